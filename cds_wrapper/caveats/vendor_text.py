@@ -1,0 +1,114 @@
+"""Vendor text made fit to be shown: one line or Markdown, cleaned, and cut without breaking a character.
+
+Nothing is rewritten: what could act (HTML, images, links that are not http(s)) is made inert, what cannot be
+seen (control and bidirectional characters) goes. Each function is the identity on clean text, so a
+comparison tells whether something changed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+SUMMARY_LIMIT: Final = 139
+"""CDS Hooks: fewer than 140 characters; counted in code points and in UTF-16 units, whichever is more."""
+
+ELLIPSIS: Final = "…"
+
+_BIDIRECTIONAL = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDIRECTIONAL}\u2028\u2029\ufeff]")
+_BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_BIDI_ONLY = re.compile(f"[{_BIDIRECTIONAL}\ufeff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_IMAGE = re.compile(r"!(?=\[)")
+_LINK = re.compile(r"\](?=\((?!\s*<?https?://))")
+_REFERENCE = re.compile(r"^([ >]*)\[(?=[^\]\n]+\]:(?!\s*<?https?://))", re.MULTILINE)
+
+_JOINER: Final = "\u200d"
+_REGIONAL = range(0x1F1E6, 0x1F200)
+_EXTENDING = (range(0x1F3FB, 0x1F400), range(0xE0020, 0xE0080), range(0x1160, 0x1200), range(0xFE00, 0xFE10))
+
+
+def clean_line(text: str) -> str:
+    """The text as one line: breaks and control characters become one blank, bidirectional marks go."""
+    visible = _BIDI_ONLY.sub("", _SURROGATES.sub("\ufffd", text))
+    return _BREAKS.sub(" ", visible).strip()
+
+
+def clean_markdown(text: str) -> str:
+    """Markdown without anything that acts: HTML shown as text, no images, links to http(s) only."""
+    plain = _SURROGATES.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
+    plain = _TAG.sub("&lt;", _INVISIBLE.sub("", plain))
+    return _REFERENCE.sub(r"\1\\[", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
+
+
+def cut(text: str, limit: int = SUMMARY_LIMIT) -> str:
+    """The text within `limit`, shortened at a word with an ellipsis if it must be; `limit` is at least 2.
+
+    Neither a character with its marks, nor an emoji sequence, nor a flag is broken apart. A word longer than
+    half of the room is cut inside.
+    """
+    if fits(text, limit):
+        return text
+    end = _whole(text, _end_within(text, limit - 1))
+    blank = end if text[end : end + 1].isspace() else text.rfind(" ", 0, end)
+    return text[: blank if blank > end // 2 else end].rstrip() + ELLIPSIS
+
+
+def fits(text: str, limit: int = SUMMARY_LIMIT) -> bool:
+    """Whether the text keeps within `limit` in code points and in UTF-16 units."""
+    return len(text) <= limit and units(text) <= limit
+
+
+def prune(value: Any) -> Any:
+    """JSON without null, "", [] and {} at any depth; None when nothing is left ("Use of JSON")."""
+    if isinstance(value, Mapping):
+        members = {name: kept for name, member in value.items() if (kept := prune(member)) is not None}
+        return members or None
+    if isinstance(value, list | tuple):
+        return [kept for item in value if (kept := prune(item)) is not None] or None
+    return None if value == "" else value
+
+
+def units(text: str) -> int:
+    """Length in UTF-16 units."""
+    return len(text) if text.isascii() else len(text) + sum(ord(character) > 0xFFFF for character in text)
+
+
+def _end_within(text: str, limit: int) -> int:
+    """The number of characters that fit into `limit` UTF-16 units."""
+    used = 0
+    for position, character in enumerate(text):
+        used += 2 if ord(character) > 0xFFFF else 1
+        if used > limit:
+            return position
+    return len(text)
+
+
+def _whole(text: str, end: int) -> int:
+    """The last place at or before `end` where no character is broken apart."""
+    while 0 < end < len(text) and _joined(text, end):
+        end -= 1
+    return end
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether the code points before and after `at` are one character to a reader."""
+    before, after = text[at - 1], text[at]
+    return (
+        unicodedata.category(after) in {"Mn", "Me", "Mc"}
+        or _JOINER in {before, after}
+        or any(ord(after) in block for block in _EXTENDING)
+        or (ord(after) in _REGIONAL and _flags_before(text, at) % 2 == 1)
+    )
+
+
+def _flags_before(text: str, at: int) -> int:
+    """How many regional indicators stand directly before `at`; two make a flag."""
+    start = at
+    while start and ord(text[start - 1]) in _REGIONAL:
+        start -= 1
+    return at - start

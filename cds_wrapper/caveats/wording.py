@@ -1,0 +1,256 @@
+"""Which of the approved words a card says.
+
+At most two reasons are said, the strongest first, and a short form only where a reason is specific to this
+patient and matters for this score. Replaying a record chooses the same words again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import assert_never
+
+import msgspec
+
+from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope
+from cds_wrapper.caveats.evidence import Evidence, ModelCard
+from cds_wrapper.caveats.reason_words import Said, put_into_words, wording_id
+from cds_wrapper.caveats.texts import (
+    WORDING_IDS,
+    CardText,
+    Lines,
+    OwnCard,
+    ServiceWords,
+    Terms,
+    Text,
+    UnusableWording,
+    Wording,
+    WordingMistake,
+    fill,
+)
+from cds_wrapper.caveats.vendor_text import SUMMARY_LIMIT, clean_line, cut, units
+from cds_wrapper.patient.subgroups import Display, SubgroupScheme
+from cds_wrapper.vendors.base import NoPrediction, Prediction, Status
+
+__all__ = [
+    "WORDING_IDS",
+    "CardText",
+    "CaveatWords",
+    "OwnCard",
+    "ServiceWords",
+    "Text",
+    "UnusableWording",
+    "Wording",
+    "WordingMistake",
+    "choose_words",
+    "longest_values",
+    "own_words",
+    "wording_id",
+]
+
+MOST_REASONS = 2
+"""Reasons on one card; the others stand behind the link."""
+
+_SMALLEST_COUNT = 11
+_LONGEST_VERSION = 40
+
+
+@dataclass(frozen=True, slots=True)
+class CaveatWords:
+    """Everything we say on the cards of one answer, filled and ready.
+
+    `wording_ids` are the texts used. `lines` are the caveats, `short` goes into the summary. `replacement`
+    (summary, detail) stands in for all vendor cards; `fallback` for a single one that cannot be shown,
+    when none is left. `title` is the service's name.
+    """
+
+    wording_ids: tuple[str, ...]
+    lines: tuple[str, ...]
+    short: str | None
+    evidence_line: str | None
+    ai_line: str | None
+    link_label: str
+    title: str
+    replacement: tuple[str, str] | None
+    fallback: tuple[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of the words, to compare a replay with the record."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+def choose_words(
+    caveat: Caveat,
+    disposition: Disposition,
+    prediction: Prediction | NoPrediction,
+    evidence: Evidence,
+    scheme: SubgroupScheme,
+    wording: Wording,
+    service: ServiceWords,
+) -> CaveatWords:
+    """The words for one answer, from what its record and the kept files hold."""
+    own = _own_card(disposition, prediction)
+    if own is not None or not (isinstance(prediction, Prediction) and prediction.cards):
+        return _without_score(own, prediction, wording, service)
+    said = _said(caveat, scheme, wording, service)
+    return CaveatWords(
+        wording_ids=tuple(one.id for one in said),
+        lines=tuple(one.line for one in said),
+        short=next((one.short for one in said if one.short), None),
+        evidence_line=_evidence_line(caveat, evidence, wording),
+        ai_line=_ai_line(prediction, wording, service),
+        link_label=wording.lines.link,
+        title=service.title,
+        replacement=None,
+        fallback=own_words(OwnCard.NO_RESULT, wording, service),
+    )
+
+
+def own_words(
+    card: OwnCard, wording: Wording, service: ServiceWords, missing: tuple[str, ...] = ()
+) -> tuple[str, str]:
+    """Summary and detail of a card of our own; a title too long for the summary is cut, our words never."""
+    text = wording.cards[card]
+    values = {
+        "title": service.title,
+        "contact": service.contact,
+        "input": missing[0] if missing else wording.terms.input,
+        "inputs": _listed(missing, wording.terms),
+    }
+    room = SUMMARY_LIMIT - units(fill(text.summary, {**values, "title": ""}))
+    summary = fill(text.summary, {**values, "title": cut(service.title, max(2, room))})
+    return cut(summary), fill(text.detail, values)
+
+
+def longest_values(service: ServiceWords, scheme: SubgroupScheme, card: ModelCard) -> Mapping[str, str]:
+    """The longest value of each placeholder that a service's own files decide, for `Wording.mistakes`."""
+    labels = (
+        label
+        for policy in scheme.attributes.values()
+        if policy.display is Display.SHOW
+        for label in policy.labels.values()
+    )
+    values = {
+        "who": _longest(labels),
+        "rule": _longest(rule.say for rule in card.out_of_scope),
+        "outcome": service.outcome,
+        "title": service.title,
+        "contact": service.contact,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _longest(values: Iterable[str]) -> str:
+    return max(values, key=lambda value: (len(value.split()), len(value)), default="")
+
+
+def _said(
+    caveat: Caveat, scheme: SubgroupScheme, wording: Wording, service: ServiceWords
+) -> tuple[Said, ...]:
+    """The strongest reasons in words, the same sentence once.
+
+    That nothing was checked here yet is said by the evidence line too: it needs no sentence of its own beside
+    a reason about this patient.
+    """
+    every = caveat.reasons
+    telling = [reason for reason in every if not _merely_unchecked(reason)] or every
+    said: dict[str, Said] = {}
+    for reason in telling:
+        one = put_into_words(reason, scheme, wording, service)
+        said.setdefault(one.line, one)
+    return tuple(said.values())[:MOST_REASONS]
+
+
+def _merely_unchecked(reason: CaveatReason) -> bool:
+    return reason.scope is Scope.MODEL and reason.reason in {Reason.THIN_EVIDENCE, Reason.NOT_REPORTED}
+
+
+def _evidence_line(caveat: Caveat, evidence: Evidence, wording: Wording) -> str:
+    lines, terms = wording.lines, wording.terms
+    month = terms.month(evidence.as_of)
+    match caveat.level:
+        case CaveatLevel.SUPPORTED:
+            return fill(lines.supported, {"month": month, "who": terms.anyone})
+        case CaveatLevel.NOT_VALIDATED:
+            return lines.no_local_results
+        case CaveatLevel.LIMITED | CaveatLevel.NOT_ASSESSED:
+            return _checked(evidence, month, lines)
+        case CaveatLevel.REDUCED:
+            known = fill(lines.known_since, {"month": terms.month(_known_since(caveat, evidence))})
+            return f"{_checked(evidence, month, lines)} {known}"
+        case _:
+            assert_never(caveat.level)
+
+
+def _known_since(caveat: Caveat, evidence: Evidence) -> date:
+    dates = (reason.since for reason in caveat.reasons if reason.level is CaveatLevel.REDUCED)
+    return min((day for day in dates if day), default=evidence.as_of)
+
+
+def _checked(evidence: Evidence, month: str, lines: Lines) -> str:
+    overall = evidence.overall
+    if overall is None or overall.n < _SMALLEST_COUNT:
+        return lines.not_checked
+    return fill(lines.checked, {"month": month, "n": f"{_two_digits(overall.n):,}"})
+
+
+def _two_digits(n: int) -> int:
+    """A count rounded down to two digits: 1,234 becomes 1,200."""
+    unit = int(10 ** max(0, len(str(n)) - 2))
+    return n // unit * unit
+
+
+def _ai_line(prediction: Prediction, wording: Wording, service: ServiceWords) -> str:
+    version = cut(clean_line(prediction.model.version), _LONGEST_VERSION)
+    return fill(
+        wording.lines.ai, {"model": service.model_name, "version": version, "developer": service.developer}
+    )
+
+
+def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -> OwnCard | None:
+    """The card that stands in for the vendor's, if one does; no vendor card, nothing to replace."""
+    if isinstance(prediction, NoPrediction):
+        return _failure_card(prediction.status)
+    if not prediction.cards:
+        return None
+    match disposition:
+        case Disposition.SHOW | Disposition.ANNOTATE | Disposition.LOWER_URGENCY:
+            return None
+        case Disposition.WITHHOLD:
+            return OwnCard.WITHHELD
+        case Disposition.SHADOW | Disposition.STOP:
+            return OwnCard.PAUSED
+        case _:
+            assert_never(disposition)
+
+
+def _failure_card(status: Status) -> OwnCard:
+    # `stale` and `stopped` need a time that no prediction carries yet: no vendor and no plan gives them.
+    return OwnCard.NOT_CALCULATED if status is Status.MISSING_INPUT else OwnCard.NO_RESULT
+
+
+def _without_score(
+    own: OwnCard | None, prediction: Prediction | NoPrediction, wording: Wording, service: ServiceWords
+) -> CaveatWords:
+    missing = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
+    return CaveatWords(
+        wording_ids=(own.value,) if own else (),
+        lines=(),
+        short=None,
+        evidence_line=None,
+        ai_line=None,
+        link_label=wording.lines.link,
+        title=service.title,
+        replacement=own_words(own, wording, service, missing) if own else None,
+        fallback=own_words(OwnCard.NO_RESULT, wording, service),
+    )
+
+
+def _listed(missing: tuple[str, ...], terms: Terms) -> str:
+    """Inputs for a sentence: all of them when they are few, the first two and a word when they are many."""
+    if not missing:
+        return terms.inputs
+    return ", ".join(missing[:2]) + (f" {terms.more_inputs}" if len(missing) > 2 else "")

@@ -1,0 +1,162 @@
+"""`demo`: the whole program with synthetic patients, on this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from fastapi import FastAPI
+
+from cds_wrapper import log
+from cds_wrapper.app import create_app
+from cds_wrapper.commands.problems import CONFIGURATION_EXIT, tell
+from cds_wrapper.commands.serving import run
+from cds_wrapper.demo.screen import Surroundings, screen_routes
+from cds_wrapper.demo.supervisor import (
+    HIGHEST_PORT,
+    HOST,
+    DemoFiles,
+    Parts,
+    Ports,
+    parts_of,
+    prepare,
+    wait_until_answering,
+)
+from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.settings import Profile, Settings, read_settings
+
+DATA = Path("demo-data")
+SERVICE = "cvd-risk"
+FAILED_TO_START = 1
+# Enough to find the record of a call that has just been answered, however busy a demonstration may be.
+RECENT = 200
+
+
+def command(
+    port: int = typer.Option(
+        8080,
+        min=1,
+        max=HIGHEST_PORT,
+        help="Port of the wrapper; the next two are the vendor's and the FHIR server's.",
+    ),
+    data: Path = typer.Option(
+        DATA, help="Folder for the record, the keys and the operator log; made when missing."
+    ),
+) -> None:
+    """Run the whole program with synthetic patients: wrapper, demonstration vendor, FHIR server, EHR screen.
+
+    \b
+    Prints `ready http://127.0.0.1:PORT/` when it can be used; Ctrl-C stops everything.
+    Not a medical device; nothing leaves this machine.
+    Exit codes: 0 stopped, 1 did not start, 2 a setting or a file in hooks/ is wrong.
+
+    \b
+    Example: python3 run.py demo --port 9000 --data /tmp/demo
+    """
+    raise typer.Exit(run_demo(port, data))
+
+
+def run_demo(port: int, data: Path) -> int:
+    """Start everything, serve until SIGTERM or Ctrl-C, stop everything; the exit code."""
+    ports = Ports(port)
+    taken = ports.taken()
+    if taken is not None:
+        return _fail(f"Port {taken} is in use: choose three others with --port N (N, N+1 and N+2 are used).")
+    try:
+        settings, files = settle(ports, data)
+    except OSError as error:
+        return _fail(
+            f"The demonstration's files cannot be made in {data} ({error.strerror}): choose with --data DIR."
+        )
+    except ConfigurationRefused as refused:
+        tell(refused)
+        return CONFIGURATION_EXIT
+    with files.operator_log.open("a", encoding="utf-8") as stream:
+        lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", stream)
+        log.quieten_libraries(lines)
+        return _serve(settings, files, ports, lines)
+
+
+def settle(ports: Ports, data: Path) -> tuple[Settings, DemoFiles]:
+    """The demonstration's files and settings; what the environment says about the rest still holds.
+
+    Raises `OSError` when files cannot be made, `ConfigurationRefused` when a setting is wrong.
+    """
+    files = prepare(data, read_settings().hooks, ports)
+    settings = read_settings(
+        profile=Profile.DEVELOPMENT,
+        hooks=files.hooks,
+        ledger=f"sqlite:///{files.ledger}",
+        public_url=ports.wrapper_url,
+        host=HOST,
+        port=ports.wrapper,
+        namespace=ports.fhir_url,
+        pseudonym_keys=files.keys,
+    )
+    return settings, files
+
+
+def _serve(settings: Settings, files: DemoFiles, ports: Ports, lines: log.OperatorLog) -> int:
+    parts = Parts(parts_of(ports))
+    try:
+        app = demo_app(settings, lines, ports, parts)
+    except ConfigurationRefused as refused:
+        tell(refused)
+        return CONFIGURATION_EXIT
+    with parts:
+        missing = parts.missing()
+        if missing is not None:
+            return _fail(f"The demonstration's {missing} part did not start; its own message stands above.")
+        _introduce(files, ports)
+        served = threading.Event()
+        threading.Thread(target=_say_when_ready, args=(ports, served), daemon=True).start()
+        code = run(app, settings, lines)
+        served.set()
+    return code
+
+
+def demo_app(settings: Settings, lines: log.OperatorLog, ports: Ports, parts: Parts) -> FastAPI:
+    """The wrapper with the demonstration's EHR screen at `/`; `ConfigurationRefused` as `create_app`."""
+
+    async def find_record(hook_instance: str) -> Mapping[str, Any] | None:
+        recent = await app.state.doors.runtime.ledger.recent(RECENT)
+        return next((row for row in recent if row["hook_instance"] == hook_instance), None)
+
+    async def switch_vendor(on: bool) -> bool:
+        return await asyncio.to_thread(parts.switch, "vendor", on)
+
+    surroundings = Surroundings(
+        fhir_url=ports.fhir_url,
+        wrapper_url=ports.wrapper_url,
+        vendor_url=ports.vendor_url,
+        service_id=SERVICE,
+        find_record=find_record,
+        switch_vendor=switch_vendor,
+    )
+    app = create_app(settings, lines, extra_routes=screen_routes(surroundings))
+    return app
+
+
+def _introduce(files: DemoFiles, ports: Ports) -> None:
+    typer.echo("Demonstration: synthetic patients, not a medical device. Ctrl-C stops everything.")
+    typer.echo(f"  records, keys and operator log in {files.folder}")
+    typer.echo(f"  hospital's files: {files.hooks} (a copy, with the vendor's address of this run)")
+    typer.echo(f"  vendor {ports.vendor_url}/cds-services, FHIR server {ports.fhir_url}/metadata")
+
+
+def _say_when_ready(ports: Ports, served: threading.Event) -> None:
+    if wait_until_answering(ports.wrapper, "/readyz", lambda: not served.is_set()):
+        typer.echo(f"ready {ports.wrapper_url}/")
+        sys.stdout.flush()
+
+
+def _fail(sentence: str) -> int:
+    typer.echo(sentence, err=True)
+    return FAILED_TO_START

@@ -1,0 +1,166 @@
+"""Writes docs/reference/ from the code's own tables, so that a page cannot say what the code does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import PydanticUndefined
+
+from cds_wrapper import errors
+from cds_wrapper.commands.problems import MISMATCH_EXIT
+from cds_wrapper.commands.table import COMMANDS, build
+from cds_wrapper.ledger.columns import COLUMNS
+from cds_wrapper.log import EVENTS
+from cds_wrapper.settings import Settings
+
+GENERATED = "<!-- Written from the code by `python3 run.py reference`; change the code, not this page. -->"
+
+
+def command(
+    folder: Annotated[Path, typer.Option(help="Where the pages are written.")] = Path("docs/reference"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 4 when a page is stale.")
+    ] = False,
+) -> None:
+    """Write the reference pages from the code's own tables.
+
+    \b
+    Exit codes: 0 written or up to date, 4 a page is stale.
+
+    \b
+    Example: python3 run.py reference
+    """
+    stale = [name for name, text in pages(build(COMMANDS)).items() if _text_of(folder / name) != text]
+    if not check:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in pages(build(COMMANDS)).items():
+            (folder / name).write_text(text)
+    for name in stale:
+        typer.echo(f"{folder / name} {'is stale' if check else 'written'}")
+    if check and stale:
+        raise typer.Exit(MISMATCH_EXIT)
+
+
+def _text_of(page: Path) -> str | None:
+    return page.read_text() if page.exists() else None
+
+
+def pages(commands: typer.Typer) -> dict[str, str]:
+    """Every reference page by file name."""
+    makers: Mapping[str, Callable[[], str]] = {
+        "settings.md": settings_page,
+        "commands.md": lambda: commands_page(commands),
+        "events.md": events_page,
+        "errors.md": errors_page,
+        "predictions_v1.md": columns_page,
+    }
+    return {name: f"{GENERATED}\n\n{make()}\n" for name, make in makers.items()}
+
+
+def settings_page() -> str:
+    """The environment variables."""
+    rows = [
+        (
+            f"`CDS_WRAPPER_{name.upper()}`",
+            _default(field.default),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    return "# Settings\n\nRead once from the environment when a process starts.\n\n" + _table(
+        ("variable", "default", "meaning"), rows
+    )
+
+
+def _default(value: object) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    return f"`{getattr(value, 'value', value)}`"
+
+
+def events_page() -> str:
+    """The operator log's list of events."""
+    rows = [
+        (
+            f"`{event.name}`",
+            event.level.value,
+            event.meaning,
+            ", ".join(f"`{name}`" for name in sorted(event.fields)),
+        )
+        for event in EVENTS.values()
+    ]
+    intro = (
+        "# Events of the operator log\n\nOne JSON object per line. Every line has `ts`, `level`, `event`, `writer` and"
+        " `version`; an event carries no field but those named here, and none of them holds patient data.\n\n"
+    )
+    return intro + _table(("event", "level", "meaning", "fields"), rows)
+
+
+def errors_page() -> str:
+    """The error tree and what each looks like from outside."""
+    rows = [
+        (
+            f"`{kind.__name__}`",
+            str(kind.http_status),
+            f"`{kind.issue_code}`",
+            f"`{kind.reason}`",
+            (kind.__doc__ or "").splitlines()[0],
+        )
+        for kind in _tree(errors.WrapperError)
+    ]
+    intro = (
+        "# Errors\n\nOver HTTP every error is an OperationOutcome with one safe sentence. A command that meets one prints"
+        " it and exits with the number its help page names.\n\n"
+    )
+    return intro + _table(("error", "HTTP status", "issue code", "reason in the log", "meaning"), rows)
+
+
+def _tree(kind: type[errors.WrapperError]) -> Iterator[type[errors.WrapperError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+def columns_page() -> str:
+    """The contract with monitoring teams."""
+    rows = [(f"`{column.name}`", column.kind.value, column.meaning) for column in COLUMNS]
+    intro = (
+        "# `predictions_v1`\n\nOne row per call of a CDS service, whatever became of it. Columns are only added; a column"
+        " that would change its meaning comes with `predictions_v2`. Times are text, UTC, ISO 8601 with milliseconds"
+        " and `Z`; unknown is `null`, never -1, 0 or an empty text.\n\n"
+    )
+    return intro + _table(("column", "kind", "meaning"), rows)
+
+
+def commands_page(commands: typer.Typer) -> str:
+    """Every command's own help."""
+    parts = [
+        "# Commands\n\nAll of them run through `python3 run.py COMMAND`, in the program's own environment."
+    ]
+    for name, command in sorted(typer.main.get_group(commands).commands.items()):
+        text = (command.help or "").replace("\b", "").strip()
+        rows = [
+            (_names(param), str(getattr(param, "help", None) or ""))
+            for param in command.params
+            if param.name not in {"help", "install_completion", "show_completion"}
+        ]
+        table = "\n\n" + _table(("argument", "meaning"), rows) if rows else ""
+        parts.append(f"## `{name}`\n\n{text}{table}")
+    return "\n\n".join(parts)
+
+
+def _names(param: Any) -> str:
+    """How an argument or option is written; typer's own parameter objects."""
+    return f"`{param.name.upper()}`" if param.param_type_name == "argument" else f"`{' / '.join(param.opts)}`"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [_row(head), _row(tuple("---" for _ in head)), *(_row(row) for row in rows)]
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

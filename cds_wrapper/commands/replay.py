@@ -1,0 +1,171 @@
+"""Computes a recorded decision again from the record and the kept files, and names every difference.
+
+Nothing of the vendor's text is needed: groups, evidence, level, reasons, disposition and our words are pure
+functions of what is kept. Here they are computed a second time and held against what was stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cds_wrapper.caveats.evidence import EvidenceBook
+from cds_wrapper.caveats.wording import CaveatWords
+from cds_wrapper.cds import VendorCard
+from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.invocation import decide
+from cds_wrapper.ledger.entries import demographic_columns
+from cds_wrapper.ledger.record import Decision
+from cds_wrapper.patient.demographics import Demographics
+from cds_wrapper.patient.subgroups import PatientSubgroups
+from cds_wrapper.services import ServiceDefinition, definition_from_files
+from cds_wrapper.vendors.base import (
+    ModelVersion,
+    NoPrediction,
+    Prediction,
+    ScoreKind,
+    Status,
+    VendorCall,
+    VersionSource,
+)
+
+EDITION = "edition"
+_NOT_CALLED = VendorCall()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a card looked as it did: `story` in sentences, `mismatches` where record and replay differ."""
+
+    prediction_id: str
+    title: str
+    story: tuple[str, ...]
+    mismatches: tuple[str, ...]
+
+
+def replay(row: Mapping[str, Any], kept_file: Callable[[str], bytes | None]) -> Explanation:
+    """Explain one row of `predictions_v1`; `kept_file` gives a kept file by its digest."""
+    title = f"Prediction {row['prediction_id']} of service {row['service_id']}, {row['occurred_at']}"
+    files, lost = _files(row, kept_file)
+    if lost:
+        return Explanation(row["prediction_id"], title, (), tuple(lost))
+    try:
+        service = definition_from_files({kind: text for kind, text in files.items() if kind != EDITION})
+        book = EvidenceBook.from_json(files[EDITION])
+        demographics = Demographics.from_record(row["demographics"])
+        prediction = recorded_prediction(row, service)
+    except (ConfigurationRefused, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        problem = f"the record or a kept file cannot be read as what it was ({type(error).__name__})"
+        return Explanation(row["prediction_id"], title, (), (problem,))
+    subgroups = service.scheme.assign(demographics)
+    mismatches = list(_people_mismatches(row, demographics, subgroups, prediction, service))
+    if row["caveat_level"] is None:
+        return Explanation(row["prediction_id"], title, _error_story(row), tuple(mismatches))
+    decision = decide(service, book, subgroups, prediction)
+    mismatches += _decision_mismatches(row, decision)
+    return Explanation(row["prediction_id"], title, _story(row, service, decision), tuple(mismatches))
+
+
+def _files(
+    row: Mapping[str, Any], kept_file: Callable[[str], bytes | None]
+) -> tuple[dict[str, bytes], list[str]]:
+    """Every file that decided, its digest checked; and what is wrong with those that cannot be used."""
+    files: dict[str, bytes] = {}
+    lost = []
+    for kind, digest in row["file_digests"].items():
+        content = kept_file(digest)
+        if content is None:
+            lost.append(f"{kind}: the ledger does not hold the file {digest}")
+        elif f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+            lost.append(f"{kind}: the kept file is not the one that decided; its digest differs")
+        else:
+            files[kind] = content
+    return files, lost
+
+
+def recorded_prediction(row: Mapping[str, Any], service: ServiceDefinition) -> Prediction | NoPrediction:
+    """The vendor's answer as far as the record keeps it: everything but the vendor's words."""
+    status = Status(row["status"])
+    model = ModelVersion(row["model_id"], row["model_version"], VersionSource(row["model_version_source"]))
+    if status not in {Status.ANSWERED, Status.NO_CARDS}:
+        return NoPrediction(status, model, _NOT_CALLED, row["reason"], tuple(row["inputs_missing"] or ()))
+    score, threshold = row["score"], service.threshold
+    return Prediction(
+        cards=(VendorCard(),) if status is Status.ANSWERED else (),
+        score=score,
+        score_kind=ScoreKind(row["score_kind"]) if row["score_kind"] else None,
+        flagged=None if score is None or threshold is None else score >= threshold,
+        model=model,
+        call=_NOT_CALLED,
+        reason=row["reason"],
+    )
+
+
+def _people_mismatches(
+    row: Mapping[str, Any],
+    demographics: Demographics,
+    subgroups: PatientSubgroups,
+    prediction: Prediction | NoPrediction,
+    service: ServiceDefinition,
+) -> Iterator[str]:
+    for name, computed in demographic_columns(demographics, subgroups).items():
+        if row[name] != computed:
+            yield f"{name}: the record's differs from what its demographics give"
+    if isinstance(prediction, Prediction):
+        if row["flagged"] != prediction.flagged:
+            yield "flagged: the record's differs from what its score and the threshold give"
+        if row["band"] != service.band_of(prediction.score):
+            yield "band: the record's differs from what its score gives"
+
+
+def _decision_mismatches(row: Mapping[str, Any], decision: Decision) -> Iterator[str]:
+    computed = {
+        "evidence_edition": decision.edition,
+        "caveat_level": decision.caveat.level.value,
+        "caveat_reasons": list(decision.caveat.texts),
+        "caveat_scope": decision.caveat.scope.value if decision.caveat.scope else None,
+        "disposition": decision.disposition.value,
+        "wording_ids": list(decision.words.wording_ids),
+        "words_digest": decision.words.digest,
+    }
+    for name, value in computed.items():
+        if row[name] != value:
+            yield f"{name}: recorded {row[name]}, computed {value}"
+
+
+def _error_story(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"The call ended with the status {row['status']} before anything was decided; the plan's answer was given.",
+    )
+
+
+def _story(row: Mapping[str, Any], service: ServiceDefinition, decision: Decision) -> tuple[str, ...]:
+    lines = [
+        f"The vendor's answer: {row['status']}, model {row['model_id']} {row['model_version']}"
+        f" (version known from the {row['model_version_source']}).",
+        f"Evidence edition {decision.edition}, plan version {row['plan_version']}, approved words {row['wording_version']}.",
+        f"Level {decision.caveat.level.value}, because of:",
+    ]
+    lines += [f"  - {reason}" for reason in decision.caveat.texts] or ["  - nothing"]
+    lines.append(f"The plan answers this level with {decision.disposition.value}.")
+    lines.append("Our words on the card:")
+    lines += [f"  {line}" for line in _spoken(decision.words)] or ["  none"]
+    if row["changes_made"]:
+        lines.append("Changed or held back of the vendor's answer: " + "; ".join(row["changes_made"]) + ".")
+    lines.append(f"Delivery: {row['delivery']}; cards returned: {len(row['cards_returned'] or [])}.")
+    return tuple(lines)
+
+
+def _spoken(words: CaveatWords) -> list[str]:
+    """Everything we said, in the order of the card."""
+    said = [
+        words.short and f"(in the summary) {words.short}",
+        *words.lines,
+        words.evidence_line,
+        words.ai_line,
+    ]
+    return [line for line in (*said, *(words.replacement or ())) if line]

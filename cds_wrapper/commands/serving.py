@@ -1,0 +1,77 @@
+"""Runs the application under uvicorn, with a stop that answers whoever is being served."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from cds_wrapper import log
+from cds_wrapper.routes import Doors
+from cds_wrapper.settings import Settings
+
+# A request in flight ends within its own time budget, which is ten seconds at most.
+LONGEST_REQUEST_SECONDS = 15
+# Longer than the idle expiry of common EHR interface engines, so that they close first.
+KEEP_ALIVE_SECONDS = 75
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: it would end the process with the signal instead of 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `_serve`."""
+        yield
+
+
+def operator_log() -> log.OperatorLog:
+    """The operator log of this process on standard error, libraries included."""
+    lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", sys.stderr)
+    log.quieten_libraries(lines)
+    return lines
+
+
+def run(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
+    """Serve until SIGTERM or SIGINT; 0 when every answer begun was given and recorded, 1 if it never started."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
+    )
+    server = _Server(config)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(server, app.state.doors, settings, lines))
+    return 0 if server.started else 1
+
+
+async def _serve(server: uvicorn.Server, doors: Doors, settings: Settings, lines: log.OperatorLog) -> None:
+    loop = asyncio.get_running_loop()
+
+    def close_the_door() -> None:
+        server.should_exit = True
+
+    def drain() -> None:
+        if not doors.draining:
+            doors.draining = True
+            lines.emit(log.PROCESS_DRAINING)
+            loop.call_later(settings.drain_seconds, close_the_door)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, drain)
+    await server.serve()

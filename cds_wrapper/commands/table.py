@@ -1,0 +1,43 @@
+"""The commands as a table of name and module; a module is loaded when its command is wanted."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+
+import typer
+
+from cds_wrapper import __version__
+
+COMMANDS: Mapping[str, str] = {
+    "demo": "cds_wrapper.commands.demo",
+    "serve": "cds_wrapper.commands.serve",
+    "check": "cds_wrapper.commands.check",
+    "try": "cds_wrapper.commands.try_request",
+    "explain": "cds_wrapper.commands.explain",
+    "reference": "cds_wrapper.commands.reference",
+}
+
+
+def build(names: Iterable[str]) -> typer.Typer:
+    """A command line with these commands; their modules are imported now."""
+    commands = typer.Typer(
+        name="cds-wrapper",
+        help="A CDS Hooks gateway that records every prediction and says how far a model has been shown to work.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,  # its tracebacks print local variables, and those may hold patient data
+    )
+    commands.callback()(version)
+    for name in names:
+        commands.command(name)(importlib.import_module(COMMANDS[name]).command)
+    return commands
+
+
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),
+) -> None:
+    """A CDS Hooks gateway that records every prediction and says how far a model has been shown to work."""
+    if show:
+        typer.echo(f"cds-wrapper {__version__}")
+        raise typer.Exit

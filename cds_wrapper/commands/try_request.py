@@ -1,0 +1,154 @@
+"""`try`: send one saved hook call through the real corridor, vendor included, and record nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from cds_wrapper import log
+from cds_wrapper.app import DEVELOPMENT_CLIENT, new_prediction_id, pseudonyms_of, vendor_of
+from cds_wrapper.cds import CDSRequest, read_request
+from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, VENDOR_EXIT, tell
+from cds_wrapper.errors import MalformedRequest, WrapperError
+from cds_wrapper.invocation import answer
+from cds_wrapper.ledger.entries import KeptFile, LedgerEntry
+from cds_wrapper.ledger.feedback import FeedbackEntry
+from cds_wrapper.ledger.work import FeedbackReceipt, LedgerHealth, Receipt
+from cds_wrapper.outbound import Outbound
+from cds_wrapper.runtime import EvidenceShelf, Reply, Runtime
+from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
+from cds_wrapper.settings import Settings, read_settings
+
+
+class NoLedger:
+    """A ledger that keeps nothing but the last entry, in memory, for the command to speak of."""
+
+    def __init__(self) -> None:
+        self.entry: LedgerEntry | None = None
+
+    async def append(
+        self, entry: LedgerEntry, within: timedelta, if_late: Sequence[str] | None = None
+    ) -> Receipt:
+        """Remember the entry."""
+        self.entry = entry
+        return Receipt("try", 0, datetime.now(UTC), timedelta(0))
+
+    async def append_feedback(self, entries: Sequence[FeedbackEntry], within: timedelta) -> FeedbackReceipt:
+        """Nothing to do."""
+        return FeedbackReceipt(0, 0, 0)
+
+    async def keep_files(self, files: Sequence[KeptFile], within: timedelta = timedelta(0)) -> None:
+        """Nothing to do."""
+
+    @property
+    def available(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def health(self) -> LedgerHealth:
+        """Always there."""
+        return LedgerHealth(True, 0, 0, 0, 0, None)
+
+
+def command(
+    request: Annotated[Path, typer.Argument(help="A file with the JSON body of a hook call.")],
+    service: Annotated[str, typer.Option(help="Id of the service to call.")],
+    hooks: Annotated[Path | None, typer.Option(help="Folder with the services' files.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the answer and the record as one JSON object.")
+    ] = False,
+) -> None:
+    """Call the vendor with a saved request and show the answer and what would be recorded. Records nothing.
+
+    \b
+    Exit codes: 0 the vendor answered, 2 configuration or request is wrong, 3 no such service, 5 the vendor gave nothing.
+
+    \b
+    Example: python3 run.py try fixtures/requests/black-35.json --service cvd-risk
+    """
+    try:
+        settings = read_settings()
+        catalog = load_services(hooks or settings.hooks)
+        call = read_request(_bytes(request), datetime.now(UTC))
+    except WrapperError as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    chosen = next((one for one in catalog.of(service) if one.hook == call.hook), None)
+    if chosen is None:
+        known = ", ".join(f"{one.id} on {one.hook}" for one in catalog) or "none"
+        typer.echo(f"No service `{service}` listens to the request's hook; there are: {known}.", err=True)
+        raise typer.Exit(NOT_FOUND_EXIT)
+    ledger = NoLedger()
+    reply = asyncio.run(_call(call, chosen, catalog, settings, ledger))
+    _show(reply, ledger, as_json)
+    if ledger.entry is None or ledger.entry["status"] not in {"answered", "no_cards"}:
+        raise typer.Exit(VENDOR_EXIT)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise MalformedRequest(f"The request file cannot be read ({type(error).__name__}).") from None
+
+
+async def _call(
+    call: CDSRequest,
+    service: ServiceDefinition,
+    catalog: ServiceCatalog,
+    settings: Settings,
+    ledger: NoLedger,
+) -> Reply:
+    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
+    await outbound.open()
+    try:
+        runtime = Runtime(
+            catalog=catalog,
+            vendors={(service.id, service.hook): vendor_of(service, settings, outbound)},
+            evidence=EvidenceShelf({service.id: service.book}),
+            ledger=ledger,
+            pseudonyms=pseudonyms_of(settings),
+            namespace=settings.namespace,
+            public_url=settings.public_url,
+            extension_key=settings.extension_key,
+            new_id=new_prediction_id,
+            log=log.OperatorLog("try"),
+        )
+        return await answer(call, DEVELOPMENT_CLIENT, service, runtime, _still_there)
+    finally:
+        await outbound.close()
+
+
+async def _still_there() -> bool:
+    return False
+
+
+def _show(reply: Reply, ledger: NoLedger, as_json: bool) -> None:
+    response = json.loads(reply.body)
+    record = dict(ledger.entry.columns) if ledger.entry else {}
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"recorded": False, "http_status": reply.http_status, **response, "record": record}, indent=2
+            )
+        )
+        return
+    typer.echo("Nothing was recorded. The EHR would receive:")
+    for card in reply.cards:
+        typer.echo(f"\n[{card.indicator}] {card.summary}\n\n{card.detail or ''}\n\n({card.source.label})")
+    if not reply.cards:
+        typer.echo("\nno card")
+    typer.echo("\nThe record would hold:")
+    for name, value in record.items():
+        if value is not None and name != "demographics":
+            typer.echo(
+                f"  {name:<22} {value if not isinstance(value, bytes) else msgspec.json.decode(value)}"
+            )

@@ -1,0 +1,127 @@
+"""The demonstration FHIR server: R4, read only, in memory, holding the synthetic population.
+
+    python -m cds_wrapper.demo.fhir_server --port 8082
+
+It answers the reads and searches that a CDS Hooks prefetch uses. Ages are right whenever it is started,
+because the population is made for the day of the start (`--today 2026-06-30`: that of the fixtures).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cds_wrapper.demo.fhir_search import TYPES, Problem, parameters_of
+from cds_wrapper.demo.fhir_values import JSON
+from cds_wrapper.demo.population import populate
+from cds_wrapper.demo.serving import serve
+from cds_wrapper.demo.store import Store, searchset
+from cds_wrapper.demo.vendor_card import complain
+
+_MEDIA_TYPE: Final = "application/fhir+json"
+
+
+def create_fhir_server(store: Store, started_on: date) -> Starlette:
+    """Build the app over a store; `started_on` dates its CapabilityStatement."""
+    server = _Server(store, capability_statement(started_on))
+    return Starlette(
+        routes=[
+            Route("/metadata", server.metadata, methods=["GET"]),
+            Route("/{kind}", server.search, methods=["GET"]),
+            Route("/{kind}/{resource_id}", server.read, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _refuse},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    store: Store
+    capabilities: JSON
+
+    async def metadata(self, _request: Request) -> Response:
+        return _fhir(self.capabilities)
+
+    async def read(self, request: Request) -> Response:
+        return _reply(self.store.read(request.path_params["kind"], request.path_params["resource_id"]))
+
+    async def search(self, request: Request) -> Response:
+        kind = request.path_params["kind"]
+        parameters = request.query_params.multi_items()
+        found = self.store.search(kind, parameters)
+        if isinstance(found, Problem):
+            return _reply(found)
+        return _fhir(searchset(found, kind, parameters, str(request.base_url).rstrip("/")))
+
+
+def _reply(found: JSON | Problem) -> Response:
+    if isinstance(found, Problem):
+        return _fhir(complain(found.code, found.sentence), found.status)
+    return _fhir(found)
+
+
+def _fhir(resource: JSON, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(resource), status_code=status, media_type=_MEDIA_TYPE)
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    """Answer what no route takes (another method, a longer path) in FHIR's own form."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = "not-supported" if status == 405 else "not-found"
+    return _fhir(complain(code, "this server does not answer that; it is read only"), status)
+
+
+def capability_statement(on: date) -> dict[str, Any]:
+    """Say what the server can do, as a CapabilityStatement."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": on.isoformat(),
+        "kind": "instance",
+        "software": {"name": "cds-wrapper demonstration FHIR server"},
+        "implementation": {"description": "Synthetic patients only; read only; for demonstrations and tests"},
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [{"mode": "server", "resource": [_capability(kind) for kind in TYPES]}],
+    }
+
+
+def _capability(kind: str) -> dict[str, Any]:
+    tokens = {"name": "string", "patient": "reference", "subject": "reference"}
+    return {
+        "type": kind,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchParam": [{"name": name, "type": tokens.get(name, "token")} for name in parameters_of(kind)],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server as a process."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cds_wrapper.demo.fhir_server",
+        description="Demonstration FHIR R4 server with a synthetic population; read only, in memory.",
+        epilog="example: python -m cds_wrapper.demo.fhir_server --port 8082",
+    )
+    parser.add_argument("--port", type=int, default=8082)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--today", type=date.fromisoformat, help="make the population for this day, YYYY-MM-DD"
+    )
+    chosen = parser.parse_args(arguments)
+    today = chosen.today or datetime.now(UTC).date()
+    serve(create_fhir_server(Store(populate(today).resources), today), chosen.host, chosen.port)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

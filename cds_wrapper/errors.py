@@ -1,0 +1,142 @@
+"""Every error the wrapper raises, drawn as a tree.
+
+    WrapperError
+    ├── RequestRefused            a call that is refused before a service and a context are known
+    │   ├── MalformedRequest      400  the body is not what CDS Hooks describes
+    │   ├── UnknownService        404  no service of that id
+    │   ├── MethodNotAllowed      405  the address takes another method
+    │   ├── RequestTooLarge       413  the body is larger than the setting allows
+    │   └── NotJSON               415  the body is declared to be something else than JSON
+    ├── ConfigurationRefused      a file in hooks/ or a setting is wrong; lists every mistake
+    ├── LedgerUnavailable         a record could not be made durable in time
+    └── OutboundTrouble           a peer did not answer usably; vendor adapters turn it into a status
+
+An error knows what the outside may hear: an HTTP status, an issue code and one safe sentence.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class WrapperError(Exception):
+    """Root of all errors of our own.
+
+    `http_status` and `issue_code` (http://hl7.org/fhir/issue-type) describe it on the wire; `sentence` is
+    safe for any reader: it never holds data from a request.
+    """
+
+    http_status: ClassVar[int] = 500
+    issue_code: ClassVar[str] = "exception"
+    reason: ClassVar[str] = "error"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class RequestRefused(WrapperError):
+    """The call is refused before anything was asked or recorded."""
+
+    http_status = 400
+    issue_code = "invalid"
+    reason = "refused"
+
+
+class MalformedRequest(RequestRefused):
+    """The body does not have the shape CDS Hooks 2.0.1 describes."""
+
+    reason = "malformed"
+
+
+class UnknownService(RequestRefused):
+    """No service answers at this address."""
+
+    http_status = 404
+    issue_code = "not-found"
+    reason = "unknown_service"
+
+
+class MethodNotAllowed(RequestRefused):
+    """The address exists, with another method."""
+
+    http_status = 405
+    issue_code = "not-supported"
+    reason = "method_not_allowed"
+
+
+class RequestTooLarge(RequestRefused):
+    """The body is larger than `CDS_WRAPPER_MAX_BODY_BYTES`."""
+
+    http_status = 413
+    issue_code = "too-long"
+    reason = "too_large"
+
+
+class NotJSON(RequestRefused):
+    """The content type says that the body is not JSON."""
+
+    http_status = 415
+    issue_code = "not-supported"
+    reason = "not_json"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in a file or setting: where it is, what it is and what to do next.
+
+    `line` and `column` count from 1; None when the mistake is an absence of the whole file.
+    `key` is the dotted path inside the file; `suggestion` the nearest right spelling, if one is near.
+    """
+
+    file: str
+    line: int | None
+    column: int | None
+    key: str
+    problem: str
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+        hint = f" Did you mean `{self.suggestion}`?" if self.suggestion else ""
+        subject = f"`{self.key}` " if self.key else ""
+        return f"{place}: {subject}{self.problem}{hint}"
+
+
+class ConfigurationRefused(WrapperError):
+    """Files in hooks/ or settings are wrong; every mistake is listed at once."""
+
+    reason = "configuration"
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+class LedgerUnavailable(WrapperError):
+    """A record could not be made durable within the time left."""
+
+    http_status = 503
+    issue_code = "transient"
+    reason = "ledger_unavailable"
+
+
+class Trouble(enum.Enum):
+    """What can go wrong on the way out, seen from the caller."""
+
+    TIMED_OUT = "timed_out"
+    UNREACHABLE = "unreachable"
+    CLOSED_EARLY = "closed_early"
+    TOO_LARGE = "too_large"
+
+
+class OutboundTrouble(WrapperError):
+    """A peer did not answer usably; `kind` says how. The message never holds a URL or a body."""
+
+    reason = "outbound"
+
+    def __init__(self, kind: Trouble) -> None:
+        super().__init__(f"The peer did not answer: {kind.value}.")
+        self.kind = kind

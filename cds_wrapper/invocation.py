@@ -1,0 +1,212 @@
+"""The heart: what happens to one request, from the EHR's call to the answer, in the order it happens.
+
+`invoke` tells the life of a request; whatever its rooms expect to go wrong comes back from them as a value.
+`answer` is the guard around it: what nobody foresaw still ends in a truthful card and in a record.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+from uuid import uuid5
+
+import msgspec
+
+from cds_wrapper import log
+from cds_wrapper.caveats.cards import CardStamp, Composition, compose, shown_attributes, unavailable_card
+from cds_wrapper.caveats.evidence import GENERAL, EvidenceBook, evidence_token
+from cds_wrapper.caveats.plan import OnError
+from cds_wrapper.caveats.wording import OwnCard, choose_words
+from cds_wrapper.cds import (
+    CDSRequest,
+    Prefetch,
+    PrefetchState,
+    TrustedClient,
+)
+from cds_wrapper.ehr.fhir import patient_view, sort_prefetch
+from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
+from cds_wrapper.outbound import Deadline
+from cds_wrapper.patient.demographics import NoPatient, describe
+from cds_wrapper.patient.subgroups import PatientSubgroups
+from cds_wrapper.runtime import Call, HungUp, Reply, Runtime
+from cds_wrapper.services import ServiceDefinition
+from cds_wrapper.telling import tell_operator
+from cds_wrapper.vendors.base import (
+    ModelVersion,
+    NoPrediction,
+    Prediction,
+    Status,
+    VendorCall,
+    VersionSource,
+)
+
+
+async def invoke(
+    request: CDSRequest, client: TrustedClient, service: ServiceDefinition, rt: Runtime, call: Call
+) -> Reply:
+    """One request's life; every line is one room of the house."""
+    prefetch = sort_prefetch(request, service.prefetch, service.patient_key)
+    demographics = describe(patient_view(prefetch), request.received_at, service.rules)
+    subgroups = service.scheme.assign(demographics)
+
+    vendor = rt.vendors[service.id, service.hook]
+    prediction = await vendor.predict(request, prefetch, call.deadline.earlier(service.ledger_reserve))
+    call.vendor_has_answered()
+
+    decision = decide(service, rt.evidence.book(service.id), subgroups, prediction)
+    composition = compose_cards(service, prediction, decision, rt, call)
+    reply = reply_with(service, prediction, composition)
+
+    returned = Returned(reply.http_status, reply.cards, len(reply.body), await call.hung_up())
+    life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)
+    entry = record_of(
+        life, prediction, decision, composition, returned, call.spent(), rt.pseudonyms, rt.namespace
+    )
+    await rt.ledger.append(entry, call.left, if_late=[without_ledger(service, rt, call).cards[0].uuid])
+    tell_operator(entry, life, prediction, decision, call, rt)
+    return reply
+
+
+async def answer(
+    request: CDSRequest, client: TrustedClient, service: ServiceDefinition, rt: Runtime, hung_up: HungUp
+) -> Reply:
+    """The guard: what `invoke` did not foresee becomes the answer that the service's plan decided ahead."""
+    call = Call(rt.new_id(), Deadline.after(service.time_budget), hung_up)
+    try:
+        return await invoke(request, client, service, rt, call)
+    except LedgerUnavailable:
+        rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
+        return without_ledger(service, rt, call)
+    except Exception as error:  # noqa: BLE001  what nobody foresaw must still end in a card and a record
+        where = {"error": type(error).__name__, "frames": log.frames_of(error)}
+        rt.log.emit(log.INVOCATION_FAILED, service_id=service.id, hook=service.hook, **where, **call.name)
+        return await own_error(request, client, service, rt, call)
+
+
+def decide(
+    service: ServiceDefinition,
+    book: EvidenceBook,
+    subgroups: PatientSubgroups,
+    prediction: Prediction | NoPrediction,
+) -> Decision:
+    """Evidence, caveat, disposition and words for one prediction: a pure function of what the record keeps.
+
+    Evidence is asked after the prediction, because a high score and a low one need different figures.
+    """
+    evidence = book.about(subgroups, prediction)
+    caveat = service.policy.weigh(evidence, prediction)
+    disposition = service.plan.settle(caveat, prediction)
+    words = choose_words(
+        caveat, disposition, prediction, evidence, service.scheme, service.wording, service.words
+    )
+    return Decision(book.edition, caveat, disposition, words)
+
+
+def compose_cards(
+    service: ServiceDefinition,
+    prediction: Prediction | NoPrediction,
+    decision: Decision,
+    rt: Runtime,
+    call: Call,
+) -> Composition:
+    """The decision put on the vendor's cards, or one card in their stead."""
+    stamp = stamp_of(service, decision.edition, decision.caveat.key, rt, call)
+    return compose(prediction, decision.words, decision.caveat, decision.disposition, stamp)
+
+
+def reply_with(
+    service: ServiceDefinition, prediction: Prediction | NoPrediction, composition: Composition
+) -> Reply:
+    """The cards; or what the site wants in place of a card when the vendor gave nothing."""
+    if isinstance(prediction, Prediction):
+        return Reply.with_cards(composition.cards)
+    match service.on_vendor_failure:
+        case OnError.CARD:
+            return Reply.with_cards(composition.cards)
+        case OnError.EMPTY:
+            return Reply.with_cards(())
+        case OnError.ERROR:
+            status = _FAILURE_STATUS.get(prediction.status, 502)
+            return Reply.with_problem(status, "The model gave no result. This does not mean low risk.")
+        case _:
+            assert_never(service.on_vendor_failure)
+
+
+# HTTP statuses of a site that wants errors (CDS Hooks 2.0.1, "HTTP Status Codes").
+_FAILURE_STATUS = {Status.MISSING_INPUT: 412, Status.TIMED_OUT: 504}
+
+
+def stamp_of(service: ServiceDefinition, edition: str, key: str, rt: Runtime, call: Call) -> CardStamp:
+    """What every card of this answer carries of its record, and the addresses of the pages behind it."""
+    pages = f"{rt.public_url}/evidence/{service.id}/{edition}"
+    return CardStamp(
+        prediction_id=call.prediction_id,
+        edition=edition,
+        plan_version=str(service.plan.version),
+        wording_version=service.wording.version,
+        extension_key=rt.extension_key,
+        own_label=f"{service.words.model_name} ({service.words.developer})",
+        vendor_label=service.vendor.developer,
+        link_url=f"{pages}/{evidence_token(edition, key)}",
+        general_url=f"{pages}/{evidence_token(edition, GENERAL)}",
+        shown=shown_attributes(service.scheme),
+    )
+
+
+# When it goes wrong -----------------------------------------------------------------------------------------
+
+
+def without_ledger(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
+    """No record, no score: one card that says so. Its id is its own, since no prediction stands behind it."""
+    stamp = stamp_of(service, rt.evidence.book(service.id).edition, GENERAL, rt, call)
+    card = unavailable_card(OwnCard.NOT_RECORDED, service.wording, service.words, stamp)
+    return Reply.with_cards(
+        (msgspec.structs.replace(card, uuid=str(uuid5(call.prediction_id, "not recorded"))),)
+    )
+
+
+async def own_error(
+    request: CDSRequest, client: TrustedClient, service: ServiceDefinition, rt: Runtime, call: Call
+) -> Reply:
+    """Record that we failed, with what is certain about the call, and give the plan's answer for it."""
+    reply = error_reply(service, rt, call)
+    demographics = describe(NoPatient.ERROR, request.received_at, service.rules)
+    life = Life(
+        call.prediction_id,
+        request,
+        client,
+        service,
+        Prefetch({}, {}, None, PrefetchState.ERROR),
+        demographics,
+        service.scheme.assign(demographics),
+    )
+    version = service.vendor.model.version
+    model = ModelVersion(service.vendor.model.id, version, VersionSource.CONFIGURATION)
+    prediction = NoPrediction(Status.ERROR, model, VendorCall())
+    returned = Returned(reply.http_status, reply.cards, len(reply.body), abandoned=False)
+    entry = record_of(life, prediction, None, None, returned, call.spent(), rt.pseudonyms, rt.namespace)
+    instead = without_ledger(service, rt, call)
+    try:
+        await rt.ledger.append(entry, call.left, if_late=[instead.cards[0].uuid])
+    except LedgerUnavailable:
+        rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
+        return instead
+    tell_operator(entry, life, prediction, None, call, rt)
+    return reply
+
+
+def error_reply(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
+    """What the plan decided ahead for an error of our own."""
+    match service.plan.on_error:
+        case OnError.EMPTY:
+            return Reply.with_cards(())
+        case OnError.ERROR:
+            return Reply.with_problem(
+                500, "The service met an error of its own. This does not mean low risk."
+            )
+        case OnError.CARD:
+            stamp = stamp_of(service, rt.evidence.book(service.id).edition, GENERAL, rt, call)
+            card = unavailable_card(OwnCard.NO_RESULT, service.wording, service.words, stamp)
+            return Reply.with_cards((card,))
+        case _:
+            assert_never(service.plan.on_error)

@@ -1,0 +1,247 @@
+"""What is written down about a prediction: entry, correction and the files that decided. Pure values.
+
+An entry is checked against the table of columns when it is made, on the request's own path: whatever
+reaches the committer can be written. The functions below `KeptFile` turn what the other rooms hand
+over into columns; together they make every column that is not simply copied.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, assert_never
+
+import msgspec
+
+from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
+from cds_wrapper.ledger.columns import COLUMNS, COMMITTED, DEMOGRAPHIC_COLUMNS
+from cds_wrapper.ledger.pseudonyms import Pseudonyms
+from cds_wrapper.ledger.values import Plain, checked, milliseconds, timestamp
+from cds_wrapper.patient.demographics import Demographics
+from cds_wrapper.patient.subgroups import PatientSubgroups
+from cds_wrapper.vendors.base import NoPrediction, Prediction
+
+_NAMES = tuple(column.name for column in COLUMNS)
+_ENTRY_COLUMNS = {column.name: column for column in COLUMNS if column.name not in COMMITTED}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LedgerEntry:
+    """One prediction, ready to be written: every column but the committer's own, checked and normalised.
+
+    Made from Python values by column; afterwards `columns` holds what the database will. `TypeError` and
+    `ValueError` as in `values.checked`.
+    """
+
+    columns: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", MappingProxyType(checked(self.columns, _ENTRY_COLUMNS)))
+
+    def __repr__(self) -> str:
+        return f"LedgerEntry({self.prediction_id})"
+
+    def __getitem__(self, name: str) -> Plain:
+        value: Plain = self.columns[name]
+        return value
+
+    @property
+    def prediction_id(self) -> str:
+        """Id of the prediction."""
+        return str(self.columns["prediction_id"])
+
+    @property
+    def card_uuids(self) -> tuple[str, ...]:
+        """Ids of the cards in the answer; feedback finds the prediction by them."""
+        return tuple(json.loads(self.columns["cards_returned"] or "[]"))
+
+    def row(self, stamp: Stamp) -> tuple[Plain, ...]:
+        """The whole row in the order of `COLUMNS`, with what only the committer knows."""
+        whole = {**self.columns, **stamp.columns()}
+        return tuple([whole[name] for name in _NAMES])
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the committer adds: place in the writer's count, the moment of writing, the wait before it."""
+
+    writer: str
+    sequence: int
+    recorded_at: datetime
+    waited: timedelta
+
+    def columns(self) -> dict[str, Plain]:
+        """The columns of `COMMITTED`."""
+        return {
+            "writer": self.writer,
+            "sequence": self.sequence,
+            "recorded_at": timestamp(self.recorded_at),
+            "ledger_ms": milliseconds(self.waited),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A prediction whose row says one thing and whose answer was another: it became durable too late.
+
+    `cards_returned` are the ids of the cards that were returned in its stead; None when that is not known.
+    """
+
+    prediction_id: str
+    cards_returned: tuple[str, ...] | None = None
+    delivery: str = "not_returned"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that decided something, kept by its digest so that a record can be replayed."""
+
+    digest: str
+    kind: str
+    name: str
+    content: bytes = field(repr=False)
+
+
+# Columns from what the other rooms hand over ----------------------------------------------------------------
+
+
+def keys_of(
+    request: CDSRequest,
+    pseudonyms: Pseudonyms,
+    namespace: str,
+    identifiers: Mapping[str, Sequence[str]],
+    patient: bytes | None,
+    encounter: bytes | None = None,
+) -> dict[str, object]:
+    """Pseudonyms of the patient, the encounter and the user, and what they were made from.
+
+    `namespace` is the system of the ids in the hook's context. `identifiers` holds the declared systems in
+    order, by `patient` and `encounter`. `patient` is the patient's own resource when it came: without it
+    `patient_key` is null, and `patient_fhir_key` still links the record.
+    """
+    kind, user_id = _user(request.user_id)
+    patient_system, patient_value = _declared(patient, identifiers.get("patient", ()))
+    encounter_system, encounter_value = _declared(encounter, identifiers.get("encounter", ()))
+    return {
+        "patient_key": _key(pseudonyms.patient, patient_system, patient_value),
+        "patient_key_source": patient_system,
+        "patient_fhir_key": _key(pseudonyms.patient, namespace, request.patient_id),
+        "encounter_key": _key(pseudonyms.encounter, encounter_system, encounter_value),
+        "encounter_key_source": encounter_system,
+        "encounter_fhir_key": _key(pseudonyms.encounter, namespace, request.encounter_id),
+        "user_key": _key(pseudonyms.user, namespace, user_id),
+        "user_kind": kind,
+        "key_id": pseudonyms.key_id,
+    }
+
+
+def _key(make: Callable[[str, str], str], system: str | None, value: str | None) -> str | None:
+    return make(system, value) if system and value else None
+
+
+def _user(user_id: str | None) -> tuple[str | None, str | None]:
+    """Type and bare id of `Type/id`, which may stand behind a server's address."""
+    if not user_id:
+        return None, None
+    front, _, bare = user_id.strip().rpartition("/")
+    return front.rpartition("/")[2] or None, bare or None
+
+
+class _Identified(msgspec.Struct):
+    identifier: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def _declared(resource: bytes | None, systems: Sequence[str]) -> tuple[str | None, str | None]:
+    """System and value of a resource's identifier in the first declared system it has one in.
+
+    Values are trimmed and not changed otherwise. An identifier marked `old` is nobody's key any more.
+    """
+    if resource is None or not systems:
+        return None, None
+    try:
+        found = msgspec.json.decode(_identified.decode(resource).identifier)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, None
+    values = _by_system(found if isinstance(found, list) else [])
+    return next(((system, values[system]) for system in systems if system in values), (None, None))
+
+
+def _by_system(identifiers: Sequence[object]) -> dict[str, str]:
+    """The first usable value in each system; an element of the wrong shape is passed over."""
+    values: dict[str, str] = {}
+    for one in identifiers:
+        match one:
+            case {"use": "old"}:
+                continue
+            case {"system": str(system), "value": str(value)} if value.strip():
+                values.setdefault(system.strip(), value.strip())
+    return values
+
+
+def demographic_columns(demographics: Demographics, subgroups: PatientSubgroups) -> dict[str, object]:
+    """The flat columns, the whole demographics and the subgroups.
+
+    A flat column is null when the site does not collect the attribute. One that the site declares as a
+    subgroup and could not read has its missing reason.
+    """
+    levels = {name: attribute.level for name, attribute in demographics.items()} | dict(subgroups.levels)
+    return {
+        **{column.name: levels.get(column.name) for column in DEMOGRAPHIC_COLUMNS},
+        "demographics": demographics.to_record(),
+        "subgroups": subgroups.texts(),
+    }
+
+
+def input_columns(prefetch: Prefetch, prediction: Prediction | NoPrediction) -> dict[str, object]:
+    """What the vendor was given: each prefetch key with its state, and what was missing."""
+    states = prefetch.states.items()
+    unusable = [key for key, state in states if state is not PrefetchState.PRESENT]
+    named = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
+    return {
+        "inputs": {key: state.value for key, state in states},
+        "inputs_used": len(states) - len(unusable),
+        "inputs_missing": list(named),
+        "inputs_doubtful": None,
+    }
+
+
+def prediction_columns(
+    prediction: Prediction | NoPrediction, threshold_id: str | None, threshold: float | None
+) -> dict[str, object]:
+    """What the vendor answered and what the call cost; the threshold is the service's first one."""
+    return {
+        "model_id": prediction.model.id,
+        "model_version": prediction.model.version,
+        "model_version_source": prediction.model.source.value,
+        "status": prediction.status.value,
+        "reason": prediction.reason,
+        **_score_columns(prediction),
+        "score_at": None,
+        "threshold_id": threshold_id,
+        "threshold": threshold,
+        "band": None,
+        "vendor_http_status": prediction.call.http_status,
+        "vendor_attempts": prediction.call.attempts,
+        "vendor_ms": prediction.call.milliseconds,
+    }
+
+
+def _score_columns(prediction: Prediction | NoPrediction) -> dict[str, object]:
+    match prediction:
+        case Prediction():
+            kind = prediction.score_kind if prediction.score is not None else None
+            return {
+                "score": prediction.score,
+                "score_kind": kind.value if kind else None,
+                "flagged": prediction.flagged,
+            }
+        case NoPrediction():
+            return {"score": None, "score_kind": None, "flagged": None}
+        case _:
+            assert_never(prediction)

@@ -1,0 +1,121 @@
+"""Identifiers become pseudonyms: HMAC-SHA-256 under a key the site holds, one key per kind of identifier.
+
+A plain or salted hash would not do: record numbers are few enough to try them all. Losing a key breaks the
+link to the patient for good, which is also how records are erased; so keys are never made up silently.
+"""
+
+from __future__ import annotations
+
+import enum
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cds_wrapper.errors import ConfigurationRefused, Mistake
+
+SETTING = "CDS_WRAPPER_PSEUDONYM_KEYS"
+_SHORTEST_KEY_BYTES = 32
+_HEX_DIGITS = 16
+_READABLE_BY_OTHERS = 0o007
+
+
+class KeyKind(enum.Enum):
+    """What a key is for; the value is the letter a pseudonym starts with."""
+
+    PATIENT = "p"
+    ENCOUNTER = "e"
+    USER = "u"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Pseudonyms:
+    """The keys in force: `number` stands in every pseudonym, `key_id` beside it in every record."""
+
+    number: int
+    key_id: str
+    keys: Mapping[KeyKind, bytes]
+
+    def __repr__(self) -> str:
+        return f"Pseudonyms(key_id={self.key_id!r})"
+
+    def patient(self, system: str, value: str) -> str:
+        """`p1:` and 16 hex digits for a patient's identifier in a system."""
+        return self._of(KeyKind.PATIENT, system, value)
+
+    def encounter(self, system: str, value: str) -> str:
+        """`e1:` and 16 hex digits for an encounter's identifier in a system."""
+        return self._of(KeyKind.ENCOUNTER, system, value)
+
+    def user(self, system: str, value: str) -> str:
+        """`u1:` and 16 hex digits for a user's identifier in a system."""
+        return self._of(KeyKind.USER, system, value)
+
+    def _of(self, kind: KeyKind, system: str, value: str) -> str:
+        # An id may hold what UTF-8 cannot; it still needs a stable pseudonym.
+        message = f"{system}|{value}".encode(errors="surrogatepass")
+        digest = hmac.digest(self.keys[kind], message, "sha256")
+        return f"{kind.value}{self.number}:{digest.hex()[:_HEX_DIGITS]}"
+
+
+def new_keys_file(key_id: str, number: int = 1) -> bytes:
+    """The text of a keys file with fresh random keys."""
+    keys = {kind.name.lower(): secrets.token_hex(_SHORTEST_KEY_BYTES) for kind in KeyKind}
+    entry = {"number": number, "key_id": key_id, **keys}
+    return msgspec.json.format(msgspec.json.encode({"keys": [entry]}), indent=2) + b"\n"
+
+
+def create_keys(path: Path, key_id: str) -> Pseudonyms:
+    """Create a keys file with mode 0600; `FileExistsError` when there is one: keys are never replaced."""
+    text = new_keys_file(key_id)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return pseudonyms_from(text, str(path))
+
+
+def read_keys(path: Path) -> Pseudonyms:
+    """Read the keys in force from a file; `ConfigurationRefused` says what to do when that cannot be done."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_bytes()
+    except OSError as error:
+        raise _refused(str(path), f"cannot be read ({type(error).__name__}).") from None
+    if mode & _READABLE_BY_OTHERS:
+        raise _refused(str(path), "can be read by every user of this machine: chmod 600 it.")
+    return pseudonyms_from(text, str(path))
+
+
+def pseudonyms_from(text: bytes, file: str) -> Pseudonyms:
+    """The keys in force in a keys file: those with the highest number; older ones are kept for linking.
+
+    The file is JSON: `{"keys": [{"number": 1, "key_id": "2027a", "patient": HEX, "encounter": HEX, "user":
+    HEX}]}`, every key at least 32 bytes. Its contents are in no message.
+    """
+    try:
+        entries = msgspec.json.decode(text)["keys"]
+        entry: Mapping[str, Any] = max(entries, key=lambda one: int(one["number"]))
+        number, key_id = int(entry["number"]), str(entry["key_id"])
+        keys = {kind: bytes.fromhex(entry[kind.name.lower()]) for kind in KeyKind}
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ValueError):
+        raise _refused(
+            file, "is not a keys file: `keys` lists number, key_id, patient, encounter and user (hex)."
+        ) from None
+    if number < 1 or not key_id:
+        raise _refused(file, "needs a `number` from 1 and a `key_id`.")
+    if any(len(key) < _SHORTEST_KEY_BYTES for key in keys.values()):
+        raise _refused(file, f"holds a key shorter than {_SHORTEST_KEY_BYTES} bytes.")
+    if len(set(keys.values())) < len(keys):
+        raise _refused(file, "uses one key twice: patients, encounters and users each need their own.")
+    return Pseudonyms(number, key_id, keys)
+
+
+def _refused(file: str, problem: str) -> ConfigurationRefused:
+    return ConfigurationRefused((Mistake(file, None, None, SETTING, problem),))

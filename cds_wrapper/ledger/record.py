@@ -1,0 +1,184 @@
+"""Everything that happened to one request, gathered into the row that is written down. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from cds_wrapper import __version__
+from cds_wrapper.caveats.cards import Composition
+from cds_wrapper.caveats.plan import Disposition
+from cds_wrapper.caveats.policy import Caveat
+from cds_wrapper.caveats.wording import CaveatWords
+from cds_wrapper.cds import Card, CDSRequest, Prefetch, TrustedClient
+from cds_wrapper.ehr.fhir import carries_test_label
+from cds_wrapper.ledger.entries import (
+    LedgerEntry,
+    demographic_columns,
+    input_columns,
+    keys_of,
+    prediction_columns,
+)
+from cds_wrapper.ledger.pseudonyms import Pseudonyms
+from cds_wrapper.ledger.values import milliseconds
+from cds_wrapper.patient.demographics import Demographics
+from cds_wrapper.patient.subgroups import PatientSubgroups
+from cds_wrapper.services import ServiceDefinition
+from cds_wrapper.services.definitions import short
+from cds_wrapper.vendors.base import NoPrediction, Prediction
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Decision:
+    """What was decided about one prediction: pure functions of what the record and the kept files hold."""
+
+    edition: str
+    caveat: Caveat
+    disposition: Disposition
+    words: CaveatWords
+
+    def __repr__(self) -> str:
+        return f"Decision({self.disposition.value})"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What goes back to the EHR: status, cards and bytes; `abandoned` when the EHR had hung up by then."""
+
+    http_status: int
+    cards: tuple[Card, ...]
+    bytes_out: int
+    abandoned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Milliseconds from the call's arrival to now, and those of them spent on deciding."""
+
+    total_ms: float
+    decide_ms: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Life:
+    """Who called, about whom, and what was known of the patient."""
+
+    prediction_id: UUID
+    request: CDSRequest
+    client: TrustedClient
+    service: ServiceDefinition
+    prefetch: Prefetch
+    demographics: Demographics
+    subgroups: PatientSubgroups
+
+    def __repr__(self) -> str:
+        return f"Life({self.prediction_id})"
+
+
+def record_of(
+    life: Life,
+    prediction: Prediction | NoPrediction,
+    decision: Decision | None,
+    composition: Composition | None,
+    returned: Returned,
+    spent: Spent,
+    pseudonyms: Pseudonyms,
+    namespace: str,
+) -> LedgerEntry:
+    """The row of `predictions_v1` for one request, whatever became of it.
+
+    `decision` and `composition` are None when the life ended in an error of our own before they were made.
+    """
+    service = life.service
+    systems = {"patient": service.identifiers.patient, "encounter": service.identifiers.encounter}
+    first = service.thresholds[0] if service.thresholds else None
+    return LedgerEntry(
+        {
+            "prediction_id": str(life.prediction_id),
+            "service_id": service.id,
+            **_call_columns(life),
+            **keys_of(life.request, pseudonyms, namespace, systems, life.prefetch.patient),
+            **demographic_columns(life.demographics, life.subgroups),
+            **input_columns(life.prefetch, prediction),
+            **prediction_columns(prediction, first.id if first else None, first.at if first else None),
+            "band": service.band_of(prediction.score if isinstance(prediction, Prediction) else None),
+            **_decision_columns(decision, composition),
+            **_version_columns(service),
+            **_returned_columns(service, returned, spent),
+            "bytes_in": life.request.body_bytes,
+        }
+    )
+
+
+def _call_columns(life: Life) -> dict[str, object]:
+    request, client = life.request, life.client
+    return {
+        "hook": request.hook,
+        "trigger": None,
+        "hook_instance": request.hook_instance,
+        "hook_instance_valid": request.hook_instance_is_uuid,
+        "client": client.name,
+        "environment": client.environment,
+        "is_test": carries_test_label(life.prefetch.patient),
+        "tenant": client.tenant,
+        "issuer": client.issuer,
+        "occurred_at": request.received_at,
+        # An Encounter is not read yet, so nothing says where the patient is.
+        "site": None,
+        "unit": None,
+        "care_setting": None,
+    }
+
+
+def _decision_columns(decision: Decision | None, composition: Composition | None) -> dict[str, object]:
+    if decision is None or composition is None:
+        return {
+            "caveat_level": None,
+            "caveat_reasons": None,
+            "caveat_scope": None,
+            "caveat_in_summary": None,
+            "wording_ids": None,
+            "words_digest": None,
+            "evidence_edition": None,
+            "disposition": None,
+            "changes_made": None,
+        }
+    return {
+        "caveat_level": decision.caveat.level.value,
+        "caveat_reasons": list(decision.caveat.texts),
+        "caveat_scope": decision.caveat.scope.value if decision.caveat.scope else None,
+        "caveat_in_summary": composition.in_summary,
+        "wording_ids": list(decision.words.wording_ids),
+        "words_digest": decision.words.digest,
+        "evidence_edition": decision.edition,
+        "disposition": decision.disposition.value,
+        "changes_made": list(composition.changes),
+    }
+
+
+def _version_columns(service: ServiceDefinition) -> dict[str, object]:
+    kept = {file.kind: file.digest for file in service.files}
+    return {
+        "file_digests": kept,
+        "wording_version": service.wording.version,
+        "plan_version": str(service.plan.version),
+        "service_version": short(service.versions.service),
+        "card_version": short(service.versions.card),
+        "subgroups_version": short(service.versions.subgroups),
+        "wrapper_version": __version__,
+    }
+
+
+def _returned_columns(service: ServiceDefinition, returned: Returned, spent: Spent) -> dict[str, object]:
+    return {
+        "displayed": service.displayed,
+        "delivery": "abandoned" if returned.abandoned else "sent",
+        "http_status": returned.http_status,
+        "cards_returned": [card.uuid for card in returned.cards],
+        "trust_ms": None,
+        "fhir_ms": 0.0,
+        "decide_ms": spent.decide_ms,
+        "total_ms": spent.total_ms,
+        "budget_ms": milliseconds(service.time_budget),
+        "bytes_out": returned.bytes_out,
+    }

@@ -1,0 +1,182 @@
+"""The tables behind the contract and the views that are the contract, for SQLite, made from the columns.
+
+Tables are ours to change by a new schema number; the views change only by adding `_v2`. Rows are written
+once: triggers refuse every UPDATE and DELETE. What must be said later about a prediction is a row of its
+own in `corrections`, which the view puts over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cds_wrapper.ledger.columns import COLUMNS, FEEDBACK_COLUMNS, Column, Kind
+
+SCHEMA = 1
+"""The schema number this version writes, kept in `PRAGMA user_version`."""
+
+APPLICATION = 0x43445357
+"""`PRAGMA application_id` of a ledger (CDSW), so that another program's file is never written to."""
+
+_TYPES = {
+    Kind.TEXT: "TEXT",
+    Kind.INTEGER: "INTEGER",
+    Kind.REAL: "REAL",
+    Kind.BOOLEAN: "INTEGER",
+    Kind.TIMESTAMP: "TEXT",
+    Kind.JSON: "TEXT",
+}
+APPEND_ONLY = ("predictions", "cards", "corrections", "feedback", "kept_files")
+# A correction replaces these columns of the view, null included: what was planned did not happen.
+_CORRECTED = ("delivery", "cards_returned")
+
+
+def _columns(columns: Iterable[Column]) -> str:
+    return ",\n  ".join(
+        f"{column.name} {_TYPES[column.kind]}{' NOT NULL' if column.required else ''}" for column in columns
+    )
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    names = list(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608  names are ours
+
+
+INSERT_PREDICTION = _insert("predictions", (column.name for column in COLUMNS))
+INSERT_FEEDBACK = (
+    _insert("feedback", (column.name for column in FEEDBACK_COLUMNS)) + " ON CONFLICT DO NOTHING"
+)
+INSERT_CARD = _insert("cards", ("card_uuid", "prediction_id")) + " ON CONFLICT DO NOTHING"
+INSERT_CORRECTION = (
+    _insert(
+        "corrections", ("sequence", "writer", "recorded_at", "prediction_id", "delivery", "cards_returned")
+    )
+    + " ON CONFLICT DO NOTHING"
+)
+INSERT_FILE = (
+    _insert("kept_files", ("digest", "kind", "name", "content", "first_kept_at")) + " ON CONFLICT DO NOTHING"
+)
+# A write that says nothing: proof that the disk takes writes again.
+BEAT = "REPLACE INTO heartbeat (id, beat_at) VALUES (1, ?)"
+
+_TABLES = f"""
+CREATE TABLE predictions (
+  {_columns(COLUMNS)},
+  PRIMARY KEY (prediction_id)
+);
+CREATE UNIQUE INDEX predictions_by_sequence ON predictions (writer, sequence);
+CREATE INDEX predictions_by_time ON predictions (occurred_at);
+
+CREATE TABLE cards (
+  card_uuid TEXT PRIMARY KEY NOT NULL,
+  prediction_id TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE corrections (
+  prediction_id TEXT PRIMARY KEY NOT NULL,
+  delivery TEXT NOT NULL,
+  cards_returned TEXT,
+  recorded_at TEXT NOT NULL,
+  writer TEXT NOT NULL,
+  sequence INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX corrections_by_sequence ON corrections (writer, sequence);
+
+CREATE TABLE feedback (
+  {_columns(FEEDBACK_COLUMNS)},
+  PRIMARY KEY (writer, sequence)
+);
+CREATE UNIQUE INDEX feedback_once
+  ON feedback (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''));
+CREATE INDEX feedback_by_prediction ON feedback (prediction_id);
+
+CREATE TABLE kept_files (
+  digest TEXT PRIMARY KEY NOT NULL,
+  kind TEXT NOT NULL,
+  name TEXT NOT NULL,
+  content BLOB NOT NULL,
+  first_kept_at TEXT NOT NULL
+);
+
+CREATE TABLE heartbeat (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  beat_at TEXT NOT NULL
+);
+"""
+
+
+def _never(table: str, verb: str) -> str:
+    return f"""
+CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}
+BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;
+"""
+
+
+def _predictions_column(column: Column) -> str:
+    if column.name not in _CORRECTED:
+        return f"p.{column.name}"
+    return f"CASE WHEN c.prediction_id IS NULL THEN p.{column.name} ELSE c.{column.name} END AS {column.name}"
+
+
+_PREDICTIONS_VIEW = f"""
+CREATE VIEW predictions_v1 AS
+SELECT {", ".join(_predictions_column(column) for column in COLUMNS)}
+FROM predictions p LEFT JOIN corrections c ON c.prediction_id = p.prediction_id;
+"""  # noqa: S608  names are ours
+
+# Exclusive: one row per attribute, adding up to all predictions, and one per declared crossing. Alone or in
+# combination: one row per member. A missing value is a row of its own in both. Attributes a site declares
+# and could not read are in `subgroups` alone.
+_SUBGROUPS_VIEW = """
+CREATE VIEW prediction_subgroups_v1 AS
+WITH collected AS (
+  SELECT p.prediction_id, p.writer, p.sequence, p.service_id, p.occurred_at,
+         a.key AS attribute, a.value AS recorded,
+         json_extract(a.value, '$.value') AS value,
+         json_extract(a.value, '$.missing') AS missing,
+         json_extract(a.value, '$.scheme') AS scheme
+  FROM predictions p, json_each(p.demographics) a
+), declared AS (
+  SELECT p.prediction_id, p.writer, p.sequence, p.service_id, p.occurred_at,
+         substr(s.value, 1, instr(s.value, '=') - 1) AS attribute,
+         substr(s.value, instr(s.value, '=') + 1) AS level
+  FROM predictions p, json_each(p.subgroups) s
+  WHERE substr(s.value, 1, instr(s.value, '=') - 1)
+    NOT IN (SELECT a.key FROM json_each(p.demographics) a)
+)
+SELECT prediction_id, writer, sequence, service_id, occurred_at, attribute,
+       COALESCE(value, 'missing:' || missing) AS level, 'exclusive' AS view, missing, scheme
+FROM collected
+UNION ALL
+SELECT prediction_id, writer, sequence, service_id, occurred_at, attribute,
+       m.value, 'alone_or_in_combination', NULL, scheme
+FROM collected, json_each(collected.recorded, '$.members') m
+UNION ALL
+SELECT prediction_id, writer, sequence, service_id, occurred_at, attribute,
+       'missing:' || missing, 'alone_or_in_combination', missing, scheme
+FROM collected WHERE missing IS NOT NULL
+UNION ALL
+SELECT prediction_id, writer, sequence, service_id, occurred_at, attribute,
+       level, 'exclusive', CASE WHEN level LIKE 'missing:%' THEN substr(level, 9) END, NULL
+FROM declared
+UNION ALL
+SELECT prediction_id, writer, sequence, service_id, occurred_at, attribute,
+       level, 'alone_or_in_combination', substr(level, 9), NULL
+FROM declared WHERE level LIKE 'missing:%';
+"""
+
+_FEEDBACK_VIEW = f"""
+CREATE VIEW feedback_v1 AS
+SELECT {", ".join(f"f.{column.name}" for column in FEEDBACK_COLUMNS)},
+       ROUND((julianday(f.outcome_at) - julianday(p.occurred_at)) * 86400, 3) AS delay_s,
+       p.user_key, p.unit
+FROM feedback f LEFT JOIN predictions p ON p.prediction_id = f.prediction_id;
+"""  # noqa: S608  names are ours
+
+
+def ddl() -> tuple[str, ...]:
+    """Every statement that makes an empty file a ledger, to run in one transaction."""
+    triggers = [_never(table, verb) for table in APPEND_ONLY for verb in ("UPDATE", "DELETE")]
+    tables = [statement for statement in _TABLES.split(";") if statement.strip()]
+    views = [_PREDICTIONS_VIEW, _SUBGROUPS_VIEW, _FEEDBACK_VIEW]
+    marks = [f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {SCHEMA}"]
+    return (*tables, *triggers, *views, *marks)

@@ -1,0 +1,131 @@
+"""The only way out: one pooled HTTP session, one deadline, capped answers, foreign errors translated.
+
+Nothing else in the service imports an HTTP client. No redirect is ever followed: patient data and tokens
+would follow it. No error raised here holds a URL or a body.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import aiohttp
+
+from cds_wrapper.errors import OutboundTrouble, Trouble
+
+# Shorter than the five seconds after which uvicorn closes an idle connection: a POST on a connection the
+# peer has just closed is a failed call that nobody may repeat.
+IDLE_EXPIRY_SECONDS = 4.0
+CONNECTIONS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in time by which something must have ended, on the monotonic clock."""
+
+    at: float
+
+    @classmethod
+    def after(cls, budget: timedelta) -> Deadline:
+        """The deadline that lies `budget` from now."""
+        return cls(time.monotonic() + budget.total_seconds())
+
+    def earlier(self, by: timedelta) -> Deadline:
+        """A deadline `by` before this one: what is left for somebody else's work."""
+        return Deadline(self.at - by.total_seconds())
+
+    @property
+    def remaining(self) -> timedelta:
+        """What is left, never negative."""
+        return timedelta(seconds=max(0.0, self.at - time.monotonic()))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """What a peer answered: the status, its declared content type and the whole body."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Answer(status={self.status}, bytes={len(self.body)})"
+
+
+class Outbound:
+    """One pooled session towards every peer; open it in the event loop that uses it."""
+
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        """`ca_bundle` is a file of certificates to trust instead of the system's (a hospital's own CA)."""
+        self._tls = ssl.create_default_context(cafile=ca_bundle)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Create the pool."""
+        connector = aiohttp.TCPConnector(
+            limit=CONNECTIONS, keepalive_timeout=IDLE_EXPIRY_SECONDS, ssl=self._tls
+        )
+        # No cookies: what one patient's answer sets must not travel with the next patient's request.
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
+        )
+
+    async def close(self) -> None:
+        """Close the pool and every idle connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def post_json(self, url: str, body: bytes, deadline: Deadline, size_limit: int) -> Answer:
+        """POST JSON once; raises `OutboundTrouble` for every way in which no whole answer came.
+
+        `size_limit` caps the answer in bytes; a larger one is given up as soon as that is known.
+        """
+        if self._session is None:
+            raise RuntimeError("the pool is closed")
+        left = deadline.remaining.total_seconds()
+        if left <= 0:
+            raise OutboundTrouble(Trouble.TIMED_OUT)
+        try:
+            async with self._session.post(
+                url,
+                data=body,
+                headers={"content-type": "application/json", "accept": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=left),
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status, response.content_type, await _read(response, size_limit))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise OutboundTrouble(translate(error)) from None
+
+
+async def _read(response: aiohttp.ClientResponse, size_limit: int) -> bytes:
+    if response.content_length is not None and response.content_length > size_limit:
+        response.close()
+        raise OutboundTrouble(Trouble.TOO_LARGE)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > size_limit:
+            response.close()
+            raise OutboundTrouble(Trouble.TOO_LARGE)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def translate(error: BaseException) -> Trouble:
+    """Say in our words what a client library's exception means for the caller."""
+    match error:
+        case TimeoutError():  # aiohttp's own time-outs are TimeoutErrors too
+            return Trouble.TIMED_OUT
+        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+            return Trouble.UNREACHABLE
+        case aiohttp.ServerFingerprintMismatch():
+            return Trouble.UNREACHABLE
+        case aiohttp.ClientError() | OSError():
+            return Trouble.CLOSED_EARLY
+        case _:
+            raise AssertionError(f"an exception nobody translates: {type(error).__name__}")

@@ -1,0 +1,131 @@
+"""The caveat behind a card's link, in the card's own approved words. Pure.
+
+A link's key is a finding or a reason, never a patient: what is said here must hold for all who share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from cds_wrapper.caveats.evidence import Evidence, EvidenceSource, Grade, LocalResult, OutsideFinding
+from cds_wrapper.caveats.plan import Disposition
+from cds_wrapper.caveats.policy import Caveat, CaveatLevel, CaveatReason, Reason, Scope, side_of
+from cds_wrapper.caveats.wording import CaveatWords, choose_words
+from cds_wrapper.cds import VendorCard
+from cds_wrapper.pages.published import SMALLEST_COUNT
+from cds_wrapper.services import ServiceDefinition
+from cds_wrapper.vendors.base import ModelVersion, Prediction, VendorCall, VersionSource
+
+
+@dataclass(frozen=True, slots=True)
+class CaveatLines:
+    """The caveat's sentence, what was checked here, since when a finding is known, and the reason.
+
+    `reason` is None on the general page.
+    """
+
+    heading: str
+    checked: str
+    since: str
+    reason: CaveatReason | None
+
+
+def caveat_lines(service: ServiceDefinition, key: str) -> CaveatLines:
+    """The words for a key; any key that is not of this edition gives the service's general words."""
+    reason = _reason(service, key)
+    told = reason or _general(service)
+    words = _words(service, Caveat(told.level, (told,)) if told else Caveat(CaveatLevel.SUPPORTED))
+    checked = _checked(service)
+    since = service.wording.terms.month(reason.since) if reason and reason.since else ""
+    return CaveatLines(
+        words.lines[0] if words.lines else words.evidence_line or checked, checked, since, reason
+    )
+
+
+def _reason(service: ServiceDefinition, key: str) -> CaveatReason | None:
+    for finding in service.book.findings:
+        if finding.id == key:
+            return _of_finding(finding)
+    named = next((reason for reason in Reason if reason.value == key), None)
+    return _of_kind(named, service) if named else None
+
+
+def _of_finding(finding: OutsideFinding) -> CaveatReason:
+    """The reason a finding gives, on the side on which it matters."""
+    return CaveatReason(
+        Reason.KNOWN_GAP if finding.signed else Reason.UNDER_REVIEW,
+        Scope.PATIENT if finding.where else Scope.MODEL,
+        direction=finding.direction,
+        side=side_of(finding.direction, None),
+        attributes=tuple(finding.where),
+        groups=tuple((name, levels[0]) for name, levels in finding.where.items() if len(levels) == 1),
+        finding_id=finding.id,
+        figures=finding.figures,
+        external=finding.source is not EvidenceSource.LOCAL,
+        since=finding.since,
+    )
+
+
+def _of_kind(kind: Reason, service: ServiceDefinition) -> CaveatReason:
+    """A reason without a finding; which attribute it is about stays unsaid, as for a hidden one."""
+    match kind:
+        case Reason.NOT_REPORTED | Reason.THIN_EVIDENCE:
+            general = _general(service)
+            for_everybody = general is not None and general.reason is kind
+            return CaveatReason(kind, Scope.MODEL if for_everybody else Scope.PATIENT)
+        case Reason.OUT_OF_SCOPE:
+            rules = service.book.contents.out_of_scope
+            if len(rules) != 1:
+                return CaveatReason(kind, Scope.PATIENT, attributes=_NOBODYS)
+            return CaveatReason(kind, Scope.PATIENT, attributes=tuple(rules[0].where), rule_say=rules[0].say)
+        case _:
+            return CaveatReason(kind, Scope.PATIENT)
+
+
+_NOBODYS: Final = ("",)
+"""An attribute nobody declared: it is never named."""
+
+
+def _general(service: ServiceDefinition) -> CaveatReason | None:
+    """What holds for every patient today; None once the score was checked here and holds up."""
+    overall = overall_result(service)
+    if overall and overall.grade is Grade.ADEQUATE and overall.holds_up:
+        return None
+    kind = Reason.THIN_EVIDENCE if overall or service.book.any_reported else Reason.NOT_REPORTED
+    return CaveatReason(kind, Scope.MODEL)
+
+
+def overall_result(service: ServiceDefinition) -> LocalResult | None:
+    """This hospital's own result for everybody."""
+    return next((result for result in service.book.contents.local if not result.where), None)
+
+
+def _checked(service: ServiceDefinition) -> str:
+    """Whether and when the score was checked here, in the card's words."""
+    overall = overall_result(service)
+    if overall is None or overall.n < SMALLEST_COUNT:
+        return service.wording.lines.not_checked
+    month = service.wording.terms.month(service.book.as_of)
+    return service.wording.lines.checked.format(month=month, n=f"{overall.n:,}")
+
+
+def _words(service: ServiceDefinition, caveat: Caveat) -> CaveatWords:
+    """The words as the card has them."""
+    book = service.book
+    evidence = Evidence(book.edition, book.as_of, book.any_reported, local=book.contents.local)
+    return choose_words(
+        caveat,
+        Disposition.ANNOTATE,
+        _some_prediction(service),
+        evidence,
+        service.scheme,
+        service.wording,
+        service.words,
+    )
+
+
+def _some_prediction(service: ServiceDefinition) -> Prediction:
+    """An answer with one card: words are chosen only for cards that are shown. Nothing in it is read."""
+    model = ModelVersion(service.card.id, service.card.version, VersionSource.CONFIGURATION)
+    return Prediction((VendorCard(),), None, None, None, model, VendorCall())

@@ -1,0 +1,155 @@
+"""The pages behind a card: what is known about a score, what is not, and what the hospital decided.
+
+    /evidence/{service}/{edition}/{token}   behind a card: the caveat again, then everything around it
+    /evidence/{service}                     the same without a caveat
+    /evidence/{service}/model               the model: every published figure, every source attribute
+
+A token is made from an edition and a finding, never from a patient. The pages behind a card name no group
+that a card may not name; a token that is unknown or of another edition gives the service's general page. They
+work without scripts, load nothing from elsewhere, send no referrer and are kept in no cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from cds_wrapper.caveats.evidence import GENERAL
+from cds_wrapper.caveats.policy import key_of
+from cds_wrapper.pages.attributes import source_attributes
+from cds_wrapper.pages.caveat_lines import caveat_lines, overall_result
+from cds_wrapper.pages.decisions import decisions_of
+from cds_wrapper.pages.meaning import meaning_of
+from cds_wrapper.pages.published import (
+    SMALLEST_COUNT,
+    hidden_names,
+    horizon,
+    not_found,
+    studies_of,
+    training_rows,
+    untold_training,
+)
+from cds_wrapper.services import ServiceCatalog, ServiceDefinition
+
+STYLE: Final = "/evidence-style/pages.css"
+_HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src data:; form-action 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+
+
+def evidence_routes(catalog_source: Callable[[], ServiceCatalog]) -> list[BaseRoute]:
+    """The routes of these pages; the catalog is asked for at every request, so that a new one is seen."""
+    pages = EvidencePages(catalog_source)
+    return [
+        Route(STYLE, style, methods=["GET"]),
+        Route("/evidence/{service}", pages.general, methods=["GET"]),
+        Route("/evidence/{service}/model", pages.model, methods=["GET"]),
+        Route("/evidence/{service}/{edition}/{token}", pages.behind_a_card, methods=["GET"]),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePages:
+    """The pages over a catalog."""
+
+    catalog_source: Callable[[], ServiceCatalog]
+
+    async def general(self, request: Request) -> Response:
+        """A service's page without a caveat."""
+        service = self._service(request)
+        return _no_service() if service is None else _page("evidence.html", **evidence_page(service, GENERAL))
+
+    async def behind_a_card(self, request: Request) -> Response:
+        """The page a card links to; an unknown or old token gives the general page, never 404."""
+        service = self._service(request)
+        if service is None:
+            return _no_service()
+        is_current = request.path_params["edition"] == service.book.edition
+        key = key_of(service.book, request.path_params["token"]) if is_current else GENERAL
+        return _page("evidence.html", **evidence_page(service, key, superseded=not is_current))
+
+    async def model(self, request: Request) -> Response:
+        """Every published figure by group and every source attribute; the same for everybody."""
+        service = self._service(request)
+        return _no_service() if service is None else _page("model.html", **model_page(service))
+
+    def _service(self, request: Request) -> ServiceDefinition | None:
+        """The first service of the address's id; entries for several hooks share their files."""
+        found = self.catalog_source().of(request.path_params["service"])
+        return found[0] if found else None
+
+
+def evidence_page(service: ServiceDefinition, key: str, *, superseded: bool = False) -> dict[str, Any]:
+    """What the page for one key shows; `superseded` says that the card came with another edition."""
+    lines = caveat_lines(service, key)
+    reason = lines.reason
+    card, scheme = service.card, service.scheme
+    hidden = hidden_names(card.estimates, scheme)
+    return {
+        "service": service,
+        "horizon": horizon(service.outcome.horizon),
+        "lines": lines,
+        "meaning": meaning_of(reason.reason if reason else None, reason.direction if reason else None),
+        "rules": [rule.say for rule in card.out_of_scope],
+        "overall": overall_result(service),
+        "smallest_count": SMALLEST_COUNT,
+        "studies": studies_of(card, scheme, all_groups=False),
+        "not_found": not_found(card, scheme, all_groups=False),
+        "untold_training": untold_training(card, scheme, all_groups=False),
+        "attributes": source_attributes(card, hidden),
+        "decisions": decisions_of(service),
+        "superseded": superseded,
+    }
+
+
+def model_page(service: ServiceDefinition) -> dict[str, Any]:
+    """What the model's own page shows."""
+    card, scheme = service.card, service.scheme
+    return {
+        "service": service,
+        "horizon": horizon(service.outcome.horizon),
+        "studies": studies_of(card, scheme, all_groups=True),
+        "training": training_rows(card, scheme),
+        "not_found": not_found(card, scheme, all_groups=True),
+        "attributes": source_attributes(card, frozenset()),
+    }
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("cds_wrapper.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def _page(template: str, **values: object) -> Response:
+    html = _TEMPLATES.get_template(template).render(style=STYLE, **values)
+    return Response(html, headers=_HEADERS, media_type="text/html")
+
+
+def _no_service() -> Response:
+    html = _TEMPLATES.get_template("unknown.html").render(style=STYLE)
+    return Response(html, 404, headers=_HEADERS, media_type="text/html")
+
+
+async def style(_request: Request) -> Response:
+    """The style sheet of these pages."""
+    content = files("cds_wrapper.pages").joinpath("static", "pages.css").read_bytes()
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(content, headers=headers, media_type="text/css")

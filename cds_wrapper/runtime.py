@@ -1,0 +1,118 @@
+"""What a request meets: everything that outlives it, its own id and deadline, and what goes back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from cds_wrapper import log
+from cds_wrapper.caveats.evidence import EvidenceBook
+from cds_wrapper.cds import Card, CDSResponse, encode, outcome
+from cds_wrapper.ledger.pseudonyms import Pseudonyms
+from cds_wrapper.ledger.record import Spent
+from cds_wrapper.ledger.store import Ledger
+from cds_wrapper.outbound import Deadline
+from cds_wrapper.services import ServiceCatalog
+from cds_wrapper.vendors.base import Vendor
+
+HungUp = Callable[[], Awaitable[bool]]
+"""Asks whether the EHR has closed the connection."""
+
+WRITE_OUT = timedelta(milliseconds=10)
+"""Kept back of a time budget for writing the answer out once everything is decided and recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything a request meets that outlives it; built once, in `app`."""
+
+    catalog: ServiceCatalog
+    vendors: Mapping[tuple[str, str], Vendor]
+    evidence: EvidenceShelf
+    ledger: Ledger
+    pseudonyms: Pseudonyms
+    namespace: str
+    public_url: str
+    extension_key: str
+    new_id: Callable[[], UUID]
+    log: log.OperatorLog
+
+
+class EvidenceShelf:
+    """The edition of evidence in force for each service; an edition is swapped whole, never changed."""
+
+    def __init__(self, books: Mapping[str, EvidenceBook]) -> None:
+        self._books = dict(books)
+
+    def book(self, service_id: str) -> EvidenceBook:
+        """The edition in force; a request asks once and keeps what it got."""
+        return self._books[service_id]
+
+    def holds(self, service_id: str) -> bool:
+        """Whether there is an edition for the service."""
+        return service_id in self._books
+
+    def swap(self, book: EvidenceBook) -> None:
+        """Put a new edition in force for the requests that come from now on."""
+        self._books = {**self._books, book.service_id: book}
+
+
+@dataclass(slots=True)
+class Call:
+    """One call's id, deadline and stop-watch; the one thing about a request that changes."""
+
+    prediction_id: UUID
+    deadline: Deadline
+    hung_up: HungUp
+    _started: float = field(default_factory=time.perf_counter)
+    _answered: float | None = None
+
+    def vendor_has_answered(self) -> None:
+        """From here on the time is spent on deciding."""
+        self._answered = time.perf_counter()
+
+    def spent(self) -> Spent:
+        """How long the call has taken, and how much of it was spent on deciding."""
+        now = time.perf_counter()
+        decided = now - self._answered if self._answered is not None else 0.0
+        return Spent(total_ms=(now - self._started) * 1000, decide_ms=decided * 1000)
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the call came in."""
+        return (time.perf_counter() - self._started) * 1000
+
+    @property
+    def left(self) -> timedelta:
+        """What is left for the record."""
+        return self.deadline.earlier(WRITE_OUT).remaining
+
+    @property
+    def name(self) -> dict[str, str]:
+        """How the operator log names the call."""
+        return {"request_id": str(self.prediction_id)}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """What goes back to the EHR: the status, its cards and the body as it is sent."""
+
+    http_status: int
+    cards: tuple[Card, ...]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Reply({self.http_status}, {len(self.cards)} cards)"
+
+    @classmethod
+    def with_cards(cls, cards: tuple[Card, ...]) -> Reply:
+        """A 200 with these cards; none is a legal answer."""
+        return cls(200, cards, encode(CDSResponse(list(cards))))
+
+    @classmethod
+    def with_problem(cls, http_status: int, sentence: str) -> Reply:
+        """An error status with one safe sentence."""
+        return cls(http_status, (), outcome("transient", sentence))

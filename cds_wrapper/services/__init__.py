@@ -1,0 +1,23 @@
+"""Reads and checks `hooks/` into service definitions. The only room that reads YAML."""
+
+from cds_wrapper.services.definitions import ServiceCatalog, ServiceDefinition, VendorConfig
+from cds_wrapper.services.load import (
+    Examination,
+    definition_from_files,
+    examine_services,
+    load_problems,
+    load_services,
+    warnings_of,
+)
+
+__all__ = [
+    "Examination",
+    "ServiceCatalog",
+    "ServiceDefinition",
+    "VendorConfig",
+    "definition_from_files",
+    "examine_services",
+    "load_problems",
+    "load_services",
+    "warnings_of",
+]

@@ -1,0 +1,119 @@
+"""Puts one service together from files that were read and found right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard, Question, build_book
+from cds_wrapper.caveats.plan import ResponsePlan
+from cds_wrapper.caveats.policy import CaveatPolicy
+from cds_wrapper.caveats.wording import Wording
+from cds_wrapper.ledger.entries import KeptFile
+from cds_wrapper.patient.demographics import DemographicRules
+from cds_wrapper.patient.subgroups import SubgroupScheme
+from cds_wrapper.services import build
+from cds_wrapper.services.card_file import CardFile
+from cds_wrapper.services.definitions import FileVersions, ServiceDefinition
+from cds_wrapper.services.plan_file import PlanFile
+from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
+from cds_wrapper.services.service_file import ServiceFile
+from cds_wrapper.services.subgroups_file import SubgroupsFile
+from cds_wrapper.services.wording_file import ReadWording, words_of
+
+EDITION = "edition"
+"""The kind under which the edition of evidence is kept beside the files it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """Every file of a service, all of them there."""
+
+    service: ReadFile[ServiceFile]
+    card: ReadFile[CardFile]
+    subgroups: ReadFile[SubgroupsFile]
+    plan: ReadFile[PlanFile]
+    rules: DemographicRules
+    wording: Wording
+    sources: tuple[SourceFile, ...]
+
+
+def assemble(read: ReadService, approved: ReadWording) -> ServiceDefinition | None:
+    """The definition, or None when a file could not be read. Nothing is checked here: see `consistency`."""
+    service, card, subgroups, plan = read.service, read.card, read.subgroups, read.plan
+    if service is None or card is None or subgroups is None or plan is None:
+        return None
+    if read.rules is None or approved.wording is None:
+        return None
+    sources = [service.source, card.source, subgroups.source, plan.source, approved.source]
+    sources += [read.table] if read.table else []
+    return _definition(_Whole(service, card, subgroups, plan, read.rules, approved.wording, tuple(sources)))
+
+
+def _definition(whole: _Whole) -> ServiceDefinition:
+    service = whole.service.model
+    card = build.card_of(whole.card.model, digest_of(whole.card.source.content))
+    plan = build.plan_of(whole.plan.model, digest_of(whole.plan.source.content))
+    scheme = build.scheme_of(whole.subgroups.model)
+    vendor = build.vendor_of(service, card.developer)
+    book = _book(whole, card, plan, scheme)
+    return ServiceDefinition(
+        id=service.id,
+        hook=service.hook,
+        title=service.title,
+        description=service.description,
+        usage_requirements=service.usage_requirements,
+        contact=service.contact,
+        outcome=build.outcome_of(service),
+        prefetch=dict(service.prefetch),
+        patient_key=service.patient,
+        time_budget=service.time_budget,
+        ledger_reserve=service.ledger_reserve,
+        vendor=vendor,
+        thresholds=build.thresholds_of(service),
+        bands=build.bands_of(service),
+        identifiers=build.identifiers_of(service),
+        on_vendor_failure=service.on_vendor_failure,
+        displayed=service.displayed,
+        rules=whole.rules,
+        scheme=scheme,
+        card=card,
+        plan=plan,
+        policy=CaveatPolicy(scheme),
+        wording=whole.wording.replaced(plan.wording_overrides),
+        words=words_of(service, whole.card.model),
+        book=book,
+        versions=_versions(whole),
+        files=(*map(_kept, whole.sources), _kept_edition(book)),
+    )
+
+
+def _book(whole: _Whole, card: ModelCard, plan: ResponsePlan, scheme: SubgroupScheme) -> EvidenceBook:
+    """The edition a service starts with, before this hospital has results of its own."""
+    service = whole.service.model
+    question = Question(
+        service_id=service.id,
+        outcome=service.outcome.name,
+        horizon=service.outcome.horizon,
+        thresholds=tuple(threshold.at for threshold in service.thresholds),
+    )
+    as_of = whole.card.model.evidence.as_of
+    return build_book(card, scheme, question, plan.approved_cards, as_of, limits=plan.limits)
+
+
+def _versions(whole: _Whole) -> FileVersions:
+    return FileVersions(
+        service=digest_of(whole.service.source.content),
+        card=digest_of(whole.card.source.content),
+        subgroups=digest_of(whole.subgroups.source.content),
+        plan=digest_of(whole.plan.source.content),
+        wording=whole.wording.digest,
+    )
+
+
+def _kept(source: SourceFile) -> KeptFile:
+    return KeptFile(digest_of(source.content), source.kind, source.name, source.content)
+
+
+def _kept_edition(book: EvidenceBook) -> KeptFile:
+    content = book.to_json()
+    return KeptFile(digest_of(content), EDITION, book.edition, content)

@@ -1,0 +1,117 @@
+"""From what pydantic found wrong to mistakes a person can fix: place, words, nearest right spelling."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from cds_wrapper.errors import Mistake
+from cds_wrapper.services.fields import FileModel
+from cds_wrapper.services.yaml_files import Document, KeyPath
+
+_File = TypeVar("_File", bound=FileModel)
+_QUOTED: Final = re.compile(r"'([^']*)'")
+# How near a spelling must be to be offered: a short key with one letter too few is still found.
+_NEAR: Final = 0.6
+
+
+def nearest(written: str, known: Iterable[str]) -> str | None:
+    """The known spelling nearest to what was written, or None when none is near.
+
+    The same letters in another order are a slip of the fingers, and nearer than any other word.
+    """
+    spellings = list(known)
+    swapped = (spelling for spelling in spellings if sorted(spelling) == sorted(written))
+    close = difflib.get_close_matches(written, spellings, n=1, cutoff=_NEAR)
+    return next(swapped, None) or next(iter(close), None)
+
+
+def validate(document: Document, kind: type[_File]) -> tuple[_File | None, tuple[Mistake, ...]]:
+    """Read a document as one of the file formats, and list every mistake in it."""
+    try:
+        return kind.model_validate_json(json.dumps(document.values)), ()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        return None, _mistakes(document, kind, found)
+
+
+def _mistakes(document: Document, kind: type[BaseModel], found: Iterable[Any]) -> tuple[Mistake, ...]:
+    """A misspelt key is one mistake, not two: what it stood for is not reported as missing too."""
+    mistakes = [(item["type"], tuple(item["loc"]), _mistake(document, kind, item)) for item in found]
+    meant = {(path[:-1], found.suggestion) for kind_, path, found in mistakes if kind_ == "extra_forbidden"}
+    return tuple(
+        mistake
+        for kind_, path, mistake in mistakes
+        if kind_ != "missing" or (path[:-1], path[-1]) not in meant
+    )
+
+
+def _mistake(document: Document, kind: type[BaseModel], item: Mapping[str, Any]) -> Mistake:
+    path: KeyPath = tuple(item["loc"])
+    match item["type"]:
+        case "extra_forbidden":
+            return document.mistake(
+                path, "is not a key known here.", nearest(str(path[-1]), keys_at(kind, path[:-1]))
+            )
+        case "missing":
+            return document.mistake(path, "is missing.")
+        case "literal_error" | "enum":
+            known = _QUOTED.findall(item["ctx"]["expected"])
+            written = value_at(document, path)
+            near = nearest(written, known) if isinstance(written, str) else None
+            return document.mistake(path, f"must be one of: {', '.join(known)}.", near)
+        case _:
+            return document.mistake(path, _sentence(item))
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    hint = " Write it in quotes." if item["type"] == "string_type" else ""
+    return message.rstrip(".") + "." + hint
+
+
+def value_at(document: Document, path: KeyPath) -> object:
+    """What stands at a path; None when nothing does."""
+    value: object = document.values
+    for part in path:
+        match value, part:
+            case dict(), str():
+                value = value.get(part)
+            case list(), int() if part < len(value):
+                value = value[part]
+            case _:
+                return None
+    return value
+
+
+def keys_at(kind: type[BaseModel], path: KeyPath) -> tuple[str, ...]:
+    """The keys a format knows at a path; none where keys are free."""
+    here: Any = kind
+    for part in path:
+        here = _below(here, part)
+    return tuple(here.model_fields) if _is_model(here) else ()
+
+
+def _below(kind: Any, part: str | int) -> Any:
+    """The type under a key or index, with what only decorates it taken off."""
+    if _is_model(kind):
+        field = kind.model_fields.get(part)
+        return _bare(field.annotation) if field else None
+    arguments = get_args(kind)
+    return _bare(arguments[-1]) if arguments else None
+
+
+def _bare(kind: Any) -> Any:
+    """`X | None` and `Annotated[X, ...]` as `X`."""
+    while get_origin(kind) not in (list, dict, None):
+        kind = next(argument for argument in get_args(kind) if argument is not type(None))
+    return kind
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

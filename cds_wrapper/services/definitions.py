@@ -1,0 +1,145 @@
+"""A CDS service as the rest of the house sees it: checked, immutable, with all that decides beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
+from cds_wrapper.caveats.plan import OnError, ResponsePlan
+from cds_wrapper.caveats.policy import CaveatPolicy
+from cds_wrapper.caveats.wording import ServiceWords, Wording
+from cds_wrapper.errors import Mistake
+from cds_wrapper.ledger.entries import KeptFile
+from cds_wrapper.patient.demographics import DemographicRules
+from cds_wrapper.patient.subgroups import SubgroupScheme
+from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
+
+
+@dataclass(frozen=True, slots=True)
+class VendorConfig:
+    """Whom to ask and how to read the answer; `keys` are the prefetch keys the vendor is sent."""
+
+    protocol: str
+    url: str
+    developer: str
+    keys: frozenset[str]
+    score: ScorePath | None
+    model: ModelPath
+    missing: MissingInputs | None
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A score from which something happens, in the recorded unit."""
+
+    id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A range of scores with one name; `below` is where the next begins, None for the last."""
+
+    id: str
+    below: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """The identifier systems the warehouse keys by, in order of preference."""
+
+    patient: tuple[str, ...]
+    encounter: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the score predicts; `horizon` is an ISO 8601 duration, as `P10Y`."""
+
+    name: str
+    phrase: str
+    horizon: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersions:
+    """Digest of every file that decided, as `sha256:` and 64 hex digits of the SHA-256 over its bytes.
+
+    A comment or a blank changes it: a signature is on the file, not on what a program makes of it.
+    """
+
+    service: str
+    card: str
+    subgroups: str
+    plan: str
+    wording: str
+
+
+def short(digest: str) -> str:
+    """The six digits that version columns hold."""
+    return digest.removeprefix("sha256:")[:6]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDefinition:
+    """One CDS service, made from the four files of its folder and the shipped wording."""
+
+    id: str
+    hook: str
+    title: str
+    description: str
+    usage_requirements: str | None
+    contact: str
+    outcome: Outcome
+    prefetch: Mapping[str, str]
+    patient_key: str
+    time_budget: timedelta
+    ledger_reserve: timedelta
+    vendor: VendorConfig
+    thresholds: tuple[Threshold, ...]
+    bands: tuple[Band, ...]
+    identifiers: Identifiers
+    on_vendor_failure: OnError
+    displayed: str
+    rules: DemographicRules = field(repr=False)
+    scheme: SubgroupScheme = field(repr=False)
+    card: ModelCard = field(repr=False)
+    plan: ResponsePlan = field(repr=False)
+    policy: CaveatPolicy = field(repr=False)
+    wording: Wording = field(repr=False)
+    words: ServiceWords = field(repr=False)
+    book: EvidenceBook = field(repr=False)
+    versions: FileVersions
+    files: tuple[KeptFile, ...] = field(repr=False)
+
+    @property
+    def threshold(self) -> float | None:
+        """The score from which a patient is flagged: the first threshold listed."""
+        return self.thresholds[0].at if self.thresholds else None
+
+    def band_of(self, score: float | None) -> str | None:
+        """The name of the range a score falls into; None without a score or without bands."""
+        if score is None:
+            return None
+        fitting = (band.id for band in self.bands if band.below is None or score < band.below)
+        return next(fitting, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCatalog:
+    """Every service of this site, in the order of their folders, and what is worth a second look in them."""
+
+    services: tuple[ServiceDefinition, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
+
+    def __iter__(self) -> Iterator[ServiceDefinition]:
+        return iter(self.services)
+
+    def __len__(self) -> int:
+        return len(self.services)
+
+    def of(self, service_id: str) -> tuple[ServiceDefinition, ...]:
+        """The services of one id, one for each hook; none when the id is unknown."""
+        return tuple(service for service in self.services if service.id == service_id)

@@ -1,0 +1,97 @@
+"""What the four file formats share: strict models, and the small types a person writes in YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
+
+_DATE_PART: Final = r"(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
+_TIME_PART: Final = r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?"
+_DURATION: Final = re.compile(f"P(?=.){_DATE_PART}{_TIME_PART}(?<!T)", re.ASCII)
+
+
+class FileModel(BaseModel):
+    """A part of a file: unknown keys are mistakes, nothing is converted by guess, no value is echoed."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+def _duration(text: str) -> str:
+    if not _DURATION.fullmatch(text):
+        raise ValueError("is not an ISO 8601 duration: write `P10Y`, `P30D` or `PT6H`.")
+    return text
+
+
+def _seconds(value: object) -> object:
+    """Only hours, minutes and seconds have one length; years and months do not."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("is not an ISO 8601 duration: write `PT0.5S` for half a second.")
+    if any(match.groups()[:4]):
+        raise ValueError("is counted in hours, minutes and seconds: write `PT0.5S` for half a second.")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()[4:])
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _path(text: str) -> str:
+    try:
+        jmespath.compile(text)
+    except JMESPathError:
+        raise ValueError(
+            'is not a JMESPath: quote names with dots, as in `cards[0].extension."org.example".score`.'
+        ) from None
+    return text
+
+
+def _listed(value: object) -> object:
+    """`race: black` is short for `race: [black]`."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: [level] if isinstance(level, str) else level for key, level in value.items()}
+
+
+def _filled(levels: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+    for attribute, named in levels.items():
+        if not named:
+            raise ValueError(f"names no group under `{attribute}`: list at least one or leave the key out.")
+    return levels
+
+
+Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+"""Text for people; never empty."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
+"""A short name for machines: small letters, digits, `-`, `_` and `.`."""
+
+Span = Annotated[
+    timedelta, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "format": "duration"})
+]
+"""A length of time a clock can count, as `PT0.5S`."""
+
+Horizon = Annotated[str, AfterValidator(_duration)]
+"""A length of calendar time, as `P10Y`; kept as written."""
+
+AnswerPath = Annotated[str, AfterValidator(_path)]
+"""A JMESPath into a vendor's answer."""
+
+Where = Annotated[dict[str, list[str]], BeforeValidator(_listed), AfterValidator(_filled)]
+"""Groups by attribute: every key must hold; several values mean any of them; `{}` is everybody."""
+
+
+def at_most_words(limit: int) -> AfterValidator:
+    """Refuse a text of more than `limit` words: it would not fit on a card (see the wording's limits)."""
+
+    def check(text: str) -> str:
+        if len(text.split()) > limit:
+            raise ValueError(f"has more than {limit} words: it would not fit on a card.")
+        return text
+
+    return AfterValidator(check)

@@ -1,0 +1,43 @@
+"""What is allowed and yet worth a second look before go-live: `check` prints it; nothing is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cds_wrapper.errors import Mistake
+from cds_wrapper.services.card_file import CardFile
+from cds_wrapper.services.prefetch_rules import beyond_the_subset
+from cds_wrapper.services.reading import ReadService
+from cds_wrapper.services.service_file import ServiceFile
+from cds_wrapper.services.yaml_files import Document
+
+
+def warnings_about(read: ReadService) -> Iterator[Mistake]:
+    """Everything worth a second look in one service, each with its place."""
+    if read.service:
+        yield from _service_warnings(read.service.document, read.service.model)
+    if read.service and read.card:
+        yield from _threshold_warnings(read.card.document, read.card.model, read.service.model)
+
+
+def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mistake]:
+    for key, template in service.prefetch.items():
+        for excess in beyond_the_subset(template):
+            problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
+            yield document.mistake(("prefetch", key), problem)
+    if service.vendor.url.startswith("http:"):
+        problem = "is plain http: patient data would travel unprotected. Allowed in development only."
+        yield document.mistake(("vendor", "url"), problem)
+    if not service.identifiers.patient:
+        problem = "is empty: records can be joined with a warehouse only by the EHR's own patient id."
+        yield document.mistake(("identifiers", "patient"), problem)
+    if service.displayed == "unknown":
+        yield document.mistake(("displayed",), "is `unknown`: say whether the EHR shows these cards.")
+
+
+def _threshold_warnings(document: Document, card: CardFile, service: ServiceFile) -> Iterator[Mistake]:
+    own = {threshold.at for threshold in service.thresholds}
+    for index, row in enumerate(card.evidence.metrics):
+        if row.metric.needs_threshold and row.threshold is not None and row.threshold not in own:
+            path = ("evidence", "metrics", index, "threshold")
+            yield document.mistake(path, "is no threshold of service.yaml: this figure speaks to nobody.")

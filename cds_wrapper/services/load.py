@@ -1,0 +1,119 @@
+"""Reads and checks `hooks/` into service definitions; raises with every mistake of every file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cds_wrapper.errors import ConfigurationRefused, Mistake
+from cds_wrapper.services.assemble import assemble
+from cds_wrapper.services.definitions import ServiceCatalog, ServiceDefinition
+from cds_wrapper.services.folders import WORDING_FILE, ServiceFolder, read_folders
+from cds_wrapper.services.lint import warnings_about
+from cds_wrapper.services.reading import (
+    DEPRIVATION,
+    FILE_NAMES,
+    SERVICE,
+    WORDING,
+    ReadService,
+    SourceFile,
+    in_order,
+    read_service,
+)
+from cds_wrapper.services.wording_file import ReadWording, read_wording, wording_mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What `hooks/` holds: the services that are right, every mistake, and what is worth a second look."""
+
+    services: tuple[ServiceDefinition, ...]
+    mistakes: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...]
+
+
+def load_services(hooks: Path, wording_file: Path = WORDING_FILE) -> ServiceCatalog:
+    """The services of a folder; an empty one has none (CDS Hooks 2.0.1, "Discovery": `services: []`).
+
+    Raises `ConfigurationRefused` with every mistake of every file.
+    """
+    examined = examine_services(hooks, wording_file)
+    if examined.mistakes:
+        raise ConfigurationRefused(examined.mistakes)
+    return ServiceCatalog(examined.services, examined.warnings)
+
+
+def load_problems(hooks: Path, wording_file: Path = WORDING_FILE) -> tuple[Mistake, ...]:
+    """Every mistake of every file; none when the services can be loaded."""
+    return examine_services(hooks, wording_file).mistakes
+
+
+def warnings_of(catalog: ServiceCatalog) -> tuple[Mistake, ...]:
+    """What is allowed and worth a second look before go-live, of services that were loaded."""
+    return catalog.warnings
+
+
+def examine_services(hooks: Path, wording_file: Path = WORDING_FILE) -> Examination:
+    """Read every service of a folder, right or wrong; never raises for what a file holds."""
+    folders, mistakes = read_folders(hooks)
+    wording = read_wording(SourceFile(WORDING, wording_file.name, wording_file.read_bytes()))
+    examined = [_examine(folder, wording) for folder in folders]
+    definitions = tuple(definition for one in examined for definition in one.services)
+    found = (*mistakes, *wording.mistakes, *(mistake for one in examined for mistake in one.mistakes))
+    return Examination(
+        services=definitions,
+        mistakes=in_order((*found, *_duplicates(definitions))),
+        warnings=in_order(warning for one in examined for warning in one.warnings),
+    )
+
+
+def definition_from_files(files: Mapping[str, bytes]) -> ServiceDefinition:
+    """The definition these bytes make, by kind of file (`service`, `model_card`, ...): for replay.
+
+    The kinds are those of `ServiceDefinition.files`, without the edition. Raises `ConfigurationRefused` when
+    they make none, which cannot be for files that were once loaded by this version.
+    """
+    sources = {kind: SourceFile(kind, FILE_NAMES.get(kind, kind), content) for kind, content in files.items()}
+    missing = tuple(
+        Mistake(kind, None, None, "", "is missing.") for kind in (*FILE_NAMES, WORDING) if kind not in sources
+    )
+    if missing:
+        raise ConfigurationRefused(missing)
+    wording = read_wording(sources[WORDING])
+    read = read_service(sources, lambda _: sources.get(DEPRIVATION))
+    mistakes = (*wording.mistakes, *read.mistakes, *wording_mistakes(read, wording))
+    definition = None if mistakes else assemble(read, wording)
+    if definition is None:
+        raise ConfigurationRefused(in_order(mistakes))
+    return definition
+
+
+def _examine(folder: ServiceFolder, wording: ReadWording) -> Examination:
+    read = read_service(folder.sources, folder.table)
+    mistakes = (
+        *folder.mistakes,
+        *read.mistakes,
+        *wording_mistakes(read, wording),
+        *_folder_mistakes(folder, read),
+    )
+    definition = None if mistakes else assemble(read, wording)
+    return Examination((definition,) if definition else (), mistakes, tuple(warnings_about(read)))
+
+
+def _folder_mistakes(folder: ServiceFolder, read: ReadService) -> Iterator[Mistake]:
+    """A service lives in the folder of its name, so that nobody signs the wrong one."""
+    if read.service and read.service.model.id != folder.path.name:
+        problem = f"is `{read.service.model.id}`, but the folder is called `{folder.path.name}`."
+        yield read.service.document.mistake(("id",), problem)
+
+
+def _duplicates(definitions: tuple[ServiceDefinition, ...]) -> Iterator[Mistake]:
+    """Two entries of one id and one hook could not be told apart (CDS Hooks 2.0.1, "Discovery")."""
+    seen: set[tuple[str, str]] = set()
+    for definition in definitions:
+        if (definition.id, definition.hook) in seen:
+            name = next(file.name for file in definition.files if file.kind == SERVICE)
+            problem = f"`{definition.id}` answers the hook `{definition.hook}` a second time."
+            yield Mistake(name, None, None, "id", problem)
+        seen.add((definition.id, definition.hook))

@@ -1,0 +1,62 @@
+"""`plan.yaml`: what the governance board decided ahead. Signed by whoever commits it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cds_wrapper.caveats.plan import OnError, WithoutLedger
+from cds_wrapper.services.fields import FileModel, Words
+
+ResponseName = Literal["annotate", "withhold", "shadow"]
+
+
+class ApprovedFile(FileModel):
+    """What the board has seen and approved."""
+
+    versions: list[Words] = Field(
+        min_length=1, description="Versions of the model; a version not listed runs in shadow."
+    )
+    model_card: str = Field(
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        description="Digest of the bytes of `model_card.yaml`; a changed comment changes it too.",
+    )
+
+
+class RespondFile(FileModel):
+    """Caveat level -> what happens to the card."""
+
+    limited: ResponseName = Field("annotate", description="Evidence is thin, old or not from here.")
+    not_assessed: ResponseName = Field("annotate", description="A detail that decides is missing.")
+    not_validated: ResponseName = Field("annotate", description="No evidence for patients like this one.")
+    reduced: ResponseName = Field("annotate", description="The score is known to work less well for them.")
+
+
+class ReplacementFile(FileModel):
+    """Words of the board's own in place of the shipped ones."""
+
+    show: Words | None = Field(None, description="Full text where figures may be shown.")
+    never: Words | None = Field(None, description="Full text where they may not.")
+    short: Words | None = Field(None, description="Short form for the card's summary.")
+
+
+class PlanFile(FileModel):
+    """What is done about a caveat, an error and a record that cannot be written."""
+
+    version: int = Field(ge=1, description="Number of this plan; raised with every change.")
+    approved: ApprovedFile = Field(description="What the board has seen and approved.")
+    respond: RespondFile = Field(default_factory=RespondFile, description="Caveat level -> what is done.")
+    on_error: OnError = Field(
+        OnError.CARD, description="When we fail ourselves: a truthful card, no card, or an HTTP error."
+    )
+    without_ledger: WithoutLedger = Field(
+        WithoutLedger.WITHHOLD,
+        description="When no record can be written, the score is not shown; a card says so.",
+    )
+    limits: dict[str, float] = Field(
+        default_factory=dict, description="Cut-offs that differ from the shipped ones, by name."
+    )
+    wording: dict[str, ReplacementFile] = Field(
+        default_factory=dict, description="Id of a text -> words in its place."
+    )

@@ -1,0 +1,180 @@
+"""`service.yaml`: what the integration team writes. Discovery entry, prefetch, vendor, time budget."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from cds_wrapper.caveats.plan import OnError
+from cds_wrapper.services.fields import AnswerPath, FileModel, Horizon, Name, Span, Words, at_most_words
+
+LONGEST_BUDGET = timedelta(seconds=10)
+
+
+class OutcomeFile(FileModel):
+    """What the score predicts."""
+
+    name: Annotated[Words, at_most_words(2)] = Field(
+        description='A noun of at most two words that fits "had ..." and "... cases": `sepsis`.'
+    )
+    phrase: Words | None = Field(None, description="The outcome in full, for the page behind the card.")
+    horizon: Horizon = Field(description="Time within which it counts, in ISO 8601: `P10Y`, `PT48H`.")
+
+
+class ScoreFile(FileModel):
+    """Where the score stands in the vendor's answer."""
+
+    path: AnswerPath = Field(description="JMESPath to the number; names with dots are quoted.")
+    kind: Literal["probability", "percent", "index", "rank"] = Field(
+        description="`percent` is divided by 100 once, on arrival, and recorded as a probability."
+    )
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
+        description="Lowest and highest value the vendor may send, in its own unit; outside it is unreadable."
+    )
+
+    @field_validator("range")
+    @classmethod
+    def _from_low_to_high(cls, limits: list[float], info: ValidationInfo) -> list[float]:
+        if limits[0] >= limits[1]:
+            raise ValueError("must go from the lowest to the highest value.")
+        bounds = {"probability": (0.0, 1.0), "percent": (0.0, 100.0)}.get(info.data.get("kind", ""))
+        if bounds and not bounds[0] <= limits[0] < limits[1] <= bounds[1]:
+            raise ValueError(f"must lie within {bounds[0]:g} to {bounds[1]:g} for this kind of score.")
+        return limits
+
+    @property
+    def recorded_range(self) -> tuple[float, float]:
+        """The range in the unit that is recorded: a per cent as a fraction of 1."""
+        unit = 100 if self.kind == "percent" else 1
+        return self.range[0] / unit, self.range[1] / unit
+
+
+class ModelFile(FileModel):
+    """Which model answers."""
+
+    id: Name = Field(description="The model's id; must be that of `model_card.yaml`.")
+    version: Words = Field(description="The version agreed on; used when the vendor's answer names none.")
+    version_path: AnswerPath | None = Field(None, description="JMESPath to the version in the answer.")
+
+
+class MissingInputsFile(FileModel):
+    """How a refusal with status 412 is read."""
+
+    path: AnswerPath = Field(description="JMESPath into the body of the 412 that gives a list of codes.")
+    names: dict[str, Annotated[Words, at_most_words(5)]] = Field(
+        description="The vendor's code -> its name on a card, at most 5 words. Others are not named."
+    )
+
+
+class VendorFile(FileModel):
+    """Whom to ask, and how to read the answer."""
+
+    protocol: Literal["cds-hooks"] = Field(description="How to speak to it. Only `cds-hooks` so far.")
+    url: Words = Field(description="Address of the vendor's service, http(s).")
+    developer_label: Words | None = Field(
+        None, description="The developer's name on a card; without it, that of the model card."
+    )
+    prefetch: list[str] | None = Field(
+        None, description="The prefetch keys the vendor asked for and is sent; without it, all of them."
+    )
+    score: ScoreFile | None = Field(None, description="Where the score stands; without it, none is recorded.")
+    model: ModelFile = Field(description="Which model answers.")
+    missing_inputs: MissingInputsFile | None = Field(None, description="How a 412 is read.")
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("is not an http(s) address, such as https://model.example.org/cds-services/risk")
+        return url
+
+
+class ThresholdFile(FileModel):
+    """A score from which something happens."""
+
+    id: Name = Field(description="Its name in the record.")
+    at: float = Field(description="The score from which a patient is flagged, in the recorded unit.")
+
+
+class BandFile(FileModel):
+    """A range of scores that is spoken of by one name."""
+
+    id: Name = Field(description="Its name in the record.")
+    below: float | None = Field(None, description="Where the next band begins; the last band has none.")
+
+
+class IdentifiersFile(FileModel):
+    """The identifier systems the warehouse keys by, in order of preference."""
+
+    patient: list[Words] = Field(default_factory=list, description="Systems of `Patient.identifier`.")
+    encounter: list[Words] = Field(default_factory=list, description="Systems of `Encounter.identifier`.")
+
+
+class ServiceFile(FileModel):
+    """One CDS service as the EHR sees it."""
+
+    id: Name = Field(description="The service's id: the last part of its address and the name of its folder.")
+    hook: Words = Field(description="The CDS Hooks hook it answers; a local hook is named by reverse domain.")
+    title: Words = Field(description="Its name for people; stands on cards of our own.")
+    description: Words = Field(description="What it does, for the discovery document.")
+    usage_requirements: Words | None = Field(
+        None, description="What it needs to work well, for the discovery document."
+    )
+    contact: Words = Field(description="Whom a clinician asks; stands on cards of our own.")
+    outcome: OutcomeFile = Field(description="What the score predicts.")
+    prefetch: dict[str, Words] = Field(description="Prefetch key -> FHIR query with CDS Hooks tokens.")
+    patient: str = Field(description="The prefetch key that holds the Patient.")
+    time_budget: Span = Field(description="Time for one answer, all included: `PT0.5S`; at most `PT10S`.")
+    ledger_reserve: Span = Field(
+        timedelta(seconds=0.1), description="Part of the budget kept for the record; the vendor has the rest."
+    )
+    vendor: VendorFile = Field(description="Whom to ask, and how to read the answer.")
+    thresholds: list[ThresholdFile] = Field(
+        default_factory=list, description="Scores from which something happens; the first one flags."
+    )
+    bands: list[BandFile] = Field(default_factory=list, description="Names for ranges of scores, in order.")
+    identifiers: IdentifiersFile = Field(
+        default_factory=IdentifiersFile, description="The identifier systems the warehouse keys by."
+    )
+    on_vendor_failure: OnError = Field(
+        OnError.CARD, description="When the vendor gives nothing: a truthful card, no card, or an HTTP error."
+    )
+    displayed: Literal["shown", "silent", "unknown"] = Field(
+        "unknown", description="Whether the EHR shows this service's cards; some run a service silently."
+    )
+
+    @field_validator("time_budget")
+    @classmethod
+    def _a_budget(cls, budget: timedelta) -> timedelta:
+        if not timedelta(0) < budget <= LONGEST_BUDGET:
+            raise ValueError("must be more than nothing and at most `PT10S`.")
+        return budget
+
+    @field_validator("ledger_reserve")
+    @classmethod
+    def _a_part(cls, reserve: timedelta, info: ValidationInfo) -> timedelta:
+        if not timedelta(0) < reserve < info.data.get("time_budget", LONGEST_BUDGET):
+            raise ValueError("must be more than nothing and less than `time_budget`.")
+        return reserve
+
+    @field_validator("thresholds", "bands")
+    @classmethod
+    def _each_once(cls, named: list[ThresholdFile | BandFile]) -> list[ThresholdFile | BandFile]:
+        ids = [item.id for item in named]
+        if len(set(ids)) < len(ids):
+            raise ValueError("uses an `id` twice.")
+        return named
+
+    @field_validator("bands")
+    @classmethod
+    def _upwards(cls, bands: list[BandFile]) -> list[BandFile]:
+        limits = [band.below for band in bands[:-1] if band.below is not None]
+        if bands and (len(limits) < len(bands) - 1 or bands[-1].below is not None):
+            raise ValueError("need `below` on every band but the last.")
+        if limits != sorted(set(limits)):
+            raise ValueError("must be listed from low to high.")
+        return bands

@@ -1,0 +1,118 @@
+"""`subgroups.yaml`: which groups of patients are told apart, and which of them a card may name.
+
+Written by whoever leads on equity. An attribute that is not listed is not collected.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cds_wrapper.services.fields import FileModel, Words
+
+DisplayName = Literal["show", "generic", "never"]
+SourceName = Literal["us-core-individual-sex", "us-core-sex", "us-core-birthsex", "gender"]
+
+
+class AttributeFile(FileModel):
+    """What holds for every attribute."""
+
+    core: bool = Field(description="Whether missing evidence about its groups alone makes a caveat.")
+    monitor: bool = Field(description="Whether performance is measured by its groups.")
+    display: DisplayName = Field(
+        description="On a card: `show` names the group, `generic` gives figures without it, `never` neither."
+    )
+    labels: dict[str, Words] = Field(
+        default_factory=dict,
+        description='Group -> name that fits "in ..." and "too few ..."; every group, if `display: show`.',
+    )
+
+
+class AgeBandFile(AttributeFile):
+    """Age in bands, at the time of the call."""
+
+    bands: list[str] = Field(description="The bands, youngest first, without gap: `<30`, `30-39`, `80+`.")
+
+
+class SexFile(AttributeFile):
+    """Sex as recorded."""
+
+    sources: list[SourceName] = Field(
+        default=["us-core-individual-sex", "us-core-sex", "us-core-birthsex", "gender"],
+        min_length=1,
+        description="Where it may come from, best first; that of the model's training comes first.",
+    )
+
+
+class RaceFile(AttributeFile):
+    """Race, alone or in combination (OMB categories)."""
+
+    profile: Literal["us-core", "none"] = Field(
+        "us-core", description="Whether Patients here are made to hold race: without, it is never `absent`."
+    )
+
+
+class RaceEthnicityFile(AttributeFile):
+    """Race and ethnicity in one."""
+
+    scheme: Literal["spd15-1997", "spd15-2024"] = Field(
+        "spd15-1997", description="The edition of OMB's Statistical Policy Directive 15 that combines them."
+    )
+
+
+class LanguageFile(AttributeFile):
+    """Preferred language."""
+
+    languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
+        default_factory=list,
+        description="Told apart beside `en`, as subtags such as `es`; the rest is `other`.",
+    )
+
+
+class TableFile(FileModel):
+    """A table of the site: postal code -> quintile of deprivation."""
+
+    file: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.csv$",
+        description="A CSV file in the same folder, with the columns `postal_code` and `quintile` (1 to 5).",
+    )
+    index: Words = Field(description="The index it was made from.")
+    year: int = Field(ge=1990, le=2100, description="The index's year.")
+    geography: Words = Field(description="The area one row stands for.")
+
+
+class DeprivationFile(AttributeFile):
+    """Deprivation of the home address's area, from a table of the site."""
+
+    table: TableFile = Field(description="The site's table.")
+
+
+class AttributesFile(FileModel):
+    """The attributes told apart."""
+
+    age_band: AgeBandFile | None = Field(None, description="Age in bands.")
+    sex: SexFile | None = Field(None, description="Sex as recorded.")
+    race: RaceFile | None = Field(None, description="Race, alone or in combination.")
+    ethnicity: AttributeFile | None = Field(None, description="Hispanic or Latino, or not.")
+    race_ethnicity: RaceEthnicityFile | None = Field(None, description="Race and ethnicity in one.")
+    language: LanguageFile | None = Field(None, description="Preferred language.")
+    interpreter_needed: AttributeFile | None = Field(None, description="Whether an interpreter is needed.")
+    tribal_affiliation: AttributeFile | None = Field(
+        None, description="Whether any tribal affiliation is on file; the tribe itself is never kept."
+    )
+    deprivation_quintile: DeprivationFile | None = Field(None, description="Deprivation of the home area.")
+
+    def listed(self) -> dict[str, AttributeFile]:
+        """Those that are written in the file, in its closed order."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class SubgroupsFile(FileModel):
+    """Which groups of patients are told apart."""
+
+    attributes: AttributesFile = Field(description="The attributes told apart.")
+    crossings: list[list[str]] = Field(
+        default_factory=list, description="Attributes that are also looked at together: `[[race, age_band]]`."
+    )

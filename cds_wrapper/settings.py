@@ -1,0 +1,134 @@
+"""The process's settings: read once from the environment, frozen, shown with secrets masked.
+
+Every name is an environment variable with the prefix `CDS_WRAPPER_`.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cds_wrapper.errors import ConfigurationRefused, Mistake
+
+
+class Profile(enum.Enum):
+    """`production` refuses what is unsafe; `development` allows it and says so loudly."""
+
+    PRODUCTION = "production"
+    DEVELOPMENT = "development"
+
+
+class Settings(BaseSettings):
+    """What a process needs to know before it starts; one field per environment variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CDS_WRAPPER_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    profile: Profile = Field(
+        Profile.PRODUCTION,
+        description="`production` (default) or `development`: may unsafe settings be used?",
+    )
+    hooks: Path = Field(Path("hooks"), description="Folder with one folder per CDS service.")
+    ledger: str = Field(
+        "sqlite:///ledger.db", description="Where predictions are recorded: `sqlite:///PATH`."
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8080", description="Address under which EHRs and browsers reach this service."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on.")
+    namespace: str = Field(
+        "urn:cds-wrapper:default",
+        min_length=1,
+        description="System of the ids in a hook's context (the EHR's FHIR base), for pseudonyms.",
+    )
+    pseudonym_keys: Path | None = Field(
+        None, description="JSON file with the keys that turn identifiers into pseudonyms; mode 0600."
+    )
+    max_body_bytes: int = Field(
+        5_000_000, ge=10_000, le=100_000_000, description="Largest request body accepted, in bytes."
+    )
+    max_vendor_bytes: int = Field(
+        2_000_000, ge=10_000, le=100_000_000, description="Largest vendor answer read, in bytes."
+    )
+    ca_bundle: Path | None = Field(None, description="Certificates to trust towards vendors, as a PEM file.")
+    extension_key: str = Field(
+        "org.cds-wrapper.prediction",
+        pattern=r"^[a-z][a-z0-9-]*(\.[A-Za-z0-9-]+)+$",
+        description="Reverse-domain name of the wrapper's own member in `card.extension`.",
+    )
+    drain_seconds: float = Field(
+        0.5,
+        ge=0,
+        le=60,
+        description="Time between failing `/readyz` and closing the door on SIGTERM, in seconds.",
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_absolute_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+            raise ValueError(
+                "write an absolute http(s) address without query, such as https://cds.example.org"
+            )
+        return value.rstrip("/")
+
+    @field_validator("ledger")
+    @classmethod
+    def _a_ledger_we_know(cls, value: str) -> str:
+        if not value.startswith("sqlite:///") or value == "sqlite:///":
+            raise ValueError("write sqlite:///PATH, such as sqlite:////var/lib/cds-wrapper/ledger.db")
+        return value
+
+    @property
+    def ledger_path(self) -> Path:
+        """The file behind `sqlite:///PATH`."""
+        return Path(self.ledger.removeprefix("sqlite:///"))
+
+    def shown(self) -> dict[str, str]:
+        """Every setting as text for people, secrets masked."""
+        return {name: _masked(str(_plain(value))) for name, value in self}
+
+    def digest(self) -> str:
+        """A short digest of the settings in force, to compare replicas."""
+        text = json.dumps(self.shown(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _masked(value: str) -> str:
+    """Mask the user information of an address; no setting holds a secret otherwise (keys stay in files)."""
+    parts = urlsplit(value)
+    if "@" not in parts.netloc:
+        return value
+    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1]))
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the environment; `ConfigurationRefused` names every variable that is wrong."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what a command line gave
+    except ValidationError as error:
+        raise ConfigurationRefused(
+            tuple(
+                Mistake(
+                    file="environment",
+                    line=None,
+                    column=None,
+                    key="CDS_WRAPPER_" + "_".join(str(part) for part in item["loc"]).upper(),
+                    problem=item["msg"].removeprefix("Value error, "),
+                )
+                for item in error.errors(include_input=False, include_url=False)
+            )
+        ) from None

@@ -1,0 +1,120 @@
+"""What every vendor answers: a prediction, or the reason why there is none.
+
+Every adapter turns whatever its vendor said into one of two values. Trouble that is
+expected of a vendor (late, down, unreadable) is a value here, never an exception.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cds_wrapper.cds import CDSRequest, Prefetch, VendorCard
+from cds_wrapper.outbound import Deadline
+
+
+class Status(enum.Enum):
+    """How a prediction ended; the closed list every record uses."""
+
+    ANSWERED = "answered"
+    NO_CARDS = "no_cards"
+    TIMED_OUT = "timed_out"
+    CIRCUIT_OPEN = "circuit_open"
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
+    MISSING_INPUT = "missing_input"
+    STALE = "stale"
+    STOPPED = "stopped"
+    OVERLOADED = "overloaded"
+    UNREACHABLE = "unreachable"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+class ScoreKind(enum.Enum):
+    """What a recorded score is; a per cent is divided by 100 on entry and becomes a probability."""
+
+    PROBABILITY = "probability"
+    INDEX = "index"
+    RANK = "rank"
+
+
+class VersionSource(enum.Enum):
+    """Where the model's version was learnt."""
+
+    RESPONSE = "response"
+    CONFIGURATION = "configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """The model a prediction came from, and who said so."""
+
+    id: str
+    version: str
+    source: VersionSource
+
+
+@dataclass(frozen=True, slots=True)
+class VendorCall:
+    """What one call to the vendor cost and said about itself.
+
+    `milliseconds` is wall time from asking to the last byte. `http_status` is None when no answer came.
+    """
+
+    milliseconds: float = 0.0
+    http_status: int | None = None
+    attempts: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The vendor answered; `cards` may be empty (status `no_cards`).
+
+    `score` is in `score_kind`'s own unit (a probability is a fraction of 1); None when the answer held none.
+    `flagged` is score >= threshold of the service's first threshold; None without a score or a threshold.
+    `changes` names what was held back of the vendor's answer as a whole (`system_actions_held_back`).
+    `reason` says more about the status, from a closed list (`score_not_found`).
+    """
+
+    cards: tuple[VendorCard, ...] = field(repr=False)
+    score: float | None = field(repr=False)
+    score_kind: ScoreKind | None
+    flagged: bool | None = field(repr=False)
+    model: ModelVersion
+    call: VendorCall
+    changes: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """`answered`, or `no_cards` when the vendor had nothing to say."""
+        return Status.ANSWERED if self.cards else Status.NO_CARDS
+
+
+@dataclass(frozen=True, slots=True)
+class NoPrediction:
+    """The vendor gave nothing usable, and why.
+
+    `missing_inputs` are display names from the service's own configuration, never the vendor's words.
+    `reason` says more from a closed list (`not_json`, `too_large`, `not_200`, `score_out_of_range`, ...).
+    """
+
+    status: Status
+    model: ModelVersion
+    call: VendorCall
+    reason: str | None = None
+    missing_inputs: tuple[str, ...] = ()
+
+
+class Vendor(Protocol):
+    """Anything that can be asked for a prediction within a deadline."""
+
+    async def predict(
+        self, request: CDSRequest, prefetch: Prefetch, deadline: Deadline
+    ) -> Prediction | NoPrediction:
+        """Ask once; never raises for trouble that is the vendor's."""
+        ...

@@ -1,0 +1,96 @@
+"""The real application on loopback-free ASGI, with a real ledger, real hooks/ and a real vendor socket."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cds_wrapper.app import create_app
+from cds_wrapper.ledger.pseudonyms import new_keys_file
+from cds_wrapper.log import OperatorLog
+from cds_wrapper.settings import Profile, Settings
+
+ROOT = Path(__file__).parents[2]
+VENDOR_IN_FILE = "http://127.0.0.1:8081/cds-services/prevent"
+
+
+def copy_hooks(folder: Path, vendor_url: str, **replacements: str) -> Path:
+    """The shipped hooks/ with another vendor address; `replacements` change further text of service.yaml."""
+    hooks = folder / "hooks"
+    shutil.copytree(ROOT / "hooks", hooks)
+    service = hooks / "cvd-risk" / "service.yaml"
+    text = service.read_text().replace(VENDOR_IN_FILE, vendor_url)
+    for old, new in replacements.items():
+        assert old in text
+        text = text.replace(old, new)
+    service.write_text(text)
+    return hooks
+
+
+def settings_for(folder: Path, hooks: Path, **overrides: Any) -> Settings:
+    """Development settings with a ledger and keys in `folder`."""
+    keys = folder / "keys.json"
+    if not keys.exists():
+        keys.write_bytes(new_keys_file("test1"))
+        keys.chmod(0o600)
+    return Settings(
+        profile=Profile.DEVELOPMENT,
+        hooks=hooks,
+        ledger=f"sqlite:///{folder / 'ledger.db'}",
+        pseudonym_keys=keys,
+        namespace="https://ehr.example/fhir",
+        **overrides,
+    )
+
+
+@dataclass
+class Wrapper:
+    """A running application: a client that plays the EHR, its operator log and its ledger."""
+
+    http: httpx.AsyncClient
+    folder: Path
+    app: Any
+    log: io.StringIO = field(repr=False)
+
+    async def call(self, body: dict[str, Any] | bytes, service: str = "cvd-risk") -> httpx.Response:
+        """Send one hook call."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.http.post(
+            f"/cds-services/{service}", content=content, headers={"content-type": "application/json"}
+        )
+
+    def rows(self, view: str = "predictions_v1") -> list[dict[str, Any]]:
+        """Every row of a view, in the order of writing."""
+        with contextlib.closing(sqlite3.connect(self.folder / "ledger.db")) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(f"SELECT * FROM {view} ORDER BY sequence")]
+
+    def events(self) -> list[dict[str, Any]]:
+        """The operator log's lines."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+@contextlib.asynccontextmanager
+async def wrapper(folder: Path, hooks: Path, **overrides: Any) -> AsyncIterator[Wrapper]:
+    """The application, opened and closed as the server would."""
+    stream = io.StringIO()
+    app = create_app(settings_for(folder, hooks, **overrides), OperatorLog("test-0", stream))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://cds.example") as client:
+            yield Wrapper(client, folder, app, stream)
+
+
+def request_of(case: str) -> dict[str, Any]:
+    """The full hook call of a named case, as fixtures/ keeps it."""
+    body: dict[str, Any] = json.loads((ROOT / "fixtures" / "requests" / f"{case}.json").read_text())
+    return body

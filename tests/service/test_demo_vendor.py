@@ -1,0 +1,235 @@
+"""The demonstration vendor over HTTP, and as a process of its own."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cds_wrapper.demo.faults import MEANINGS, Fault
+from cds_wrapper.demo.prevent_inputs import TEMPLATES
+from cds_wrapper.demo.vendor import create_vendor
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+URL = "/cds-services/prevent"
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+CASES = sorted(json.loads((FIXTURES / "cases.json").read_bytes()))
+
+
+def request(case: str) -> bytes:
+    return (FIXTURES / "requests" / f"{case}.json").read_bytes()
+
+
+@contextlib.asynccontextmanager
+async def vendor(*, allow_faults: bool = False) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_vendor(lambda: NOW, allow_faults=allow_faults)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://vendor") as client:
+        yield client
+
+
+async def test_discovery_lists_one_service_and_says_what_it_is_not() -> None:
+    async with vendor() as client:
+        (service,) = (await client.get("/cds-services")).json()["services"]
+    assert (service["id"], service["hook"]) == ("prevent", "patient-view")
+    assert service["prefetch"] == dict(TEMPLATES)
+    assert "Demonstration" in service["description"]
+    assert "Not a medical device" in service["description"]
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_every_named_case_gets_a_card_or_learns_what_is_missing(case: str) -> None:
+    async with vendor() as client:
+        answer = await client.post(URL, content=request(case))
+    if answer.status_code == 200:
+        (card,) = answer.json()["cards"]
+        assert 0 < card["extension"]["org.example.prevent"]["probability"] < 1
+    else:
+        assert answer.status_code == 412
+        assert answer.json()["resourceType"] == "OperationOutcome"
+        assert case in {"no-hdl", "no-smoking-44", "sex-unknown"}
+
+
+async def test_a_patient_without_hdl_is_refused_by_its_name() -> None:
+    async with vendor() as client:
+        answer = await client.post(URL, content=request("no-hdl"))
+    (issue,) = answer.json()["issue"]
+    assert answer.status_code == 412
+    assert issue["code"] == "required"
+    assert issue["details"]["coding"] == [{"system": "urn:cds-wrapper:demo-input", "code": "hdl"}]
+
+
+async def test_an_age_the_model_was_not_made_for_is_scored_all_the_same() -> None:
+    async with vendor() as client:
+        answers = [await client.post(URL, content=request(case)) for case in ("age-81", "age-26")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_race_is_no_input() -> None:
+    async with vendor() as client:
+        answers = [await client.post(URL, content=request(case)) for case in ("black-35", "white-35")]
+    first, second = (answer.json()["cards"][0] for answer in answers)
+    assert first["extension"] == second["extension"]
+    assert first["uuid"] != second["uuid"]
+
+
+async def test_without_prefetch_everything_is_asked_for() -> None:
+    async with vendor() as client:
+        body = {"hook": "patient-view", "hookInstance": "i", "context": {"patientId": "1"}}
+        answer = await client.post(URL, json=body)
+    assert answer.status_code == 412
+    assert len(answer.json()["issue"]) == 10
+
+
+BAD: list[tuple[bytes, str]] = [
+    (b"", "invalid"),
+    (b"{", "invalid"),
+    (b"[]", "invalid"),
+    (b'{"hook": "order-sign", "context": {"patientId": "1"}}', "invalid"),
+    (b'{"hook": "patient-view"}', "required"),
+    (b'{"hook": "patient-view", "context": {"patientId": 7}}', "required"),
+    (b"[" * 100_000, "invalid"),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), BAD)
+async def test_a_malformed_call_is_a_400_with_an_operation_outcome(body: bytes, code: str) -> None:
+    async with vendor() as client:
+        answer = await client.post(URL, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["code"] == code
+
+
+async def test_other_doors_are_closed() -> None:
+    async with vendor() as client:
+        assert (await client.post("/cds-services/other", content=request("black-35"))).status_code == 404
+        assert (await client.get(URL)).status_code == 405
+        assert (await client.post(URL, content=b" " * (10 * 1024 * 1024 + 1))).status_code == 413
+        assert (await client.post("/demo/fault", json={"mode": "html"})).status_code == 404
+
+
+# --- faults
+
+
+async def fault(client: httpx.AsyncClient, mode: str, seconds: float = 0) -> None:
+    assert (await client.post("/demo/fault", json={"mode": mode, "seconds": seconds})).status_code == 200
+
+
+def is_json(content: bytes) -> bool:
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
+
+
+async def test_each_fault_does_what_it_says_and_ok_ends_it() -> None:
+    seen: dict[str, tuple[int, bool, int]] = {}
+    async with vendor(allow_faults=True) as client:
+        for mode in ("html", "truncated", "error", "huge", "no_content", "no_cards", "ok"):
+            await fault(client, mode)
+            answer = await client.post(URL, content=request("black-35"))
+            seen[mode] = (answer.status_code, is_json(answer.content), len(answer.content))
+    assert {mode: result[:2] for mode, result in seen.items()} == {
+        "html": (200, False),
+        "truncated": (200, False),
+        "error": (500, True),
+        "huge": (200, True),
+        "no_content": (204, False),
+        "no_cards": (200, True),
+        "ok": (200, True),
+    }
+    assert seen["huge"][2] >= 20 * 1024 * 1024
+
+
+async def test_a_probability_out_of_range_can_be_rehearsed() -> None:
+    async with vendor(allow_faults=True) as client:
+        await fault(client, "out_of_range")
+        body: dict[str, Any] = (await client.post(URL, content=request("black-35"))).json()
+        refusal = await client.post(URL, content=request("no-hdl"))
+    assert body["cards"][0]["extension"]["org.example.prevent"]["probability"] == 7.5
+    assert refusal.status_code == 412
+
+
+async def test_a_slow_vendor_answers_properly_but_not_at_once() -> None:
+    async with vendor(allow_faults=True) as client:
+        await fault(client, "slow", 30)
+        call = asyncio.create_task(client.post(URL, content=request("black-35")))
+        done, _ = await asyncio.wait({call}, timeout=0.2)
+        assert not done
+        call.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await call
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b'{"mode": "explode"}', b'{"mode": "ok", "extra": 1}', b'{"seconds": 1}']
+)
+async def test_an_unknown_fault_is_refused_with_the_list_of_those_there_are(body: bytes) -> None:
+    async with vendor(allow_faults=True) as client:
+        answer = await client.post("/demo/fault", content=body)
+    assert answer.status_code == 400
+    assert set(answer.json()["modes"]) == {one.value for one in Fault}
+
+
+def test_every_fault_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(Fault)
+
+
+# --- the process
+
+
+@pytest.fixture
+def process() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "cds_wrapper.demo.vendor", "--port", str(port), "--allow-faults"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield child, f"http://127.0.0.1:{port}"
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def wait_for(url: str) -> None:
+    give_up = datetime.now(UTC) + timedelta(seconds=30)
+    while datetime.now(UTC) < give_up:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/cds-services").status_code == 200:
+                return
+        time.sleep(0.05)
+    pytest.fail("the vendor did not start")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_ends_with_0_and_has_logged_nothing(
+    process: tuple[subprocess.Popen[str], str], how: signal.Signals
+) -> None:
+    child, url = process
+    wait_for(url)
+    assert httpx.post(f"{url}{URL}", content=request("black-35")).status_code == 200
+    child.send_signal(how)
+    output, _ = child.communicate(timeout=20)
+    assert child.returncode == 0
+    assert output == ""
+
+
+def test_the_connection_breaks_off_in_the_middle(process: tuple[subprocess.Popen[str], str]) -> None:
+    _, url = process
+    wait_for(url)
+    assert httpx.post(f"{url}/demo/fault", json={"mode": "disconnect"}).status_code == 200
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(f"{url}{URL}", content=request("black-35"))

@@ -1,0 +1,124 @@
+"""The disk is full, or a commit hangs: every request is answered in its budget, and the record agrees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import fakes
+from tests.durability import needs_trace
+from tests.service.harness import copy_hooks, request_of, wrapper
+from tests.service.servers import Server, demo_vendor, server
+
+NOT_RECORDED = "10-year cardiovascular risk (demonstration): not shown right now. This does not mean low risk."
+BUDGET_SECONDS = 0.5
+
+
+def summaries(answers: list[httpx.Response]) -> list[str]:
+    return [card["summary"] for answer in answers for card in answer.json()["cards"]]
+
+
+async def burst(running: Server, calls: int) -> list[httpx.Response]:
+    body = json.dumps(request_of("white-55")).encode()
+    async with httpx.AsyncClient(timeout=30) as client:
+        return list(
+            await asyncio.gather(
+                *(
+                    client.post(
+                        f"{running.url}/cds-services/cvd-risk",
+                        content=body,
+                        headers={"content-type": "application/json"},
+                    )
+                    for _ in range(calls)
+                )
+            )
+        )
+
+
+async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_is_recorded_late(
+    tmp_path: Path,
+) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            answers = await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(5)))
+            not_ready = await running.http.get("/readyz")
+            other.execute("ROLLBACK")
+            other.close()
+            after = [await running.call(request_of("white-55")) for _ in range(20)][-1]
+            rows = running.rows()
+            events = [event["event"] for event in running.events()]
+    assert summaries(list(answers)) == [NOT_RECORDED] * 5
+    assert not_ready.status_code == 503
+    assert events.count("answered_without_ledger") >= 5
+    assert summaries([after]) != [NOT_RECORDED], "it recovers by itself"
+    kept = {uuid for row in rows for uuid in json.loads(row["cards_returned"] or "[]")}
+    withheld = {card["uuid"] for answer in answers for card in answer.json()["cards"]}
+    assert not kept & withheld, "a withdrawn row never appears"
+
+
+@pytest.mark.trace
+@pytest.mark.slow
+@needs_trace
+async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row_is_corrected(tmp_path: Path) -> None:
+    delayed = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]
+    delayed += ["-e", "inject=fdatasync,fsync:delay_enter=5000000:when=40..41"]
+    with demo_vendor() as vendor:
+        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
+        with server(tmp_path, hooks, before=delayed) as running:
+            answers: list[httpx.Response] = []
+            for _ in range(60):  # until a commit hangs
+                (answer,) = await burst(running, 1)
+                answers.append(answer)
+                if summaries([answer]) == [NOT_RECORDED]:
+                    break
+            assert summaries(answers[-1:]) == [NOT_RECORDED]
+            during = await burst(running, 8)
+            assert summaries(during) == [NOT_RECORDED] * 8
+            time.sleep(11)
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        late = database.execute(
+            "SELECT cards_returned FROM predictions_v1 WHERE delivery = 'not_returned'"
+        ).fetchall()
+    returned = {card["uuid"] for card in answers[-1].json()["cards"]}
+    assert any(set(json.loads(cards)) == returned for (cards,) in late), "the correction names the card that was returned"
+
+
+@pytest.mark.slow
+async def test_a_full_disk_is_the_planned_answer_and_it_recovers_when_there_is_room(tmp_path: Path) -> None:
+    with demo_vendor() as vendor:
+        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
+        with server(tmp_path, hooks) as running:
+            before = await burst(running, 5)
+            _limit_files(running, 4096)
+            full = await burst(running, 10)
+            _limit_files(running, resource.RLIM_INFINITY)
+            deadline = time.monotonic() + 20
+            while summaries(await burst(running, 1)) == [NOT_RECORDED]:
+                assert time.monotonic() < deadline, "it did not recover"
+            after = await burst(running, 5)
+    assert NOT_RECORDED not in summaries(before) and NOT_RECORDED not in summaries(after)
+    assert summaries(full) == [NOT_RECORDED] * 10
+    given = {card["uuid"] for answer in (*before, *after) for card in answer.json()["cards"]}
+    assert given <= _recorded(tmp_path / "ledger.db")
+    assert not {card["uuid"] for answer in full for card in answer.json()["cards"]} & _recorded(tmp_path / "ledger.db")
+
+
+def _limit_files(running: Server, size: int) -> None:
+    """The largest file the server may write, in bytes, of the real kernel: more is EFBIG."""
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def _recorded(ledger: Path) -> set[str]:
+    with sqlite3.connect(ledger) as database:
+        rows: list[Any] = database.execute("SELECT cards_returned FROM predictions_v1").fetchall()
+    return {uuid for (cards,) in rows for uuid in json.loads(cards or "[]")}

@@ -1,0 +1,127 @@
+"""Whatever the vendor does, the clinician gets a truthful card in time and the record its own status."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import fakes
+from tests.service.harness import copy_hooks, request_of, wrapper
+
+NO_RESULT = "10-year cardiovascular risk (demonstration): no result right now. This does not mean low risk."
+
+TROUBLE: list[tuple[str, fakes.Behaviour, str, str | None]] = [
+    ("silent", fakes.says_nothing_for(3), "timed_out", None),
+    ("dripping", fakes.drips(0.05), "timed_out", None),
+    ("a web page", fakes.answers(body=b"<html>Sign in</html>", kind="text/html"), "unreadable", "not_cds_hooks"),
+    ("20 MB", fakes.answers(body=b" " * 20_000_000), "unreadable", "too_large"),
+    ("truncated JSON", fakes.answers(body=b'{"cards": [{"summ'), "unreadable", "not_cds_hooks"),
+    ("cut off", fakes.stops_in_the_middle(), "unreadable", "closed_early"),
+    ("empty object", fakes.answers({}), "unreadable", "not_cds_hooks"),
+    ("no content", fakes.answers(status=204, body=b""), "unreadable", "not_200"),
+    ("redirect", fakes.answers(status=302, body=b""), "unreadable", "not_200"),
+    ("says no", fakes.answers({}, status=403), "refused", None),
+    ("broken", fakes.answers({}, status=500), "failed", None),
+    ("score of 7.5", fakes.answers(fakes.card_answer(score=7.5)), "unreadable", "score_out_of_range"),
+]
+
+
+@pytest.mark.parametrize(("name", "behaviour", "status", "reason"), TROUBLE, ids=[row[0] for row in TROUBLE])
+async def test_a_vendor_in_trouble(
+    name: str, behaviour: fakes.Behaviour, status: str, reason: str | None, tmp_path: Path
+) -> None:
+    async with fakes.running(behaviour) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            response = await running.call(request_of("white-55"))
+            (row,) = running.rows()
+    (card,) = response.json()["cards"]
+    assert (response.status_code, card["summary"], card["indicator"]) == (200, NO_RESULT, "info")
+    assert (row["status"], row["reason"], row["score"]) == (status, reason, None)
+    assert row["race"] == "white", "the demographics are recorded whatever the vendor does"
+    assert row["total_ms"] < row["budget_ms"], "decided within the time budget, by the record's own times"
+
+
+async def test_a_vendor_that_is_down(tmp_path: Path) -> None:
+    async with wrapper(tmp_path, copy_hooks(tmp_path, "http://127.0.0.1:9/cds-services/prevent")) as running:
+        (card,) = (await running.call(request_of("white-55"))).json()["cards"]
+        (row,) = running.rows()
+    assert (card["summary"], row["status"]) == (NO_RESULT, "unreachable")
+
+
+async def test_a_vendor_with_nothing_to_say_is_not_a_failure(tmp_path: Path) -> None:
+    async with fakes.running(fakes.answers({"cards": []})) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            response = await running.call(request_of("white-55"))
+            (row,) = running.rows()
+    assert response.json() == {"cards": []} and row["status"] == "no_cards"
+
+
+@pytest.mark.parametrize(("choice", "status", "cards"), [("empty", 200, 0), ("error", 504, 0)])
+async def test_a_site_may_want_no_card_or_an_error_for_a_vendor_that_is_late(
+    choice: str, status: int, cards: int, tmp_path: Path
+) -> None:
+    async with fakes.running(fakes.says_nothing_for(3)) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url, **{"on_vendor_failure: card": f"on_vendor_failure: {choice}"})
+        async with wrapper(tmp_path, hooks) as running:
+            response = await running.call(request_of("white-55"))
+            (row,) = running.rows()
+    assert response.status_code == status and len(response.json().get("cards", [])) == cards
+    assert (row["http_status"], row["status"], row["cards_returned"]) == (status, "timed_out", "[]")
+
+
+PATIENTS: list[tuple[str, Any, str, str]] = [
+    ("not sent", "DROP", "absent", "missing:not_fetched"),
+    ("looked for and not found", None, "empty", "missing:absent"),
+    ("an error", {"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "error", "missing:fetch_failed"),
+    ("text", "Jane", "unreadable", "missing:fetch_failed"),
+    ("another resource", {"resourceType": "Practitioner", "id": "white-55"}, "present", "missing:invalid"),
+    ("another patient", {"resourceType": "Patient", "id": "somebody-else"}, "other_patient", "missing:fetch_failed"),
+    ("DSTU2", {"resourceType": "Patient", "id": "white-55", "careProvider": [], "birthDate": 5}, "present", "missing:absent"),
+]
+
+
+@pytest.mark.parametrize(("name", "patient", "state", "race"), PATIENTS, ids=[row[0] for row in PATIENTS])
+async def test_without_a_usable_patient_the_vendor_is_asked_and_the_card_says_that_it_could_not_be_checked(
+    name: str, patient: Any, state: str, race: str, tmp_path: Path
+) -> None:
+    body = request_of("white-55")
+    body["prefetch"].pop("patient") if patient == "DROP" else body["prefetch"].update(patient=patient)
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            (card,) = (await running.call(body)).json()["cards"]
+            (row,) = running.rows()
+    assert len(vendor.asked) == 1
+    assert "could not be checked: details not on file" in card["detail"]
+    assert (row["race"], row["caveat_level"]) == (race, "not_assessed")
+    assert f'"patient":"{state}"' in row["inputs"]
+
+
+async def test_another_patients_data_are_forwarded_to_nobody(tmp_path: Path) -> None:
+    body = request_of("white-55")
+    body["prefetch"]["patient"]["id"] = "somebody-else"
+    body["prefetch"]["lipids"]["entry"][0]["resource"]["subject"]["reference"] = "Patient/somebody-else"
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            await running.call(body)
+            (event,) = [event for event in running.events() if event["event"] == "patient_mismatch"]
+    assert not {"patient", "lipids"} & set(vendor.asked[0]["prefetch"])
+    assert event["level"] == "error" and event["prefetch_keys"] == ["patient", "lipids"]
+    assert "somebody-else" not in str(vendor.asked[0]["prefetch"])
+
+
+async def test_one_slow_vendor_call_does_not_make_another_wait(tmp_path: Path) -> None:
+    turn = {"slow": True}
+
+    async def behave(writer: Any) -> None:
+        if turn.pop("slow", False):
+            await fakes.says_nothing_for(3)(writer)
+        await fakes.answers(fakes.card_answer())(writer)
+
+    async with fakes.running(behave) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(3)))
+            rows = running.rows()
+    assert [row["status"] for row in rows] == ["answered", "answered", "timed_out"], "in the order of their ends"

@@ -1,0 +1,231 @@
+"""What the book says about one patient, and what it leaves unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from cds_wrapper.caveats.evidence import (
+    Estimate,
+    Evidence,
+    EvidenceBook,
+    EvidenceSource,
+    Metric,
+    ModelCard,
+    OutOfScopeRule,
+    State,
+    TrainingGroup,
+    UnknownGroup,
+    evidence_token,
+)
+from cds_wrapper.caveats.policy import key_of
+from cds_wrapper.patient.demographics import Missing
+from cds_wrapper.patient.subgroups import PatientSubgroups
+from tests.spec.prevent import BLACK_YOUNG, CARD, NOBODY, PUBLISHED, book, patient, prediction, row
+
+
+def about(who: PatientSubgroups, card: ModelCard = CARD) -> Evidence:
+    return book(card).about(who, prediction())
+
+
+def with_rows(*rows: Estimate, **changes: object) -> ModelCard:
+    return replace(CARD, **{"out_of_scope": (), "training": (), **changes, "estimates": rows})  # type: ignore[arg-type]
+
+
+def races(*levels: str, **changes: object) -> Estimate:
+    return row("-".join(levels), Metric.AUROC, {"race": levels}, estimate=0.7, **changes)
+
+
+def test_a_finding_speaks_to_those_for_whom_every_key_holds() -> None:
+    assert about(patient("30-39", race="black")).findings
+    assert not about(patient("40-49", race="black")).findings
+    assert not about(patient("30-39", race="white")).findings
+
+
+def test_races_count_alone_or_in_combination_unless_the_row_is_exclusive() -> None:
+    both = patient("30-39", race=("black", "white"))
+    assert about(both).findings
+    assert not about(both, with_rows(replace(BLACK_YOUNG, exclusive=True))).findings
+
+
+@pytest.mark.parametrize("changes", [{"outcome": "stroke"}, {"horizon": "P5Y"}])
+def test_a_figure_for_another_outcome_or_horizon_is_no_finding_but_is_reported(
+    changes: dict[str, str],
+) -> None:
+    card = with_rows(replace(BLACK_YOUNG, **changes))
+    evidence = about(patient("30-39", race="black"), card)
+    assert evidence.findings == ()
+    assert evidence.unreported == ()
+    assert ("race", "white") in about(patient("30-39", race="white"), card).unreported
+
+
+def test_the_outcome_is_compared_without_regard_to_capitals() -> None:
+    card = with_rows(replace(BLACK_YOUNG, outcome="Cardiovascular Event "))
+    assert about(patient("30-39", race="black"), card).findings
+
+
+def test_a_group_without_results_is_unreported_only_when_a_sibling_has_some() -> None:
+    white_only = with_rows(races("white"))
+    assert about(patient(race="black"), white_only).unreported == (("race", "black"),)
+    assert about(patient(race="white"), white_only).unreported == ()
+    assert about(patient(race="black"), with_rows()).unreported == ()
+
+
+def test_nobody_reports_any_group_when_all_figures_are_for_everybody() -> None:
+    everybody = row("all", Metric.AUROC, {}, estimate=0.7)
+    assert not book(with_rows(everybody)).any_reported
+    assert not book(with_rows(everybody, races("aian", state=State.NOT_REPORTED))).any_reported
+    assert book(with_rows(races("white"))).any_reported
+
+
+def test_a_row_that_says_not_reported_does_not_report() -> None:
+    card = with_rows(races("white"), races("aian", state=State.NOT_REPORTED))
+    assert about(patient(race="aian"), card).unreported == (("race", "aian"),)
+
+
+def test_a_sibling_counts_only_for_the_patients_other_groups() -> None:
+    """That young white people were studied makes no gap for an old black patient's age."""
+    card = with_rows(row("young", Metric.AUROC, {"race": ["white"], "age_band": ["30-39"]}, estimate=0.7))
+    assert about(patient("60-69", race="black"), card).unreported == ()
+    assert about(patient("60-69", race="white"), card).unreported == (("age_band", "60-69"),)
+    assert about(patient("30-39", race="black"), card).unreported == (("race", "black"),)
+
+
+def test_a_figure_at_another_threshold_is_not_heard() -> None:
+    ours, theirs = (
+        row("s", Metric.SENSITIVITY, {"race": ["white"]}, estimate=0.7, threshold=at) for at in (0.075, 0.2)
+    )
+    assert book(with_rows(ours)).any_reported
+    assert not book(with_rows(theirs)).any_reported
+
+
+def test_an_attribute_the_site_does_not_collect_is_about_nobody() -> None:
+    card = with_rows(row("payer", Metric.AUROC, {"payer": ["medicaid"]}, estimate=0.7))
+    assert about(patient(), card).unreported == ()
+
+
+def test_a_group_the_developer_advises_against_is_not_called_unreported_too() -> None:
+    evidence = about(patient("80+"))
+    assert [rule.say for rule in evidence.rules] == ["ages outside 30 to 79"]
+    assert evidence.unreported == ()
+
+
+def test_a_group_absent_from_training_is_named_until_somebody_tested_it() -> None:
+    nobody = TrainingGroup({"race": ("black",)}, share=0)
+    absent = with_rows(races("black", "white"), training=(nobody,))
+    assert about(patient(race="black"), absent).absent == ({"race": ("black",)},)
+    assert about(patient(race="white"), absent).absent == ()
+    tested = row("tested", Metric.OE_RATIO, {"race": ["black"]}, estimate=1.0, ci=(0.9, 1.1))
+    assert about(patient(race="black"), with_rows(tested, training=(nobody,))).absent == ()
+
+
+@pytest.mark.parametrize(
+    ("group", "nobody"),
+    [
+        (TrainingGroup({}, share=0.0), True),
+        (TrainingGroup({}, n=0), True),
+        (TrainingGroup({}, share=0.01), False),
+        (TrainingGroup({}, state=State.NOT_REPORTED), False),
+    ],
+)
+def test_absent_is_another_thing_than_not_mentioned(group: TrainingGroup, nobody: bool) -> None:
+    assert group.nobody is nobody
+
+
+@pytest.mark.parametrize("reason", list(Missing))
+def test_a_missing_value_that_could_matter_is_named_whatever_the_reason(reason: Missing) -> None:
+    evidence = about(patient("30-39", race=reason))
+    assert evidence.unknown == (UnknownGroup("race", finding=True, gap=True),)
+
+
+def test_a_finding_in_a_crossing_counts_when_the_rest_of_it_fits() -> None:
+    assert about(patient("50-59", race=Missing.DECLINED)).unknown == (
+        UnknownGroup("race", finding=False, gap=True),
+    )
+    only_young = with_rows(BLACK_YOUNG)
+    assert about(patient("50-59", race=Missing.DECLINED), only_young).unknown == ()
+
+
+def test_a_missing_age_could_be_one_the_developer_advises_against() -> None:
+    unknown = {one.attribute: one for one in about(patient(Missing.IMPRECISE)).unknown}
+    assert unknown["age_band"].finding
+
+
+def test_a_missing_value_is_nothing_when_nothing_depends_on_it() -> None:
+    everybody = with_rows(row("all", Metric.AUROC, {}, estimate=0.7))
+    assert about(NOBODY, everybody).unknown == ()
+
+
+def test_two_missing_parts_of_a_crossing_could_both_fit() -> None:
+    unknown = about(patient(Missing.ABSENT, race=Missing.ABSENT), with_rows(BLACK_YOUNG)).unknown
+    assert {one.attribute for one in unknown if one.finding} == {"race", "age_band"}
+
+
+def test_missing_itself_can_have_results() -> None:
+    measured = row(
+        "missing", Metric.OE_RATIO, {"race": ["missing"]}, estimate=2.0, ci=(1.8, 2.2), reference="rest"
+    )
+    assert about(patient(race=Missing.DECLINED), with_rows(measured)).findings
+    assert not about(patient(race="white"), with_rows(measured)).findings
+
+
+def test_local_results_are_for_the_version_they_were_made_with() -> None:
+    own = row("own", Metric.OE_RATIO, {}, source=EvidenceSource.LOCAL, estimate=1.0, ci=(0.9, 1.1), n=5_000,
+              positives=300)  # fmt: skip
+    edition = book(with_rows(own))
+    assert edition.about(patient(), prediction()).overall is not None
+    assert edition.about(patient(), prediction(version="2024.1")).overall is None
+
+
+def test_an_edition_is_named_by_its_day_and_its_content() -> None:
+    edition = book()
+    assert edition.edition.startswith("2026-03-01.")
+    assert len(edition.edition) == len("2026-03-01.") + 8
+    assert book().edition == edition.edition
+    assert book(approved=False).edition != edition.edition
+    assert book(as_of=date(2026, 4, 1)).edition != edition.edition
+
+
+def test_an_edition_that_was_kept_says_the_same_again() -> None:
+    edition = book()
+    again = EvidenceBook.from_json(edition.to_json())
+    assert again == edition
+    for who in (patient(), NOBODY, patient("30-39", race="black"), patient("80+")):
+        assert again.about(who, prediction()) == edition.about(who, prediction())
+
+
+def test_a_plan_that_lists_the_card_signs_its_findings() -> None:
+    assert [finding.signed for finding in book().findings] == [True]
+    assert [finding.signed for finding in book(approved=False).findings] == [False]
+
+
+def test_a_page_is_found_by_its_token_and_an_unknown_token_is_the_general_page() -> None:
+    edition = book()
+    assert key_of(edition, evidence_token(edition.edition, "outside-1")) == "outside-1"
+    assert key_of(edition, evidence_token(edition.edition, "group_unknown")) == "group_unknown"
+    assert key_of(edition, evidence_token("2020-01-01.00000000", "outside-1")) == "general"
+    assert key_of(edition, "' or 1=1") == "general"
+
+
+def test_a_token_tells_nothing_of_a_group() -> None:
+    """Made from a running number and the edition, so nobody finds a group by trying its names."""
+    assert [finding.id for finding in book().findings] == ["outside-1"]
+    assert all("black" not in finding.id for finding in book().findings)
+
+
+def test_evidence_prints_no_groups() -> None:
+    assert "black" not in repr(about(patient("30-39", race="black")))
+
+
+def test_the_published_figures_of_the_demonstration_make_one_finding() -> None:
+    assert len(PUBLISHED) > 5
+    assert [finding.estimate_ids for finding in book().findings] == [("young-adults-black",)]
+
+
+def test_a_rule_can_name_several_attributes() -> None:
+    rule = OutOfScopeRule({"sex": ("female",), "age_band": ("30-39",)}, "young women")
+    card = with_rows(out_of_scope=(rule,))
+    assert about(patient("30-39", "female"), card).rules == (rule,)
+    assert about(patient("30-39", "male"), card).rules == ()

@@ -1,0 +1,113 @@
+"""Vendor text: made inert, cut without breaking a character, otherwise left alone."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_wrapper.caveats.vendor_text import clean_line, clean_markdown, cut, fits, prune, units
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+FLAG = "\U0001f1e8\U0001f1ed"
+THUMB = "\U0001f44d\U0001f3fd"
+ACCENT = "e\u0301"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("10-year risk 12 %", "10-year risk 12 %"),
+        ("two\nlines\r\n\tone", "two lines one"),
+        ("a\x00b\x1bc", "a b c"),
+        ("right\u202eto left\u2066", "rightto left"),
+        ("  blanks  around ", "blanks around"),
+        ("half a pair \ud83d", "half a pair \ufffd"),
+        (f"{FAMILY} {FLAG} stays", f"{FAMILY} {FLAG} stays"),
+        ("\u2028 \u0085", ""),
+    ],
+)
+def test_a_line_is_one_line_and_shows_all_it_has(text: str, clean: str) -> None:
+    assert clean_line(text) == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("**bold**\n\n- a list\n- <5 %, p < 0.05, a <- b", "**bold**\n\n- a list\n- <5 %, p < 0.05, a <- b"),
+        ("<details><style>*{display:none}", "&lt;details>&lt;style>*{display:none}"),
+        ("</div> <!-- x --> <?php", "&lt;/div> &lt;!-- x --> &lt;?php"),
+        ("![chart](https://x.example/p.png)", "[chart](https://x.example/p.png)"),
+        ("[guide](https://x.example)", "[guide](https://x.example)"),
+        ("[go](javascript:alert(1))", "[go]\\(javascript:alert(1))"),
+        ("[go](&#106;avascript:alert(1))", "[go]\\(&#106;avascript:alert(1))"),
+        ("[go]( data:text/html,x)", "[go]\\( data:text/html,x)"),
+        ("![x][pic]\n\n[pic]: file:///etc/passwd", "[x][pic]\n\n\\[pic]: file:///etc/passwd"),
+        ("[pic]: https://x.example/p", "[pic]: https://x.example/p"),
+        ("hidden\u202e\u200f\x07", "hidden"),
+        ("one\r\ntwo\rthree", "one\ntwo\nthree"),
+    ],
+)
+def test_markdown_keeps_its_meaning_and_loses_what_acts(text: str, clean: str) -> None:
+    assert clean_markdown(text) == clean
+
+
+@given(st.text())
+def test_clean_text_is_left_alone(text: str) -> None:
+    assert clean_line(clean_line(text)) == clean_line(text)
+    markdown = clean_markdown(text)
+    assert "<" not in markdown or clean_markdown(markdown) == markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("short enough", 20, "short enough"),
+        ("Sepsis risk is high today", 20, "Sepsis risk is high…"),
+        ("Sepsis risk is high today", 19, "Sepsis risk is…"),
+        ("Donaudampfschifffahrtsgesellschaft", 10, "Donaudamp…"),
+        (f"abc{ACCENT}f", 5, "abc…"),
+        (f"ab{FAMILY}", 8, "ab…"),
+        (f"ab{FLAG}{FLAG}", 8, f"ab{FLAG}…"),
+        (f"ab{THUMB}x", 5, "ab…"),
+        ("\U0001f600" * 5, 7, "\U0001f600" * 3 + "…"),
+    ],
+)
+def test_a_cut_falls_at_a_word_and_never_inside_a_character(text: str, limit: int, expected: str) -> None:
+    assert cut(text, limit) == expected
+
+
+PIECES = ["a", " ", "é", "e", "\u0301", "\u200d", "\U0001f468", "\U0001f1e8", "한"]
+
+
+@given(st.text(alphabet=st.sampled_from(PIECES)), st.integers(2, 60))
+def test_a_cut_text_always_fits_and_is_a_beginning_of_the_whole(text: str, limit: int) -> None:
+    short = cut(text, limit)
+    assert fits(short, limit)
+    if short != text:
+        kept = short.removesuffix("…")
+        assert text.startswith(kept)
+        rest = text[len(kept) :].lstrip() if text[len(kept) :][:1].isspace() else text[len(kept) :]
+        assert not kept or not rest or not unicodedata.combining(rest[0]) or kept == ""
+
+
+def test_length_counts_what_the_strictest_reader_counts() -> None:
+    assert units("a\U0001f600") == 3
+    assert not fits("\U0001f600" * 70)
+    assert fits("é" * 139)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ({"a": None, "b": "", "c": [], "d": {}}, None),
+        ({"a": {"b": {"c": [None, {}]}}, "d": 0, "e": False}, {"d": 0, "e": False}),
+        ([1, "", [2]], [1, [2]]),
+        ("text", "text"),
+    ],
+)
+def test_json_without_a_value_is_left_out_at_any_depth(value: Any, kept: Any) -> None:
+    assert prune(value) == kept

@@ -1,0 +1,142 @@
+"""Which prefetch keys hold this patient's data, and what became of the others."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_wrapper.cds import Prefetch, read_request
+from cds_wrapper.cds import PrefetchState as State
+from cds_wrapper.ehr.fhir import carries_test_label, sort_prefetch
+
+TEMPLATES = {
+    "patient": "Patient/{{context.patientId}}",
+    "lipids": "Observation?patient={{context.patientId}}",
+}
+
+
+def sort(**prefetch: Any) -> Prefetch:
+    body = {"hook": "patient-view", "hookInstance": "i", "context": {"patientId": "p1"}, "prefetch": prefetch}
+    return sort_prefetch(read_request(json.dumps(body).encode(), datetime.now(UTC)), TEMPLATES, "patient")
+
+
+def bundle(*resources: Any, **members: Any) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "entry": [{"resource": item} for item in resources], **members}
+
+
+def about(reference: str) -> dict[str, Any]:
+    return {"resourceType": "Observation", "subject": {"reference": reference}}
+
+
+def outcome(severity: str) -> dict[str, Any]:
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": severity}]}
+
+
+CASES = [
+    ("the EHR looked and has nothing", None, State.EMPTY, True),
+    ("a search without entries", {"resourceType": "Bundle", "total": 0}, State.EMPTY, True),
+    ("a search that warns of no results", bundle(outcome("warning")), State.EMPTY, True),
+    ("a search that failed", bundle(outcome("error")), State.ERROR, False),
+    ("a read that failed", outcome("fatal"), State.ERROR, False),
+    ("results for the patient", bundle(about("Patient/p1")), State.PRESENT, True),
+    (
+        "results with an absolute reference",
+        bundle(about("https://ehr.example/fhir/Patient/p1")),
+        State.PRESENT,
+        True,
+    ),
+    ("a versioned reference", bundle(about("Patient/p1/_history/3")), State.PRESENT, True),
+    ("results and a warning", bundle(about("Patient/p1"), outcome("warning")), State.PRESENT, True),
+    (
+        "one result of another patient",
+        bundle(about("Patient/p1"), about("Patient/p2")),
+        State.OTHER_PATIENT,
+        False,
+    ),
+    (
+        "another patient, absolute",
+        bundle(about("https://ehr.example/Patient/p2")),
+        State.OTHER_PATIENT,
+        False,
+    ),
+    ("a reference that names nobody", bundle(about("urn:uuid:1")), State.PRESENT, True),
+    ("another patient's Patient", {"resourceType": "Patient", "id": "p2"}, State.OTHER_PATIENT, False),
+    (
+        "a Patient of odd shape",
+        {"resourceType": "Patient", "id": "p1", "subject": "x"},
+        State.UNREADABLE,
+        True,
+    ),
+    (
+        "another patient in an odd shape",
+        {"resourceType": "Patient", "id": "p2", "subject": 5},
+        State.OTHER_PATIENT,
+        False,
+    ),
+    (
+        "another patient in a draft-era wrapper",
+        {"resource": {"resourceType": "Patient", "id": "p2"}},
+        State.OTHER_PATIENT,
+        False,
+    ),
+    (
+        "a draft-era wrapper",
+        {"response": {}, "resource": {"resourceType": "Patient", "id": "p1"}},
+        State.UNREADABLE,
+        True,
+    ),
+    ("text instead of a resource", "none", State.UNREADABLE, True),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "state", "forwarded"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_the_state_of_a_key(value: Any, state: State, forwarded: bool) -> None:
+    prefetch = sort(lipids=value)
+    assert prefetch.states["lipids"] is state
+    assert ("lipids" in prefetch.values) is forwarded
+
+
+def test_a_key_that_did_not_come_is_absent_and_one_nobody_asked_for_goes_nowhere() -> None:
+    prefetch = sort(surprise={"resourceType": "Patient", "id": "p1"})
+    assert prefetch.states == {"patient": State.ABSENT, "lipids": State.ABSENT}
+    assert prefetch.values == {}
+
+
+def test_the_patients_own_resource_is_kept_and_another_patients_is_not() -> None:
+    mine = sort(patient={"resourceType": "Patient", "id": "p1"})
+    other = sort(patient={"resourceType": "Patient", "id": "p2"})
+    assert mine.patient == b'{"resourceType": "Patient", "id": "p1"}'
+    assert (other.patient, other.patient_state) == (None, State.OTHER_PATIENT)
+
+
+def test_test_patients_are_told_by_their_label_and_by_nothing_else() -> None:
+    label = [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}]
+    assert carries_test_label(json.dumps({"meta": {"security": label}}).encode())
+    assert not carries_test_label(json.dumps({"name": [{"family": "TEST"}]}).encode())
+    assert not carries_test_label(b'{"meta": 5}')
+    assert not carries_test_label(None)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["resourceType", "id", "entry", "resource", "subject", "issue", "x"]), inner
+        )
+    ),
+)
+
+
+@given(json_values)
+def test_no_value_crashes_and_a_withheld_one_is_nowhere(value: Any) -> None:
+    prefetch = sort(lipids=value)
+    withheld = prefetch.states["lipids"] in {State.OTHER_PATIENT, State.ERROR, State.ABSENT}
+    assert withheld == ("lipids" not in prefetch.values)

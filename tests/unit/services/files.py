@@ -1,0 +1,39 @@
+"""The shipped service as bytes, and ways to spoil it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cds_wrapper.errors import Mistake
+from cds_wrapper.services.folders import read_folder
+from cds_wrapper.services.reading import FILE_NAMES, SourceFile, read_service
+
+HOOKS = Path(__file__).parents[3] / "hooks"
+CVD_RISK = HOOKS / "cvd-risk"
+KINDS = {name.removesuffix(".yaml"): kind for kind, name in FILE_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """The mistakes found after a change, and the line the change was made in."""
+
+    line: int
+    mistakes: tuple[Mistake, ...]
+
+    def at_the_change(self, file: str) -> list[Mistake]:
+        return [found for found in self.mistakes if found.file == file and found.line == self.line]
+
+
+def spoil(kind: str, old: str, new: str, *, occurrence: int = 1) -> Spoilt:
+    """Replace one text in one file of the shipped service, and read the whole service again."""
+    folder = read_folder(CVD_RISK)
+    source = folder.sources[kind]
+    text = source.content.decode()
+    assert text.count(old) >= occurrence, f"{old!r} is not in {source.name}"
+    at = -1
+    for _ in range(occurrence):
+        at = text.index(old, at + 1)
+    changed = text[:at] + new + text[at + len(old) :]
+    sources = {**folder.sources, kind: SourceFile(kind, source.name, changed.encode())}
+    return Spoilt(text.count("\n", 0, at) + 1, read_service(sources, folder.table).mistakes)

@@ -1,0 +1,141 @@
+"""Requests are read as far as needed, and what is wrong is named without repeating it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_wrapper.cds import read_answer, read_card, read_feedback, read_request
+from cds_wrapper.errors import MalformedRequest
+
+NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+CANARY = "Quetzalcoatl"
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "hook": "patient-view",
+        "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+        "context": {"patientId": "p1", "userId": "Practitioner/7", "encounterId": "e1"},
+        "prefetch": {"patient": {"resourceType": "Patient", "id": "p1"}},
+    }
+    members.update(changes)
+    return {name: value for name, value in members.items() if value != "DROP"}
+
+
+def read(members: Any) -> Any:
+    return read_request(members if isinstance(members, bytes) else json.dumps(members).encode(), NOW)
+
+
+def test_a_call_is_read_with_its_prefetch_kept_as_the_bytes_that_came() -> None:
+    raw = b'{"hook":"patient-view","hookInstance":"x","context":{"patientId":"p1"},"prefetch":{"a":{"v":1.10, "w":[]}}}'
+    request = read(raw)
+    assert request.prefetch["a"] == b'{"v":1.10, "w":[]}'
+    assert (request.patient_id, request.encounter_id, request.user_id) == ("p1", None, None)
+    assert request.received_at == NOW and request.body_bytes == len(raw)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"hook": "DROP"}, "`hook`"),
+        ({"hook": ""}, "`hook`"),
+        ({"hook": 5}, "$.hook"),
+        ({"hookInstance": "DROP"}, "`hookInstance`"),
+        ({"context": "DROP"}, "`context`"),
+        ({"context": []}, "$.context"),
+        ({"context": {"userId": CANARY}}, "`context.patientId`"),
+        ({"context": {"patientId": 5}}, "`context.patientId`"),
+        ({"context": {"patientId": "p1", "encounterId": {}}}, "`context.encounterId`"),
+        ({"prefetch": CANARY}, "$.prefetch"),
+    ],
+)
+def test_a_call_that_lacks_what_we_need_is_refused_naming_the_member_only(
+    change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(MalformedRequest) as refused:
+        read(body(**change))
+    assert named in refused.value.sentence
+    assert CANARY not in refused.value.sentence
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b"null", b'{"hook": "x",}', b'\xff\xfe{"hook": 1}', b'{"hook":' + b"[" * 100_000],
+)
+def test_what_is_not_a_json_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        read(raw)
+
+
+@pytest.mark.parametrize("prefetch", ["DROP", None, {}])
+def test_no_prefetch_in_three_spellings_is_the_same(prefetch: Any) -> None:
+    assert read(body(prefetch=prefetch)).prefetch == {}
+
+
+def test_explicit_nulls_of_older_clients_and_unknown_members_are_tolerated() -> None:
+    request = read(body(fhirServer=None, fhirAuthorization=None, extension={"a": 1}, user="Practitioner/1"))
+    assert request.fhir_server is None
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("p1", "p1"), ("Patient/p1", "p1")])
+def test_a_patient_id_is_kept_bare(sent: str, kept: str) -> None:
+    assert read(body(context={"patientId": sent})).patient_id == kept
+
+
+@pytest.mark.parametrize(
+    ("instance", "valid"), [("d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", True), ("order-17", False)]
+)
+def test_any_hook_instance_is_served_and_whether_it_is_a_uuid_is_known(instance: str, valid: bool) -> None:
+    assert read(body(hookInstance=instance)).hook_instance_is_uuid is valid
+
+
+def test_a_request_never_prints_its_contents() -> None:
+    assert "p1" not in repr(read(body()))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    )
+)
+def test_any_json_is_either_read_or_refused(value: Any) -> None:
+    try:
+        read({"hook": "h", "hookInstance": "i", "context": value})
+    except MalformedRequest as refused:
+        assert refused.http_status == 400
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["summary", "indicator", "source", "suggestions", "extension", "links", "x"]),
+        st.none()
+        | st.text()
+        | st.integers()
+        | st.lists(st.none() | st.dictionaries(st.text(), st.text()))
+        | st.dictionaries(st.text(), st.text()),
+    )
+)
+def test_any_vendor_card_can_be_read_and_what_is_misshapen_is_named(card: dict[str, Any]) -> None:
+    read_one = read_card(card)
+    for name in read_one.misshapen:
+        assert card[name]
+    assert set(read_one.unknown) == set(card) & {"x"}
+
+
+def test_an_answer_without_an_array_of_card_objects_is_none() -> None:
+    assert read_answer(b'{"cards": [1]}') is None
+    answer = read_answer(b'{"cards": [], "systemActions": [{}]}')
+    assert answer is not None and answer.has_system_actions and answer.cards == ()
+
+
+def test_feedback_without_its_array_is_refused() -> None:
+    with pytest.raises(MalformedRequest):
+        read_feedback(b'{"feedback": {}}')
+    assert read_feedback(b'{"feedback": [{"card": "a"}, 5]}') == [{"card": "a"}, 5]

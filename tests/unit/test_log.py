@@ -1,0 +1,108 @@
+"""The operator log carries what its list allows and nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import Any
+
+from cds_wrapper import log
+
+CANARY = "Quetzalcoatl"
+
+
+def line_of(event: log.Event, **fields: Any) -> dict[str, Any]:
+    stream = io.StringIO()
+    log.OperatorLog("cds1-0", stream).emit(event, **fields)
+    written: dict[str, Any] = json.loads(stream.getvalue())
+    return written
+
+
+def test_a_line_starts_with_time_level_and_event_and_names_its_writer() -> None:
+    line = line_of(log.PROCESS_STARTED, settings_digest="abc")
+    assert list(line)[:3] == ["ts", "level", "event"]
+    assert line["event"] == "process_started" and line["level"] == "info" and line["writer"] == "cds1-0"
+    assert line["ts"].endswith("Z") and len(line["ts"]) == len("2027-03-04T09:15:27.412Z")
+
+
+def test_a_field_the_event_does_not_name_is_left_out_and_counted() -> None:
+    line = line_of(log.REQUEST_REFUSED, http_status=400, patient_name=CANARY)
+    assert line["dropped"] == 1 and CANARY not in json.dumps(line)
+
+
+def test_no_event_may_carry_a_score_a_caveat_or_a_subgroup() -> None:
+    forbidden = {
+        "score",
+        "flagged",
+        "caveat_level",
+        "caveat_reasons",
+        "disposition",
+        "subgroups",
+        "demographics",
+    }
+    forbidden |= {"patient_key", "user_key", "patient_id", "context", "body", "url", "message"}
+    for event in log.EVENTS.values():
+        assert not event.fields & forbidden, event.name
+
+
+def test_an_object_leaves_only_its_type_and_long_text_is_cut() -> None:
+    line = line_of(log.SETTINGS_REFUSED, problem=ValueError(CANARY))
+    assert line["problem"] == "ValueError"
+    assert len(line_of(log.SETTINGS_REFUSED, problem="x" * 1000)["problem"]) == log.LONGEST_VALUE + 1
+
+
+def test_every_event_is_listed_under_its_own_name_with_a_meaning() -> None:
+    declared = {value.name for value in vars(log).values() if isinstance(value, log.Event)}
+    assert declared == set(log.EVENTS)
+    assert all(event.meaning.endswith(".") for event in log.EVENTS.values())
+
+
+def test_a_librarys_words_are_left_out_and_its_exception_leaves_class_and_place_only() -> None:
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    log.quieten_libraries(log.OperatorLog("cds1-0", stream))
+    try:
+        try:
+            raise KeyError(CANARY)
+        except KeyError:
+            logging.getLogger("uvicorn.error").exception("while serving /Patient/%s", CANARY)
+        logging.getLogger("httpx").info("GET /Patient/%s", CANARY)
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["logger"], line["error"]) == ("library_warning", "uvicorn.error", "KeyError")
+    assert CANARY not in stream.getvalue()
+
+
+def test_frames_name_our_own_code_without_values() -> None:
+    try:
+        log.OperatorLog("w", io.StringIO()).emit(log.PROCESS_READY, services={object(): object()})
+        log.timestamp(None)  # type: ignore[arg-type]  # a wrong value on purpose
+    except AttributeError as error:
+        frames = log.frames_of(error)
+    assert frames and frames[-1].startswith("log.py:") and frames[-1].endswith(" timestamp")
+
+
+class FullDisk(io.StringIO):
+    """A stream whose disk is full for the first lines."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def write(self, text: str) -> int:
+        if self.failures > 0:
+            self.failures -= 1
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_disk_under_the_log_raises_nothing_and_the_next_line_says_how_many_were_lost() -> None:
+    stream = FullDisk(failures=2)
+    lines = log.OperatorLog("w", stream)
+    for _ in range(3):
+        lines.emit(log.PROCESS_DRAINING)
+    assert json.loads(stream.getvalue())["lost_before"] == 2

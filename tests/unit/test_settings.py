@@ -1,0 +1,52 @@
+"""Settings come from the environment once, and a wrong one is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.settings import Profile, Settings, read_settings
+
+
+def test_production_is_the_profile_when_nobody_says_otherwise() -> None:
+    assert read_settings().profile is Profile.PRODUCTION
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PROFILE", "prod", "CDS_WRAPPER_PROFILE"),
+        ("LEDGER", "oracle://x", "write sqlite:///PATH"),
+        ("PUBLIC_URL", "cds.example.org", "write an absolute http(s) address"),
+        ("PORT", "eighty", "CDS_WRAPPER_PORT"),
+        ("EXTENSION_KEY", "prediction", "CDS_WRAPPER_EXTENSION_KEY"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_to_write(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CDS_WRAPPER_{name}", value)
+    with pytest.raises(ConfigurationRefused) as refused:
+        read_settings()
+    assert said in refused.value.sentence
+
+
+def test_every_wrong_setting_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_WRAPPER_PORT", "x")
+    monkeypatch.setenv("CDS_WRAPPER_LEDGER", "y")
+    with pytest.raises(ConfigurationRefused) as refused:
+        read_settings()
+    assert len(refused.value.mistakes) == 2
+
+
+def test_user_information_in_an_address_is_masked_when_shown() -> None:
+    shown = read_settings(public_url="https://admin:hunter2@cds.example.org").shown()
+    assert shown["public_url"] == "https://***@cds.example.org"
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_digest_changes_with_a_setting() -> None:
+    assert read_settings(port=8080).digest() != read_settings(port=8081).digest()
