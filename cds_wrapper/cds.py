@@ -217,7 +217,7 @@ class VendorAnswer:
         return f"VendorAnswer({len(self.cards)} cards)"
 
 
-_CARD_MEMBERS = {
+_CARD_MEMBERS: Mapping[str, type] = {
     "summary": str,
     "indicator": str,
     "detail": str,
@@ -250,8 +250,9 @@ def read_answer(body: bytes) -> VendorAnswer | None:
 
 def read_card(card: Mapping[str, Any]) -> VendorCard:
     """Read one vendor card without judging it; null and empty members read as absent."""
-    known = {name: card.get(name) for name in _CARD_MEMBERS}
-    right = {name: value for name, value in known.items() if value and isinstance(value, _CARD_MEMBERS[name])}
+    known: dict[str, Any] = {name: card.get(name) for name in _CARD_MEMBERS}
+    fits = {name for name, kind in _CARD_MEMBERS.items() if known[name] and isinstance(known[name], kind)}
+    right = {name: value for name, value in known.items() if name in fits}
     source = right.get("source", {})
     return VendorCard(
         summary=right.get("summary"),

@@ -30,7 +30,7 @@ from cds_wrapper.patient.demographics import NoPatient, describe
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.runtime import Call, HungUp, Reply, Runtime
 from cds_wrapper.services import ServiceDefinition
-from cds_wrapper.telling import tell_operator
+from cds_wrapper.telling import later, tell_operator
 from cds_wrapper.vendors.base import (
     ModelVersion,
     NoPrediction,
@@ -62,25 +62,29 @@ async def invoke(
     entry = record_of(
         life, prediction, decision, composition, returned, call.spent(), rt.pseudonyms, rt.namespace
     )
-    await rt.ledger.append(entry, call.left, if_late=[without_ledger(service, rt, call).cards[0].uuid])
-    tell_operator(entry, life, prediction, decision, call, rt)
+    await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
+    later(tell_operator, entry, life, prediction, decision, call, rt)
     return reply
 
 
 async def answer(
     request: CDSRequest, client: TrustedClient, service: ServiceDefinition, rt: Runtime, hung_up: HungUp
 ) -> Reply:
-    """The guard: what `invoke` did not foresee becomes the answer that the service's plan decided ahead."""
+    """The guard: what `invoke` did not foresee becomes the answer that the service's plan decided ahead.
+
+    An error is recorded too; if even that cannot be done, there is no record, and so no score.
+    """
     call = Call(rt.new_id(), Deadline.after(service.time_budget), hung_up)
-    try:
-        return await invoke(request, client, service, rt, call)
-    except LedgerUnavailable:
-        rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
-        return without_ledger(service, rt, call)
-    except Exception as error:  # noqa: BLE001  what nobody foresaw must still end in a card and a record
-        where = {"error": type(error).__name__, "frames": log.frames_of(error)}
-        rt.log.emit(log.INVOCATION_FAILED, service_id=service.id, hook=service.hook, **where, **call.name)
-        return await own_error(request, client, service, rt, call)
+    for attempt in (invoke, own_error):
+        try:
+            return await attempt(request, client, service, rt, call)
+        except LedgerUnavailable:
+            break
+        except Exception as error:  # noqa: BLE001  what nobody foresaw must still end in a card and a record
+            where = {"error": type(error).__name__, "frames": log.frames_of(error)}
+            rt.log.emit(log.INVOCATION_FAILED, service_id=service.id, hook=service.hook, **where, **call.name)
+    rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
+    return without_ledger(service, rt, call)
 
 
 def decide(
@@ -160,9 +164,12 @@ def without_ledger(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply
     """No record, no score: one card that says so. Its id is its own, since no prediction stands behind it."""
     stamp = stamp_of(service, rt.evidence.book(service.id).edition, GENERAL, rt, call)
     card = unavailable_card(OwnCard.NOT_RECORDED, service.wording, service.words, stamp)
-    return Reply.with_cards(
-        (msgspec.structs.replace(card, uuid=str(uuid5(call.prediction_id, "not recorded"))),)
-    )
+    return Reply.with_cards((msgspec.structs.replace(card, uuid=unrecorded_card_id(call)),))
+
+
+def unrecorded_card_id(call: Call) -> str:
+    """The id of the card that is returned when the record is not durable in time; a late record names it."""
+    return str(uuid5(call.prediction_id, "not recorded"))
 
 
 async def own_error(
@@ -185,13 +192,8 @@ async def own_error(
     prediction = NoPrediction(Status.ERROR, model, VendorCall())
     returned = Returned(reply.http_status, reply.cards, len(reply.body), abandoned=False)
     entry = record_of(life, prediction, None, None, returned, call.spent(), rt.pseudonyms, rt.namespace)
-    instead = without_ledger(service, rt, call)
-    try:
-        await rt.ledger.append(entry, call.left, if_late=[instead.cards[0].uuid])
-    except LedgerUnavailable:
-        rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
-        return instead
-    tell_operator(entry, life, prediction, None, call, rt)
+    await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
+    later(tell_operator, entry, life, prediction, None, call, rt)
     return reply
 
 

@@ -192,7 +192,7 @@ class OperatorLog:
 def _in_order(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Time, level and event stand first in every line."""
     first = {name: line[name] for name in ("ts", "level", "event")}
-    return first | line
+    return {**first, **line}
 
 
 def timestamp(moment: datetime) -> str:
@@ -201,7 +201,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def _short(value: object) -> object:
-    """Scalars as they are, long text cut, collections of scalars item by item, anything else by its type only."""
+    """Scalars as they are, long text cut, collections item by item, anything else by its type only."""
     match value:
         case None | bool() | int() | float():
             return value

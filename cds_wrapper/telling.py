@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from cds_wrapper import log
 from cds_wrapper.caveats.plan import Disposition
@@ -11,6 +13,11 @@ from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
 from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction
+
+
+def later(tell: Callable[..., None], *about: object) -> None:
+    """Tell once the answer is on its way: what goes wrong in telling must not change a recorded answer."""
+    asyncio.get_running_loop().call_soon(tell, *about)
 
 
 def tell_operator(

@@ -24,7 +24,7 @@ DEFAULT_CARD = {
 }
 
 
-def card_answer(score: float = 0.031, version: str = "2023.1", **members: Any) -> dict[str, Any]:
+def card_answer(score: object = 0.031, version: str = "2023.1", **members: Any) -> dict[str, Any]:
     """An answer with one card whose extension holds score and version."""
     extension = {"org.example.prevent": {"probability": score, "version": version}}
     return {"cards": [{**DEFAULT_CARD, "extension": extension, **members}]}
@@ -130,9 +130,8 @@ def drips(every: float) -> Behaviour:
 
     async def behave(writer: asyncio.StreamWriter) -> None:
         content = json.dumps(card_answer()).encode()
-        writer.write(
-            f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n".encode()
-        )
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+        writer.write(head.encode())
         for byte in content:
             writer.write(bytes([byte]))
             await writer.drain()

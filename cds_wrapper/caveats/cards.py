@@ -149,6 +149,12 @@ class _Composing:
     def _note(self, member: str, why: str) -> None:
         self.changes.append(f"cards[{self._position}].{member}: {why}")
 
+    def _line(self, member: str, text: str) -> str:
+        line = clean_line(text)
+        if line != text:
+            self._note(member, "cleaned")
+        return line
+
     def _fault(self) -> tuple[str, str] | None:
         """What makes the card invalid by CDS Hooks, beyond what may simply be left out."""
         vendor = self._vendor
@@ -185,7 +191,7 @@ class _Composing:
                 self._note(member, "held_back")
         return Card(
             uuid=self._stamp.card_uuid(self._position),
-            summary=self._summary(self._vendor.summary or self._words.title),
+            summary=self._summary(clean_line(self._vendor.summary or "") or self._words.title),
             indicator="info",
             source=Source(label=self._label(self._vendor.source)),
             detail=self._detail(),
@@ -208,9 +214,7 @@ class _Composing:
 
     def _summary(self, text: str) -> str:
         """The vendor's text, then ours; only the vendor's is ever cut."""
-        line = clean_line(text)
-        if line != text:
-            self._note("summary", "cleaned")
+        line = self._line("summary", text)
         ours = f"{_DASH}{self._words.short}" if self._words.short else ""
         short = cut(line, SUMMARY_LIMIT - units(ours))
         if short != line:
@@ -236,7 +240,7 @@ class _Composing:
         return [*whole, *([clean] if clean.strip() else [])]
 
     def _label(self, source: VendorSource) -> str:
-        label = clean_line(source.label or "")
+        label = self._line("source.label", source.label or "")
         if not label:
             self._note("source.label", "missing, added")
         return label or self._stamp.vendor_label
@@ -282,7 +286,7 @@ class _Composing:
         if suggestion.uuid is None:
             self._note(f"suggestions[{number}].uuid", "missing, added")
         return Suggestion(
-            label=clean_line(label),
+            label=self._line(f"suggestions[{number}].label", label),
             uuid=suggestion.uuid or str(own),
             isRecommended=suggestion.is_recommended,
         )

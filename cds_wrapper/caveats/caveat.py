@@ -89,7 +89,7 @@ class Side(enum.Enum):
     ANY = "any"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CaveatReason:
     """One reason, with what its words need.
 
@@ -109,6 +109,9 @@ class CaveatReason:
     figures: Figures | None = None
     external: bool = False
     since: date | None = None
+
+    def __repr__(self) -> str:
+        return f"CaveatReason({self.text!r})"
 
     @property
     def level(self) -> CaveatLevel:

@@ -57,7 +57,7 @@ _SMALLEST_COUNT = 11
 _LONGEST_VERSION = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CaveatWords:
     """Everything we say on the cards of one answer, filled and ready.
 
@@ -75,6 +75,9 @@ class CaveatWords:
     title: str
     replacement: tuple[str, str] | None
     fallback: tuple[str, str]
+
+    def __repr__(self) -> str:
+        return f"CaveatWords({', '.join(self.wording_ids)})"
 
     @property
     def digest(self) -> str:

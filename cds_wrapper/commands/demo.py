@@ -25,11 +25,12 @@ from cds_wrapper.demo.supervisor import (
     DemoFiles,
     Parts,
     Ports,
+    held,
     parts_of,
     prepare,
     wait_until_answering,
 )
-from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.settings import Profile, Settings, read_settings
 
 DATA = Path("demo-data")
@@ -70,14 +71,21 @@ def run_demo(port: int, data: Path) -> int:
     if taken is not None:
         return _fail(f"Port {taken} is in use: choose three others with --port N (N, N+1 and N+2 are used).")
     try:
-        settings, files = settle(ports, data)
+        with held(data) as ours:
+            if not ours:
+                return _fail(f"{data} is in use by another demonstration: choose another folder with --data.")
+            return _run_in(data, ports)
     except OSError as error:
-        return _fail(
-            f"The demonstration's files cannot be made in {data} ({error.strerror}): choose with --data DIR."
-        )
+        place = error.filename or data
+        return _fail(f"{place} cannot be used ({error.strerror}): choose another folder with --data.")
     except ConfigurationRefused as refused:
         tell(refused)
         return CONFIGURATION_EXIT
+
+
+def _run_in(data: Path, ports: Ports) -> int:
+    """Everything, in a folder that is ours; raises as `settle` and `create_app`."""
+    settings, files = settle(ports, data)
     with files.operator_log.open("a", encoding="utf-8") as stream:
         lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", stream)
         log.quieten_libraries(lines)
@@ -89,7 +97,11 @@ def settle(ports: Ports, data: Path) -> tuple[Settings, DemoFiles]:
 
     Raises `OSError` when files cannot be made, `ConfigurationRefused` when a setting is wrong.
     """
-    files = prepare(data, read_settings().hooks, ports)
+    hooks = read_settings().hooks
+    if not hooks.is_dir():
+        problem = f"is `{hooks}`, which is no folder: name the one that holds the hospital's files."
+        raise ConfigurationRefused((Mistake("environment", None, None, "CDS_WRAPPER_HOOKS", problem),))
+    files = prepare(data, hooks, ports)
     settings = read_settings(
         profile=Profile.DEVELOPMENT,
         hooks=files.hooks,
@@ -104,22 +116,25 @@ def settle(ports: Ports, data: Path) -> tuple[Settings, DemoFiles]:
 
 
 def _serve(settings: Settings, files: DemoFiles, ports: Ports, lines: log.OperatorLog) -> int:
-    parts = Parts(parts_of(ports))
-    try:
-        app = demo_app(settings, lines, ports, parts)
-    except ConfigurationRefused as refused:
-        tell(refused)
-        return CONFIGURATION_EXIT
+    parts = Parts(parts_of(ports), files.parts_log)
+    app = demo_app(settings, lines, ports, parts)
     with parts:
         missing = parts.missing()
         if missing is not None:
-            return _fail(f"The demonstration's {missing} part did not start; its own message stands above.")
+            return _fail(f"The demonstration's {missing} part did not start: see {files.parts_log}.")
         _introduce(files, ports)
-        served = threading.Event()
-        threading.Thread(target=_say_when_ready, args=(ports, served), daemon=True).start()
-        code = run(app, settings, lines)
-        served.set()
-    return code
+        stopped = threading.Event()
+        threading.Thread(target=_say_when_ready, args=(ports, stopped), daemon=True).start()
+        code = _until_stopped(app, settings, lines)
+        stopped.set()
+    return _fail(f"The wrapper did not start: the end of {files.operator_log} says why.") if code else 0
+
+
+def _until_stopped(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
+    try:
+        return run(app, settings, lines)
+    except SystemExit:  # uvicorn's way to say that the port or the application's start refused
+        return FAILED_TO_START
 
 
 def demo_app(settings: Settings, lines: log.OperatorLog, ports: Ports, parts: Parts) -> FastAPI:
@@ -151,8 +166,8 @@ def _introduce(files: DemoFiles, ports: Ports) -> None:
     typer.echo(f"  vendor {ports.vendor_url}/cds-services, FHIR server {ports.fhir_url}/metadata")
 
 
-def _say_when_ready(ports: Ports, served: threading.Event) -> None:
-    if wait_until_answering(ports.wrapper, "/readyz", lambda: not served.is_set()):
+def _say_when_ready(ports: Ports, stopped: threading.Event) -> None:
+    if wait_until_answering(ports.wrapper, "/readyz", lambda: not stopped.is_set()):
         typer.echo(f"ready {ports.wrapper_url}/")
         sys.stdout.flush()
 

@@ -24,7 +24,7 @@ def command(
     """Compute a recorded card's decision again, from the record and the kept files, and say what led to it.
 
     \b
-    Exit codes: 0 everything agrees, 2 a setting is wrong, 3 no such prediction, 4 the record and its replay differ.
+    Exit codes: 0 everything agrees, 2 a setting is wrong, 3 no such prediction, 4 record and replay differ.
 
     \b
     Example: python3 run.py explain 0195604f-2d14-7c3a-9b1e-5f0c6a7d8e90

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic_core import PydanticUndefined
 
 from cds_wrapper import errors
 from cds_wrapper.commands.problems import MISMATCH_EXIT
 from cds_wrapper.commands.table import COMMANDS, build
 from cds_wrapper.ledger.columns import COLUMNS
 from cds_wrapper.log import EVENTS
+from cds_wrapper.services.keys import FILE_FORMATS, keys_of
 from cds_wrapper.settings import Settings
 
 GENERATED = "<!-- Written from the code by `python3 run.py reference`; change the code, not this page. -->"
@@ -56,6 +56,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "events.md": events_page,
         "errors.md": errors_page,
         "predictions_v1.md": columns_page,
+        "hospital-files.md": files_page,
     }
     return {name: f"{GENERATED}\n\n{make()}\n" for name, make in makers.items()}
 
@@ -65,7 +66,7 @@ def settings_page() -> str:
     rows = [
         (
             f"`CDS_WRAPPER_{name.upper()}`",
-            _default(field.default),
+            _default(None if field.is_required() else field.get_default()),
             field.description or "",
         )
         for name, field in Settings.model_fields.items()
@@ -76,7 +77,7 @@ def settings_page() -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value is PydanticUndefined:
+    if value is None:
         return "none"
     return f"`{getattr(value, 'value', value)}`"
 
@@ -93,8 +94,9 @@ def events_page() -> str:
         for event in EVENTS.values()
     ]
     intro = (
-        "# Events of the operator log\n\nOne JSON object per line. Every line has `ts`, `level`, `event`, `writer` and"
-        " `version`; an event carries no field but those named here, and none of them holds patient data.\n\n"
+        "# Events of the operator log\n\n"
+        "One JSON object per line. Every line has `ts`, `level`, `event`, `writer` and `version`; an event"
+        " carries no field but those named here, and none of them holds patient data.\n\n"
     )
     return intro + _table(("event", "level", "meaning", "fields"), rows)
 
@@ -112,7 +114,8 @@ def errors_page() -> str:
         for kind in _tree(errors.WrapperError)
     ]
     intro = (
-        "# Errors\n\nOver HTTP every error is an OperationOutcome with one safe sentence. A command that meets one prints"
+        "# Errors\n\n"
+        "Over HTTP every error is an OperationOutcome with one safe sentence. A command that meets one prints"
         " it and exits with the number its help page names.\n\n"
     )
     return intro + _table(("error", "HTTP status", "issue code", "reason in the log", "meaning"), rows)
@@ -128,11 +131,29 @@ def columns_page() -> str:
     """The contract with monitoring teams."""
     rows = [(f"`{column.name}`", column.kind.value, column.meaning) for column in COLUMNS]
     intro = (
-        "# `predictions_v1`\n\nOne row per call of a CDS service, whatever became of it. Columns are only added; a column"
-        " that would change its meaning comes with `predictions_v2`. Times are text, UTC, ISO 8601 with milliseconds"
-        " and `Z`; unknown is `null`, never -1, 0 or an empty text.\n\n"
+        "# `predictions_v1`\n\n"
+        "One row per call of a CDS service, whatever became of it. Columns are only added; a column that"
+        " would change its meaning comes with `predictions_v2`. Times are text, UTC, ISO 8601 with"
+        " milliseconds and `Z`; unknown is `null`, never -1, 0 or an empty text.\n\n"
     )
     return intro + _table(("column", "kind", "meaning"), rows)
+
+
+def files_page() -> str:
+    """Every key of the four files of a service."""
+    intro = (
+        "# The files of a service\n\n"
+        "One folder `hooks/<service-id>/` for each CDS service. An unknown key is an error; `[]` stands for"
+        " each item of a list, `*` for a name of your own."
+    )
+    parts = [intro]
+    for name, file_format in FILE_FORMATS.items():
+        rows = [
+            (f"`{key.key}`", key.value, "yes" if key.needed else "", key.meaning)
+            for key in keys_of(file_format)
+        ]
+        parts.append(f"## `{name}`\n\n" + _table(("key", "holds", "needed", "meaning"), rows))
+    return "\n\n".join(parts)
 
 
 def commands_page(commands: typer.Typer) -> str:

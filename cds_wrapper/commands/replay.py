@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
-from cds_wrapper.caveats.evidence import EvidenceBook
+from cds_wrapper.caveats.evidence import Direction, EvidenceBook
+from cds_wrapper.caveats.policy import CaveatReason, Reason, Scope
 from cds_wrapper.caveats.wording import CaveatWords
 from cds_wrapper.cds import VendorCard
 from cds_wrapper.errors import ConfigurationRefused
@@ -138,26 +139,85 @@ def _decision_mismatches(row: Mapping[str, Any], decision: Decision) -> Iterator
 
 
 def _error_story(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        f"The call ended with the status {row['status']} before anything was decided; the plan's answer was given.",
-    )
+    ended = f"The call ended with the status {row['status']} before anything was decided"
+    return (f"{ended}; the plan's answer was given.",)
 
 
 def _story(row: Mapping[str, Any], service: ServiceDefinition, decision: Decision) -> tuple[str, ...]:
+    caveat = decision.caveat
+    learnt = "named in its answer" if row["model_version_source"] == "response" else "taken from service.yaml"
     lines = [
-        f"The vendor's answer: {row['status']}, model {row['model_id']} {row['model_version']}"
-        f" (version known from the {row['model_version_source']}).",
-        f"Evidence edition {decision.edition}, plan version {row['plan_version']}, approved words {row['wording_version']}.",
-        f"Level {decision.caveat.level.value}, because of:",
+        (
+            f"The vendor's answer had the status {row['status']};"
+            f" model {row['model_id']} {row['model_version']} ({learnt})."
+        ),
+        (
+            f"It was judged by evidence edition {decision.edition}, plan version {row['plan_version']}"
+            f" and the approved words of version {row['wording_version']}."
+        ),
+        f"The level is {caveat.level.value}, because:",
+        *(f"  - {_why(reason, service)}" for reason in caveat.reasons),
+        f"The plan answers this with {decision.disposition.value}.",
+        "The wrapper's own words on the card:",
+        *(f"  {line}" for line in _spoken(decision.words) or ["none"]),
     ]
-    lines += [f"  - {reason}" for reason in decision.caveat.texts] or ["  - nothing"]
-    lines.append(f"The plan answers this level with {decision.disposition.value}.")
-    lines.append("Our words on the card:")
-    lines += [f"  {line}" for line in _spoken(decision.words)] or ["  none"]
     if row["changes_made"]:
         lines.append("Changed or held back of the vendor's answer: " + "; ".join(row["changes_made"]) + ".")
     lines.append(f"Delivery: {row['delivery']}; cards returned: {len(row['cards_returned'] or [])}.")
     return tuple(lines)
+
+
+def _why(reason: CaveatReason, service: ServiceDefinition) -> str:
+    """One reason in words, with the figures' source; names attributes, never the patient's group."""
+    about = " and ".join(reason.attributes)
+    match reason.reason:
+        case Reason.KNOWN_GAP | Reason.UNDER_REVIEW:
+            kind = "a finding" if reason.reason is Reason.KNOWN_GAP else "a finding nobody has signed yet"
+            where = "elsewhere" if reason.external else "at this hospital"
+            said = f"{kind} {where} concerns this patient's {about}: {_direction(reason)}"
+            return f"{said} ({_source(reason, service)})"
+        case Reason.OUT_OF_SCOPE:
+            return f"the developer advises against the score for {reason.rule_say}"
+        case Reason.NOT_REPRESENTED:
+            return f"the training data had nobody of this patient's {about}"
+        case Reason.NOT_REPORTED if reason.scope is Scope.PATIENT:
+            return f"no results are given for this patient's {about}, while others have some"
+        case Reason.NOT_REPORTED:
+            return "the developer gives no results by patient group, and there are none here"
+        case Reason.THIN_EVIDENCE if reason.scope is Scope.PATIENT:
+            return f"too few patients of this {about} have been checked here"
+        case Reason.THIN_EVIDENCE:
+            return "the score has not been checked on enough patients here"
+        case Reason.GROUP_UNKNOWN:
+            return f"this patient's {about} is not known, and knowing it could change the card"
+        case Reason.DOUBTFUL_INPUT | Reason.MISSING_INPUT | Reason.LABEL_MISMATCH:
+            return reason.text
+        case _:
+            assert_never(reason.reason)
+
+
+def _direction(reason: CaveatReason) -> str:
+    match reason.direction:
+        case Direction.MISSES_MORE:
+            return "more cases are missed"
+        case Direction.FALSE_ALARMS_MORE:
+            return "more alarms are false"
+        case Direction.SCORES_TOO_LOW:
+            return "the score is too low"
+        case Direction.SCORES_TOO_HIGH:
+            return "the score is too high"
+        case None:
+            return "the score is less reliable, either way"
+        case _:
+            assert_never(reason.direction)
+
+
+def _source(reason: CaveatReason, service: ServiceDefinition) -> str:
+    """Where the finding's figures were published."""
+    finding = next((one for one in service.book.findings if one.id == reason.finding_id), None)
+    ids = finding.estimate_ids if finding else ()
+    cites = [row.cite for row in service.book.estimates if row.id in ids and row.cite]
+    return "; ".join(dict.fromkeys(cites)) or f"finding {reason.finding_id}"
 
 
 def _spoken(words: CaveatWords) -> list[str]:

@@ -40,7 +40,7 @@ def operator_log() -> log.OperatorLog:
 
 
 def run(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
-    """Serve until SIGTERM or SIGINT; 0 when every answer begun was given and recorded, 1 if it never started."""
+    """Serve until SIGTERM or SIGINT; 0 when every answer begun was given and recorded, 1 if not started."""
     config = uvicorn.Config(
         app,
         host=settings.host,

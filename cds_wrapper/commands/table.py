@@ -18,15 +18,18 @@ COMMANDS: Mapping[str, str] = {
     "reference": "cds_wrapper.commands.reference",
 }
 
+SUMMARY = "A CDS Hooks gateway that records every prediction and says how far a model has been shown to work."
+
 
 def build(names: Iterable[str]) -> typer.Typer:
     """A command line with these commands; their modules are imported now."""
     commands = typer.Typer(
         name="cds-wrapper",
-        help="A CDS Hooks gateway that records every prediction and says how far a model has been shown to work.",
+        help=SUMMARY,
         no_args_is_help=True,
         add_completion=False,
-        pretty_exceptions_enable=False,  # its tracebacks print local variables, and those may hold patient data
+        # Its tracebacks print local variables, and those may hold patient data.
+        pretty_exceptions_enable=False,
     )
     commands.callback()(version)
     for name in names:

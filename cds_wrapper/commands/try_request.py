@@ -69,7 +69,7 @@ def command(
     """Call the vendor with a saved request and show the answer and what would be recorded. Records nothing.
 
     \b
-    Exit codes: 0 the vendor answered, 2 configuration or request is wrong, 3 no such service, 5 the vendor gave nothing.
+    Exit codes: 0 the vendor answered, 2 a file or setting is wrong, 3 no such service, 5 no usable answer.
 
     \b
     Example: python3 run.py try fixtures/requests/black-35.json --service cvd-risk

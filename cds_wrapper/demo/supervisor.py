@@ -6,13 +6,14 @@ Nothing here knows the wrapper: `commands.demo` starts these parts, then the wra
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -96,6 +97,10 @@ class DemoFiles:
     def operator_log(self) -> Path:
         return self.folder / "operator.log"
 
+    @property
+    def parts_log(self) -> Path:
+        return self.folder / "parts.log"
+
 
 def prepare(folder: Path, hooks: Path, ports: Ports) -> DemoFiles:
     """Make the folder ready: keys once, and a copy of the hospital's files that names this run's vendor.
@@ -113,6 +118,22 @@ def prepare(folder: Path, hooks: Path, ports: Ports) -> DemoFiles:
         text = service.read_text(encoding="utf-8")
         service.write_text(text.replace(VENDOR_IN_HOOKS, f"{ports.vendor_url}/"), encoding="utf-8")
     return files
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Hold the demonstration's folder for the block; False when another demonstration holds it.
+
+    `OSError` when the folder cannot be made. The kernel lets go of the lock when this process ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "in-use.lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +160,18 @@ def parts_of(ports: Ports) -> tuple[Part, ...]:
 
 
 class Parts:
-    """The processes, started; they end with the `with` block, and with this process however it ends."""
+    """The processes, started; they end with the `with` block, and with this process however it ends.
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    What they say goes to the file `log`: a vendor told to misbehave complains about itself.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], log: Path) -> None:
         self._parts = parts
+        self._log = log
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        self._processes = {part.name: _start(part) for part in self._parts}
+        self._processes = {part.name: self._start(part) for part in self._parts}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -161,7 +186,7 @@ class Parts:
             return True
         part = next(part for part in self._parts if part.name == name)
         if on:
-            self._processes[name] = _start(part)
+            self._processes[name] = self._start(part)
             return self._is_up(part)
         self._processes[name].terminate()
         _wait_for_the_end(self._processes[name])
@@ -171,16 +196,18 @@ class Parts:
         """Wait until every part answers; the name of one that did not come up, else None."""
         return next((part.name for part in self._parts if not self._is_up(part)), None)
 
+    def _start(self, part: Part) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            # A session of its own: Ctrl-C reaches the wrapper alone, which still needs its vendor to finish.
+            return subprocess.Popen(  # noqa: S603 - our own command
+                part.command(), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+
     def _is_up(self, part: Part) -> bool:
         return wait_until_answering(part.port, part.path, partial(self._runs, part.name))
 
     def _runs(self, name: str) -> bool:
         return self._processes[name].poll() is None
-
-
-def _start(part: Part) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C reaches the wrapper alone, which still needs its vendor to finish.
-    return subprocess.Popen(part.command(), stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own command
 
 
 def _wait_for_the_end(process: subprocess.Popen[bytes]) -> None:

@@ -156,7 +156,11 @@ COLUMNS: tuple[Column, ...] = (
     _text("service_version", "Digest of the service's own file."),
     _text("card_version", "Digest of the model card."),
     _text("subgroups_version", "Digest of the subgroup file."),
-    _json("file_digests", "Full digest of every file that decided, by kind; the ledger keeps the files.", stream=False),
+    _json(
+        "file_digests",
+        "Full digest of every file that decided, by kind; the ledger keeps the files.",
+        stream=False,
+    ),
     _text("disposition", "What was done with the card, as the plan decided ahead."),
     # What went back, as planned when the row was written; the view puts a correction over it.
     _text("displayed", "`shown`, `silent` (the EHR shows nothing) or `unknown`.", required=True),

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -94,24 +94,25 @@ def keys_at(kind: type[BaseModel], path: KeyPath) -> tuple[str, ...]:
     here: Any = kind
     for part in path:
         here = _below(here, part)
-    return tuple(here.model_fields) if _is_model(here) else ()
+    return tuple(here.model_fields) if is_model(here) else ()
 
 
 def _below(kind: Any, part: str | int) -> Any:
     """The type under a key or index, with what only decorates it taken off."""
-    if _is_model(kind):
+    if is_model(kind):
         field = kind.model_fields.get(part)
-        return _bare(field.annotation) if field else None
+        return bare_type(field.annotation) if field else None
     arguments = get_args(kind)
-    return _bare(arguments[-1]) if arguments else None
+    return bare_type(arguments[-1]) if arguments else None
 
 
-def _bare(kind: Any) -> Any:
+def bare_type(kind: Any) -> Any:
     """`X | None` and `Annotated[X, ...]` as `X`."""
-    while get_origin(kind) not in (list, dict, None):
+    while get_origin(kind) not in (list, dict, Literal, None):
         kind = next(argument for argument in get_args(kind) if argument is not type(None))
     return kind
 
 
-def _is_model(kind: Any) -> bool:
+def is_model(kind: Any) -> bool:
+    """Whether a type has keys of its own."""
     return isinstance(kind, type) and issubclass(kind, BaseModel)

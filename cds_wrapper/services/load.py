@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.services.assemble import assemble
+from cds_wrapper.services.caveat_load import in_words, marked_groups
 from cds_wrapper.services.definitions import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.folders import WORDING_FILE, ServiceFolder, read_folders
 from cds_wrapper.services.lint import warnings_about
@@ -98,7 +99,19 @@ def _examine(folder: ServiceFolder, wording: ReadWording) -> Examination:
         *_folder_mistakes(folder, read),
     )
     definition = None if mistakes else assemble(read, wording)
-    return Examination((definition,) if definition else (), mistakes, tuple(warnings_about(read)))
+    warnings = (*warnings_about(read), *_expected_load(definition, read))
+    return Examination((definition,) if definition else (), mistakes, warnings)
+
+
+def _expected_load(definition: ServiceDefinition | None, read: ReadService) -> Iterator[Mistake]:
+    """What a board should know before it signs: whose cards are marked, each time."""
+    groups = marked_groups(definition) if definition else ()
+    if groups and read.plan:
+        problem = (
+            f"marks the summary of every card for {in_words(groups)}. Count these patients here: "
+            "a mark on more than 30 in 100 cards is read by nobody."
+        )
+        yield read.plan.document.mistake(("respond",), problem)
 
 
 def _folder_mistakes(folder: ServiceFolder, read: ReadService) -> Iterator[Mistake]:

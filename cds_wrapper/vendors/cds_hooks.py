@@ -38,7 +38,8 @@ UNREADABLE_VERSION = "unreadable"
 class ScorePath:
     """Where the score stands in the vendor's answer and how it is to be read.
 
-    `lowest` and `highest` are in the vendor's own unit; with `percent` the value is divided by 100 once, here.
+    `lowest` and `highest` are in the vendor's own unit; with `percent` the value is divided by 100 once,
+    here.
     """
 
     path: ParsedResult
@@ -67,7 +68,10 @@ class MissingInputs:
 
 @dataclass(frozen=True, slots=True)
 class CDSHooksVendor:
-    """One CDS service of a vendor; `keys` are the prefetch keys it asked for, `threshold` the first one listed."""
+    """One CDS service of a vendor.
+
+    `keys` are the prefetch keys it asked for, `threshold` the first one listed.
+    """
 
     url: str
     keys: frozenset[str]
@@ -146,7 +150,10 @@ class CDSHooksVendor:
         return (value / 100 if self.score.percent else float(value)), None
 
     def _model(self, document: Mapping[str, Any]) -> ModelVersion:
-        """The version the answer names; an odd one is not taken for the configured one, that would hide a change."""
+        """The version the answer names.
+
+        An odd one is not taken for the configured one: that would hide a change.
+        """
         named = _search(self.model.version_path, document) if self.model.version_path else None
         if named is None:
             return self._configured_model()
@@ -184,7 +191,7 @@ class CDSHooksVendor:
 
 
 def _search(path: ParsedResult, document: object) -> Any:
-    """A path that trips over the answer's types finds nothing; that the types changed is said by the caller."""
+    """A path that trips over the answer's types finds nothing; the caller says that the types changed."""
     try:
         return path.search(document)
     except JMESPathError:

@@ -1,4 +1,4 @@
-"""Real processes on loopback for tests: the demonstration vendor and the wrapper, each ended by its own id."""
+"""Real processes on loopback for tests: demonstration vendor and wrapper, each ended by its own id."""
 
 from __future__ import annotations
 

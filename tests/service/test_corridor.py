@@ -11,12 +11,14 @@ import pytest
 
 from tests.service.harness import copy_hooks, request_of, wrapper
 
+UNREPORTED = "The developer gives no results for similar patients, and we have none yet."
+
 # case -> level, whether the summary carries a caveat, and the first caveat line of `detail`
 CARDS = [
     ("black-35", "reduced", True, "Elsewhere, this score has been too low for similar patients."),
     ("white-35", "limited", False, "This score has not yet been checked on enough patients here."),
     ("white-55", "limited", False, "This score has not yet been checked on enough patients here."),
-    ("native-50", "not_validated", True, "The developer gives no results for similar patients, and we have none yet."),
+    ("native-50", "not_validated", True, UNREPORTED),
     ("declined-35", "not_assessed", False, "How well this score works for this patient could not be checked"),
     ("age-81", "reduced", True, "The developer advises against this score for ages outside 30 to 79."),
 ]
@@ -36,7 +38,9 @@ async def test_the_card_says_first_how_far_the_score_may_be_relied_on(
     assert (row["caveat_level"], bool(row["caveat_in_summary"])) == (level, in_summary)
 
 
-async def test_the_record_holds_the_prediction_with_the_patients_demographics(tmp_path: Path, vendor_url: str) -> None:
+async def test_the_record_holds_the_prediction_with_the_patients_demographics(
+    tmp_path: Path, vendor_url: str
+) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
         response = await running.call(request_of("black-35"))
         (row,) = running.rows()
@@ -46,15 +50,19 @@ async def test_the_record_holds_the_prediction_with_the_patients_demographics(tm
     assert card["uuid"] == str(uuid5(UUID(row["prediction_id"]), "0"))
     assert (row["status"], row["disposition"], row["delivery"]) == ("answered", "annotate", "sent")
     assert row["score"] == pytest.approx(0.030777, abs=1e-5) and row["flagged"] == 0 and row["band"] == "low"
-    assert (row["age_band"], row["sex"], row["race"], row["race_ethnicity"]) == ("30-39", "male", "black", "nh_black")
-    assert (row["model_id"], row["model_version"], row["model_version_source"]) == ("prevent-base", "2023.1", "response")
+    assert (row["age_band"], row["sex"]) == ("30-39", "male")
+    assert (row["race"], row["race_ethnicity"]) == ("black", "nh_black")
+    assert (row["model_id"], row["model_version"]) == ("prevent-base", "2023.1")
+    assert row["model_version_source"] == "response"
     assert row["patient_key_source"] == "urn:oid:1.2.3.4" and row["patient_key"].startswith("p1:")
     assert row["patient_fhir_key"].startswith("p1:") and row["patient_fhir_key"] != row["patient_key"]
     assert "race*age_band=black*30-39" in json.loads(row["subgroups"])
     assert {"race": "black"}.items() <= {group["attribute"]: group["level"] for group in groups}.items()
 
 
-async def test_the_card_repeats_the_caveat_for_machines_without_naming_a_group(tmp_path: Path, vendor_url: str) -> None:
+async def test_the_card_repeats_the_caveat_for_machines_without_naming_a_group(
+    tmp_path: Path, vendor_url: str
+) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
         (card,) = (await running.call(request_of("black-35"))).json()["cards"]
         (row,) = running.rows()
@@ -72,7 +80,9 @@ async def test_the_vendors_words_and_source_stay_the_vendors(tmp_path: Path, ven
     assert card["summary"].startswith("10-year cardiovascular risk")
 
 
-async def test_the_cards_link_opens_a_page_that_names_neither_patient_nor_group(tmp_path: Path, vendor_url: str) -> None:
+async def test_the_cards_link_opens_a_page_that_names_neither_patient_nor_group(
+    tmp_path: Path, vendor_url: str
+) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
         (card,) = (await running.call(request_of("black-35"))).json()["cards"]
         path = card["links"][-1]["url"].removeprefix("http://127.0.0.1:8080")
@@ -91,7 +101,8 @@ async def test_without_hdl_the_card_says_what_is_missing_and_that_this_is_not_lo
         (card,) = (await running.call(request_of("no-hdl"))).json()["cards"]
         (row,) = running.rows()
     assert card["summary"] == (
-        "10-year cardiovascular risk (demonstration): not calculated, HDL cholesterol missing. This does not mean low risk."
+        "10-year cardiovascular risk (demonstration): not calculated, HDL cholesterol missing."
+        " This does not mean low risk."
     )
     assert card["indicator"] == "info"
     assert (row["status"], row["score"], row["vendor_http_status"]) == ("missing_input", None, 412)
@@ -107,11 +118,14 @@ async def test_feedback_is_stored_beside_its_prediction(tmp_path: Path, vendor_u
         stored = running.rows("feedback_v1")
         (row,) = running.rows()
     assert (answer.status_code, answer.content) == (200, b"")
-    assert [(entry["matched"], entry["prediction_id"]) for entry in stored] == [(1, row["prediction_id"]), (0, None)]
+    matches = [(entry["matched"], entry["prediction_id"]) for entry in stored]
+    assert matches == [(1, row["prediction_id"]), (0, None)]
 
 
 @pytest.mark.parametrize("body", [{}, {"feedback": {}}, {"feedback": [{"card": "x"}]}])
-async def test_feedback_of_which_nothing_can_be_stored_is_refused(body: Any, tmp_path: Path, vendor_url: str) -> None:
+async def test_feedback_of_which_nothing_can_be_stored_is_refused(
+    body: Any, tmp_path: Path, vendor_url: str
+) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
         answer = await running.http.post("/cds-services/cvd-risk/feedback", json=body)
     assert answer.status_code == 400 and answer.json()["resourceType"] == "OperationOutcome"

@@ -67,7 +67,7 @@ async def test_every_answered_prediction_is_in_the_ledger_after_twenty_kills_und
         for round_ in range(KILLS):
             with server(tmp_path, hooks) as running:
                 given = await load(running, 20 + 7 * round_, running.kill)
-            # A card of our own for a ledger that could not be written is not a prediction; none is expected here.
+            # A card of our own for a ledger that could not be written is no prediction; none is expected.
             assert set(given) <= recorded(tmp_path / "ledger.db")
             answered += len(given)
     assert answered > KILLS * 20

@@ -18,7 +18,9 @@ from tests.durability import needs_trace
 from tests.service.harness import copy_hooks, request_of, wrapper
 from tests.service.servers import Server, demo_vendor, server
 
-NOT_RECORDED = "10-year cardiovascular risk (demonstration): not shown right now. This does not mean low risk."
+NOT_RECORDED = (
+    "10-year cardiovascular risk (demonstration): not shown right now. This does not mean low risk."
+)
 BUDGET_SECONDS = 0.5
 
 
@@ -69,7 +71,9 @@ async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_
 @pytest.mark.trace
 @pytest.mark.slow
 @needs_trace
-async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row_is_corrected(tmp_path: Path) -> None:
+async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row_is_corrected(
+    tmp_path: Path,
+) -> None:
     delayed = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]
     delayed += ["-e", "inject=fdatasync,fsync:delay_enter=5000000:when=40..41"]
     with demo_vendor() as vendor:
@@ -90,7 +94,8 @@ async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row
             "SELECT cards_returned FROM predictions_v1 WHERE delivery = 'not_returned'"
         ).fetchall()
     returned = {card["uuid"] for card in answers[-1].json()["cards"]}
-    assert any(set(json.loads(cards)) == returned for (cards,) in late), "the correction names the card that was returned"
+    corrected = [set(json.loads(cards)) for (cards,) in late]
+    assert returned in corrected, "the correction names the card that was returned"
 
 
 @pytest.mark.slow
@@ -110,7 +115,8 @@ async def test_a_full_disk_is_the_planned_answer_and_it_recovers_when_there_is_r
     assert summaries(full) == [NOT_RECORDED] * 10
     given = {card["uuid"] for answer in (*before, *after) for card in answer.json()["cards"]}
     assert given <= _recorded(tmp_path / "ledger.db")
-    assert not {card["uuid"] for answer in full for card in answer.json()["cards"]} & _recorded(tmp_path / "ledger.db")
+    withheld = {card["uuid"] for answer in full for card in answer.json()["cards"]}
+    assert not withheld & _recorded(tmp_path / "ledger.db")
 
 
 def _limit_files(running: Server, size: int) -> None:

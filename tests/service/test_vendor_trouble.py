@@ -13,10 +13,11 @@ from tests.service.harness import copy_hooks, request_of, wrapper
 
 NO_RESULT = "10-year cardiovascular risk (demonstration): no result right now. This does not mean low risk."
 
+SIGN_IN = fakes.answers(body=b"<html>Sign in</html>", kind="text/html")
 TROUBLE: list[tuple[str, fakes.Behaviour, str, str | None]] = [
     ("silent", fakes.says_nothing_for(3), "timed_out", None),
     ("dripping", fakes.drips(0.05), "timed_out", None),
-    ("a web page", fakes.answers(body=b"<html>Sign in</html>", kind="text/html"), "unreadable", "not_cds_hooks"),
+    ("a web page", SIGN_IN, "unreadable", "not_cds_hooks"),
     ("20 MB", fakes.answers(body=b" " * 20_000_000), "unreadable", "too_large"),
     ("truncated JSON", fakes.answers(body=b'{"cards": [{"summ'), "unreadable", "not_cds_hooks"),
     ("cut off", fakes.stops_in_the_middle(), "unreadable", "closed_early"),
@@ -64,7 +65,8 @@ async def test_a_site_may_want_no_card_or_an_error_for_a_vendor_that_is_late(
     choice: str, status: int, cards: int, tmp_path: Path
 ) -> None:
     async with fakes.running(fakes.says_nothing_for(3)) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url, **{"on_vendor_failure: card": f"on_vendor_failure: {choice}"})
+        plan = {"on_vendor_failure: card": f"on_vendor_failure: {choice}"}
+        hooks = copy_hooks(tmp_path, vendor.url, **plan)
         async with wrapper(tmp_path, hooks) as running:
             response = await running.call(request_of("white-55"))
             (row,) = running.rows()
@@ -72,14 +74,17 @@ async def test_a_site_may_want_no_card_or_an_error_for_a_vendor_that_is_late(
     assert (row["http_status"], row["status"], row["cards_returned"]) == (status, "timed_out", "[]")
 
 
+AN_ERROR = {"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}
+SOMEBODY_ELSE = {"resourceType": "Patient", "id": "somebody-else"}
+DSTU2 = {"resourceType": "Patient", "id": "white-55", "careProvider": [], "birthDate": 5}
 PATIENTS: list[tuple[str, Any, str, str]] = [
     ("not sent", "DROP", "absent", "missing:not_fetched"),
     ("looked for and not found", None, "empty", "missing:absent"),
-    ("an error", {"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}, "error", "missing:fetch_failed"),
+    ("an error", AN_ERROR, "error", "missing:fetch_failed"),
     ("text", "Jane", "unreadable", "missing:fetch_failed"),
     ("another resource", {"resourceType": "Practitioner", "id": "white-55"}, "present", "missing:invalid"),
-    ("another patient", {"resourceType": "Patient", "id": "somebody-else"}, "other_patient", "missing:fetch_failed"),
-    ("DSTU2", {"resourceType": "Patient", "id": "white-55", "careProvider": [], "birthDate": 5}, "present", "missing:absent"),
+    ("another patient", SOMEBODY_ELSE, "other_patient", "missing:fetch_failed"),
+    ("DSTU2", DSTU2, "present", "missing:absent"),
 ]
 
 
@@ -124,4 +129,5 @@ async def test_one_slow_vendor_call_does_not_make_another_wait(tmp_path: Path) -
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
             await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(3)))
             rows = running.rows()
-    assert [row["status"] for row in rows] == ["answered", "answered", "timed_out"], "in the order of their ends"
+    in_order_of_their_ends = [row["status"] for row in rows]
+    assert in_order_of_their_ends == ["answered", "answered", "timed_out"]

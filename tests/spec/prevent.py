@@ -6,10 +6,11 @@ The patients are synthetic.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from ruamel.yaml import YAML
@@ -98,7 +99,7 @@ SCHEME = SubgroupScheme(
 )
 
 
-def row(name: str, metric: Metric, where: dict[str, Sequence[str]], **values: object) -> Estimate:
+def row(name: str, metric: Metric, where: Mapping[str, Sequence[str]], **values: Any) -> Estimate:
     """One external figure for the service's own outcome, unless told otherwise."""
     base = Estimate(
         id=name,
@@ -108,7 +109,7 @@ def row(name: str, metric: Metric, where: dict[str, Sequence[str]], **values: ob
         horizon=HORIZON,
         where={key: tuple(levels) for key, levels in where.items()},
     )
-    return replace(base, **values)  # type: ignore[arg-type]  # the table below gives every value its own type
+    return replace(base, **values)
 
 
 def inverted(predicted_over_observed: float) -> float:

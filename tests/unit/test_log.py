@@ -58,6 +58,10 @@ def test_every_event_is_listed_under_its_own_name_with_a_meaning() -> None:
     assert all(event.meaning.endswith(".") for event in log.EVENTS.values())
 
 
+def fail_naming_the_patient() -> None:
+    raise KeyError(CANARY)
+
+
 def test_a_librarys_words_are_left_out_and_its_exception_leaves_class_and_place_only() -> None:
     stream = io.StringIO()
     root = logging.getLogger()
@@ -65,7 +69,7 @@ def test_a_librarys_words_are_left_out_and_its_exception_leaves_class_and_place_
     log.quieten_libraries(log.OperatorLog("cds1-0", stream))
     try:
         try:
-            raise KeyError(CANARY)
+            fail_naming_the_patient()
         except KeyError:
             logging.getLogger("uvicorn.error").exception("while serving /Patient/%s", CANARY)
         logging.getLogger("httpx").info("GET /Patient/%s", CANARY)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.caveats.cards import (
@@ -69,6 +69,10 @@ def vendor(**members: Any) -> VendorCard:
     """A vendor's card as it comes over the wire; a member of None is left out."""
     whole = {"summary": "Risk 3.1 %", "indicator": "info", "source": {"label": "Vendor"}, **members}
     return read_card({name: value for name, value in whole.items() if value is not None})
+
+
+def in_source(**members: Any) -> dict[str, Any]:
+    return {"source": {"label": "V", **members}}
 
 
 def test_the_caveat_stands_first_in_detail_and_last_in_the_summary() -> None:
@@ -168,9 +172,9 @@ def test_markup_that_could_hide_the_caveat_or_fetch_something_is_made_inert() ->
         ({"hardStop": True}, "cards[0].hardStop: unknown, held_back"),
         ({"Jane Doe, born 1950": 1}, "cards[0].(unnamed): unknown, held_back"),
         ({"detail": ["a"]}, "cards[0].detail: of another type, held_back"),
-        ({"source": {"label": "V", "url": "/about"}}, "cards[0].source.url: not an http(s) address, removed"),
-        ({"source": {"label": "V", "icon": "data:x"}}, "cards[0].source.icon: not an http(s) address, removed"),
-        ({"source": {"label": "V", "topic": {"code": "a"}}}, "cards[0].source.topic: without code or system, removed"),
+        (in_source(url="/about"), "cards[0].source.url: not an http(s) address, removed"),
+        (in_source(icon="data:x"), "cards[0].source.icon: not an http(s) address, removed"),
+        (in_source(topic={"code": "a"}), "cards[0].source.topic: without code or system, removed"),
         ({"source": {"url": "https://v.example"}}, "cards[0].source.label: missing, added"),
         ({"source": None}, "cards[0].source.label: missing, added"),
         ({"extension": {CONTENT_TYPE: "text/html"}}, f'cards[0].extension."{CONTENT_TYPE}": removed'),
@@ -190,6 +194,19 @@ def test_what_is_held_back_or_repaired_is_recorded_without_the_vendors_words(
     assert card["extension"][KEY]["level"] == "reduced"
     assert "hardStop" not in card
     assert "overrideReasons" not in card
+
+
+def test_a_label_is_one_clean_line_too() -> None:
+    dirty = vendor(
+        source={"label": "Ven\ndor"}, suggestions=[suggestion(label="a\tb")], selectionBehavior="any"
+    )
+    composition = composed(dirty)
+    (card,) = sent(composition)
+    assert (card["source"]["label"], card["suggestions"][0]["label"]) == ("Ven dor", "a b")
+    assert set(composition.changes) == {
+        "cards[0].source.label: cleaned",
+        "cards[0].suggestions[0].label: cleaned",
+    }
 
 
 def test_a_whole_source_goes_through_unchanged() -> None:
@@ -395,6 +412,8 @@ def test_the_list_of_changes_is_bounded() -> None:
 
 def test_a_composition_prints_no_card() -> None:
     assert "risk" not in repr(composed())
+    assert "low" not in repr(WORDS)
+    assert "black" not in repr(CAVEAT)
 
 
 json_values = st.recursive(
@@ -418,6 +437,7 @@ members = st.sampled_from(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(members, json_values, max_size=8))
 def test_whatever_the_vendor_sends_the_card_is_valid_and_carries_its_caveat(card: dict[str, Any]) -> None:
     composition = composed(read_card(card))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,11 @@ def about(who: PatientSubgroups, card: ModelCard = CARD) -> Evidence:
     return book(card).about(who, prediction())
 
 
-def with_rows(*rows: Estimate, **changes: object) -> ModelCard:
-    return replace(CARD, **{"out_of_scope": (), "training": (), **changes, "estimates": rows})  # type: ignore[arg-type]
+def with_rows(*rows: Estimate, **changes: Any) -> ModelCard:
+    return replace(CARD, **{"out_of_scope": (), "training": (), **changes, "estimates": rows})
 
 
-def races(*levels: str, **changes: object) -> Estimate:
+def races(*levels: str, **changes: Any) -> Estimate:
     return row("-".join(levels), Metric.AUROC, {"race": levels}, estimate=0.7, **changes)
 
 
@@ -52,7 +53,7 @@ def test_races_count_alone_or_in_combination_unless_the_row_is_exclusive() -> No
 
 @pytest.mark.parametrize("changes", [{"outcome": "stroke"}, {"horizon": "P5Y"}])
 def test_a_figure_for_another_outcome_or_horizon_is_no_finding_but_is_reported(
-    changes: dict[str, str],
+    changes: dict[str, Any],
 ) -> None:
     card = with_rows(replace(BLACK_YOUNG, **changes))
     evidence = about(patient("30-39", race="black"), card)

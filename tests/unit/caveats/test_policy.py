@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -53,16 +54,16 @@ def local(where: Where, grade: Grade = Grade.ADEQUATE, *, holds_up: bool = True)
     return LocalResult(where, False, grade, holds_up and grade is Grade.ADEQUATE, 5_000, ("own",))
 
 
-def evidence(**facts: object) -> Evidence:
+def evidence(**facts: Any) -> Evidence:
     everything = {"edition": "e", "as_of": AS_OF, "any_reported": True, **facts}
-    return Evidence(**everything)  # type: ignore[arg-type]  # each test gives its facts their own types
+    return Evidence(**everything)
 
 
-def weigh(**facts: object) -> Caveat:
+def weigh(**facts: Any) -> Caveat:
     return POLICY.weigh(evidence(**facts), prediction())
 
 
-def reasons(**facts: object) -> list[str]:
+def reasons(**facts: Any) -> list[str]:
     return [f"{reason.text}/{reason.scope.value}" for reason in weigh(**facts).reasons]
 
 

@@ -6,11 +6,12 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.caveats.vendor_text import clean_line, clean_markdown, cut, fits, prune, units
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 FLAG = "\U0001f1e8\U0001f1ed"
 THUMB = "\U0001f44d\U0001f3fd"
@@ -55,6 +56,7 @@ def test_markdown_keeps_its_meaning_and_loses_what_acts(text: str, clean: str) -
     assert clean_markdown(text) == clean
 
 
+@UNTIMED
 @given(st.text())
 def test_clean_text_is_left_alone(text: str) -> None:
     assert clean_line(clean_line(text)) == clean_line(text)
@@ -83,6 +85,7 @@ def test_a_cut_falls_at_a_word_and_never_inside_a_character(text: str, limit: in
 PIECES = ["a", " ", "é", "e", "\u0301", "\u200d", "\U0001f468", "\U0001f1e8", "한"]
 
 
+@UNTIMED
 @given(st.text(alphabet=st.sampled_from(PIECES)), st.integers(2, 60))
 def test_a_cut_text_always_fits_and_is_a_beginning_of_the_whole(text: str, limit: int) -> None:
     short = cut(text, limit)
@@ -90,8 +93,7 @@ def test_a_cut_text_always_fits_and_is_a_beginning_of_the_whole(text: str, limit
     if short != text:
         kept = short.removesuffix("…")
         assert text.startswith(kept)
-        rest = text[len(kept) :].lstrip() if text[len(kept) :][:1].isspace() else text[len(kept) :]
-        assert not kept or not rest or not unicodedata.combining(rest[0]) or kept == ""
+        assert not kept or not unicodedata.combining(text[len(kept)])
 
 
 def test_length_counts_what_the_strictest_reader_counts() -> None:

@@ -36,7 +36,8 @@ SCHEME = SubgroupScheme(
     }
 )
 EVIDENCE = Evidence("2026-03-01.abcdef01", AS_OF, any_reported=True)
-SIDES = {None: (None,), **{one: (side_of(one, False), side_of(one, True)) for one in Direction}}
+SIDES: dict[Direction | None, tuple[Side | None, ...]] = {None: (None,)}
+SIDES |= {one: (side_of(one, False), side_of(one, True)) for one in Direction}
 
 
 def every_reason() -> Iterator[tuple[Display, CaveatReason]]:
@@ -45,7 +46,7 @@ def every_reason() -> Iterator[tuple[Display, CaveatReason]]:
     axes = (Reason, Scope, directions, Display, (None, Figures(61, 78)), (False, True))
     for kind, scope, (direction, side), display, figures, external in product(*axes):
         group = GROUPS[display.value]
-        about = {"attributes": (group[0],), "groups": (group,)} if scope is Scope.PATIENT else {}
+        attributes, groups = ((group[0],), (group,)) if scope is Scope.PATIENT else ((), ())
         yield (
             display,
             CaveatReason(
@@ -53,7 +54,8 @@ def every_reason() -> Iterator[tuple[Display, CaveatReason]]:
                 scope,
                 direction,
                 side,
-                **about,
+                attributes,
+                groups,
                 rule_say="ages over 80",
                 figures=figures,
                 external=external,
@@ -94,9 +96,10 @@ UNREPORTED = CaveatReason(
     Reason.NOT_REPORTED, Scope.PATIENT, attributes=("race",), groups=(GROUPS["generic"],)
 )
 
+SINCE_NOVEMBER = "Known since November 2025; the hospital's plan: see link."
 NEVER_SAID = re.compile(
-    r"\b(biased|fair|safe|validated for you|high-risk group|minority|non-compliant|should not|algorithm|AUROC|p"
-    r"|this patient declined)\b",
+    r"\b(biased|fair|safe|validated for you|high-risk group|minority|non-compliant|should not|algorithm|AUROC"
+    r"|p|this patient declined)\b",
     re.IGNORECASE,
 )
 A_SMALL_COUNT = re.compile(r"(?<![\d-])([1-9]|10)(?![\d-])")
@@ -114,7 +117,7 @@ def test_every_text_that_can_be_filled_keeps_the_rules() -> None:
             assert "{" not in text, text
             if display is not Display.SHOW:
                 assert "uritania" not in text.casefold(), text
-            if display is Display.NEVER:
+            if display is Display.NEVER and reason.scope is Scope.PATIENT:
                 assert not re.search(r"\d", text), text
         assert len(said.line.split()) <= 25, said.line
         assert len(re.findall(r"[.!?](?= |$)", said.line)) <= 2, said.line
@@ -279,8 +282,7 @@ def checked(n: int) -> Evidence:
         (
             (replace(gap(), since=date(2025, 11, 3)),),
             checked(987_654),
-            "Last checked here March 2026, on 980,000 patients. Known since November 2025; the hospital's plan: see"
-            " link.",
+            f"Last checked here March 2026, on 980,000 patients. {SINCE_NOVEMBER}",
         ),
     ],
 )

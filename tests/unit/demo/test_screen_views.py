@@ -75,9 +75,7 @@ def test_the_newest_result_is_the_one_that_is_shown() -> None:
             "valueQuantity": {"value": value, "unit": "mg/dL"},
         }
 
-    chart = chart_of(
-        {"id": "x"}, [cholesterol("2025-01-01", 1), cholesterol("2026-01-01", 2)], [], [], TODAY
-    )
+    chart = chart_of({"id": "x"}, [cholesterol("2025-01-01", 1), cholesterol("2026-01-01", 2)], [], [], TODAY)
     assert (chart.results[0].value, chart.results[0].day) == ("2 mg/dL", "2026-01-01")
 
 
@@ -118,8 +116,16 @@ def test_every_column_of_the_contract_is_shown() -> None:
     ("changes", "value", "note"),
     [
         ({}, "3.1 %", "low; below the threshold of 7.5 %"),
-        ({"score": 0.282, "flagged": True, "band": "high"}, "28.2 %", "high; at or above the threshold of 7.5 %"),
-        ({"score": 5.0, "score_kind": "index", "threshold": 7.0, "band": None}, "5", "below the threshold of 7"),
+        (
+            {"score": 0.282, "flagged": True, "band": "high"},
+            "28.2 %",
+            "high; at or above the threshold of 7.5 %",
+        ),
+        (
+            {"score": 5.0, "score_kind": "index", "threshold": 7.0, "band": None},
+            "5",
+            "below the threshold of 7",
+        ),
         ({"score": None, "flagged": None}, "–", "none was calculated"),
     ],
 )

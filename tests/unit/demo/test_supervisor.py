@@ -1,4 +1,4 @@
-"""What stands around the wrapper in the demonstration: files, ports, and processes that end with their parent."""
+"""What stands around the wrapper in the demonstration: files, ports, processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from cds_wrapper.demo.supervisor import Parts, Ports, answers, parts_of, prepare
+from cds_wrapper.demo.supervisor import Parts, Ports, answers, held, parts_of, prepare
 
 HOOKS = Path(__file__).parents[3] / "hooks"
 PARENT = """
-import sys, time
+import pathlib, sys, time
 from cds_wrapper.demo.supervisor import Parts, Ports, parts_of
-with Parts(parts_of(Ports(int(sys.argv[1])))) as parts:
+with Parts(parts_of(Ports(int(sys.argv[1]))), pathlib.Path(sys.argv[2])) as parts:
     print(parts.missing(), flush=True)
     time.sleep(60)
 """
@@ -80,14 +80,22 @@ def test_a_copy_of_an_earlier_run_is_replaced_whole(tmp_path: Path) -> None:
     assert not stale.exists()
 
 
+def test_a_folder_belongs_to_one_demonstration_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with held(folder) as first, held(folder) as second:
+        assert (first, second) == (True, False)
+    with held(folder) as again:
+        assert again
+
+
 def test_a_folder_of_hooks_that_is_not_there_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing-hooks"):
         prepare(tmp_path, tmp_path / "missing-hooks", Ports(9000))
 
 
-def test_the_parts_answer_and_stop_and_one_of_them_can_be_switched() -> None:
+def test_the_parts_answer_and_stop_and_one_of_them_can_be_switched(tmp_path: Path) -> None:
     ports = three_free_ports()
-    with Parts(parts_of(ports)) as parts:
+    with Parts(parts_of(ports), tmp_path / "parts.log") as parts:
         assert parts.missing() is None
         assert parts.switch("vendor", on=False)
         assert not answers(ports.vendor, "/cds-services")
@@ -98,20 +106,23 @@ def test_the_parts_answer_and_stop_and_one_of_them_can_be_switched() -> None:
     assert ports.taken() is None
 
 
-def test_the_part_that_cannot_start_is_named() -> None:
+def test_the_part_that_cannot_start_is_named_and_its_complaint_kept(tmp_path: Path) -> None:
     ports = three_free_ports()
     with socket.socket() as other:
         other.bind(("127.0.0.1", ports.fhir))
         other.listen()
-        with Parts(parts_of(ports)) as parts:
+        with Parts(parts_of(ports), tmp_path / "parts.log") as parts:
             assert parts.missing() == "fhir"
+    assert "address already in use" in (tmp_path / "parts.log").read_text()
 
 
 @pytest.mark.parametrize("name", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
-def test_the_parts_end_with_their_parent_however_it_ends(name: signal.Signals) -> None:
+def test_the_parts_end_with_their_parent_however_it_ends(name: signal.Signals, tmp_path: Path) -> None:
     ports = three_free_ports()
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(ports.wrapper)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, str(ports.wrapper), str(tmp_path / "parts.log")],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert parent.stdout is not None

@@ -255,3 +255,17 @@ def test_a_figure_at_somebody_elses_threshold_is_a_warning(hooks: Path) -> None:
     sign(hooks / "cvd-risk")
     (warning,) = (one for one in warnings_of(load_services(hooks)) if one.key.endswith("threshold"))
     assert "speaks to nobody" in warning.problem
+
+
+def test_a_board_is_told_whose_cards_will_be_marked() -> None:
+    (warning,) = (one for one in warnings_of(load_services(HOOKS)) if one.key == "respond")
+    assert warning.problem.startswith(
+        "marks the summary of every card for age_band=<30; race=aian; race=other; sex=other; age_band=80+; "
+        "age_band=30-39 with race=black."
+    )
+
+
+def test_a_plan_that_withholds_marks_no_summary(hooks: Path) -> None:
+    plan = hooks / "cvd-risk" / "plan.yaml"
+    plan.write_text(plan.read_text().replace(": annotate", ": withhold"))
+    assert not [one for one in warnings_of(load_services(hooks)) if one.key == "respond"]

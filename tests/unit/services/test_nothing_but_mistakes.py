@@ -16,7 +16,7 @@ from cds_wrapper.services.reading import FILE_NAMES, digest_of
 from cds_wrapper.services.yaml_files import Document, KeyPath, read_document
 from tests.unit.services.files import HOOKS
 
-JUNK = (
+JUNK: tuple[object, ...] = (
     None,
     [],
     {},

@@ -1,0 +1,38 @@
+"""The reference pages say what the code says, and every public name has its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cds_wrapper.commands.reference import pages
+from cds_wrapper.commands.table import COMMANDS, build
+from cds_wrapper.ledger.columns import COLUMNS
+from cds_wrapper.log import EVENTS
+from cds_wrapper.settings import Settings
+
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+WRITTEN = pages(build(COMMANDS))
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN))
+def test_a_page_is_what_the_code_says_now(name: str) -> None:
+    page = REFERENCE / name
+    assert page.exists() and page.read_text() == WRITTEN[name], "stale: run `python3 run.py reference`"
+
+
+def test_no_page_stands_there_that_nobody_writes() -> None:
+    assert {page.name for page in REFERENCE.iterdir()} == set(WRITTEN)
+
+
+def test_every_setting_event_command_and_column_has_its_line() -> None:
+    named = {
+        "settings.md": [f"`CDS_WRAPPER_{name.upper()}`" for name in Settings.model_fields],
+        "events.md": [f"`{name}`" for name in EVENTS],
+        "commands.md": [f"## `{name}`" for name in COMMANDS],
+        "predictions_v1.md": [f"`{column.name}`" for column in COLUMNS],
+    }
+    for page, names in named.items():
+        missing = [name for name in names if name not in WRITTEN[page]]
+        assert not missing, page

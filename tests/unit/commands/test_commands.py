@@ -1,0 +1,110 @@
+"""The commands say what is wrong and what to do, and exit with the numbers their help names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service.harness import ROOT, copy_hooks
+
+VENDOR = "http://127.0.0.1:9/cds-services/prevent"
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cds_wrapper.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_without_a_command_all_are_listed() -> None:
+    shown = run("--help").stdout
+    for name in ("demo", "serve", "check", "try", "explain", "reference"):
+        assert name in shown
+
+
+@pytest.mark.parametrize("name", ["demo", "serve", "check", "try", "explain", "reference"])
+def test_every_command_has_help_with_an_example_and_its_exit_codes(name: str) -> None:
+    shown = run(name, "--help")
+    assert shown.returncode == 0 and "Example:" in shown.stdout and "Exit codes:" in shown.stdout
+
+
+def test_production_is_refused_in_one_sentence() -> None:
+    refused = run("serve", CDS_WRAPPER_PROFILE="production")
+    assert refused.returncode == 2
+    *log, sentence = refused.stderr.strip().splitlines()
+    assert "CDS_WRAPPER_PROFILE" in sentence and "development" in sentence
+    assert json.loads(log[0])["event"] == "settings_refused"
+
+
+def test_check_lists_every_mistake_with_file_line_and_right_spelling(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR, title="titel")
+    plan = hooks / "cvd-risk" / "plan.yaml"
+    plan.write_text(plan.read_text().replace("without_ledger:", "without_leger:"))
+    checked = run("check", "--hooks", str(hooks))
+    assert checked.returncode == 2
+    assert "service.yaml:4:1: `titel`" in checked.stderr and "Did you mean `title`?" in checked.stderr
+    assert "Did you mean `without_ledger`?" in checked.stderr
+
+
+def test_check_says_which_digest_to_sign_when_the_card_was_changed(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR)
+    card = hooks / "cvd-risk" / "model_card.yaml"
+    card.write_text(card.read_text() + "# one more word\n")
+    checked = run("check", "--hooks", str(hooks), "--json")
+    (mistake,) = json.loads(checked.stdout)["mistakes"]
+    assert checked.returncode == 2 and "model_card" in mistake["key"] and "sha256:" in mistake["problem"]
+
+
+def test_check_shows_the_settings_masked() -> None:
+    checked = run("check", CDS_WRAPPER_PUBLIC_URL="https://admin:hunter2@cds.example.org")
+    assert checked.returncode == 0 and "https://***@cds.example.org" in checked.stdout
+    assert "hunter2" not in checked.stdout + checked.stderr
+
+
+def test_check_reports_wrong_settings_and_wrong_files_together(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR, title="titel")
+    checked = run("check", "--hooks", str(hooks), CDS_WRAPPER_PORT="eighty")
+    assert "CDS_WRAPPER_PORT" in checked.stderr and "titel" in checked.stderr
+
+
+def test_try_says_which_services_there_are() -> None:
+    tried = run("try", "fixtures/requests/white-55.json", "--service", "sepsis")
+    assert tried.returncode == 3 and "cvd-risk on patient-view" in tried.stderr
+
+
+def test_try_with_a_vendor_that_is_down_shows_the_card_and_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR)
+    tried = run("try", "fixtures/requests/white-55.json", "--service", "cvd-risk", "--hooks", str(hooks))
+    assert tried.returncode == 5
+    assert "Nothing was recorded" in tried.stdout and "This does not mean low risk" in tried.stdout
+
+
+def test_explain_without_such_a_prediction_or_without_a_ledger_says_so(tmp_path: Path) -> None:
+    missing = run("explain", "nothing", CDS_WRAPPER_LEDGER=f"sqlite:///{tmp_path / 'none.db'}")
+    assert missing.returncode == 2 and missing.stderr.strip()
+    assert "Traceback" not in missing.stderr
+
+
+def test_a_ledger_that_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR)
+    ledger = tmp_path / "nowhere" / "ledger.db"
+    refused = run(
+        "serve",
+        CDS_WRAPPER_PROFILE="development",
+        CDS_WRAPPER_HOOKS=str(hooks),
+        CDS_WRAPPER_LEDGER=f"sqlite:///{ledger}",
+        CDS_WRAPPER_PORT="0",
+    )
+    assert refused.returncode != 0 and "CDS_WRAPPER_LEDGER" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -1,0 +1,315 @@
+"""The pages behind a card, over the repository's own service: order, words, silence about groups, headers."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from starlette.applications import Starlette
+
+from cds_wrapper.caveats.evidence import (
+    GENERAL,
+    Direction,
+    EvidenceBook,
+    Figures,
+    Grade,
+    LocalResult,
+    evidence_token,
+)
+from cds_wrapper.caveats.policy import Reason
+from cds_wrapper.pages.evidence import evidence_routes
+from cds_wrapper.pages.published import hidden_names
+from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
+
+HOOKS = Path(__file__).parents[3] / "hooks"
+CATALOG = load_services(HOOKS)
+SERVICE = CATALOG.of("cvd-risk")[0]
+BOOK = SERVICE.book
+FINDING = BOOK.findings[0].id
+KEYS = [*(finding.id for finding in BOOK.findings), *(reason.value for reason in Reason), GENERAL]
+
+
+def address(key: str, book: EvidenceBook = BOOK) -> str:
+    return f"/evidence/cvd-risk/{book.edition}/{evidence_token(book.edition, key)}"
+
+
+def browser_of(catalog: ServiceCatalog) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(Starlette(routes=evidence_routes(lambda: catalog)))
+    return httpx.AsyncClient(transport=transport, base_url="http://wrapper.test")
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    async with browser_of(CATALOG) as client:
+        yield client
+
+
+class Outline(HTMLParser):
+    """What a page is made of: tags with their attributes, headings, words."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.headings: list[tuple[str, str]] = []
+        self._open: str | None = None
+        self.feed(page)
+        self.words = re.sub(r"\s+", " ", self.words)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if re.fullmatch("h[1-6]", tag):
+            self._open = tag
+            self.headings.append((tag, ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._open:
+            self._open = None
+
+    def handle_data(self, data: str) -> None:
+        self.words += f" {data}"
+        if self._open:
+            level, words = self.headings[-1]
+            self.headings[-1] = (level, words + data)
+
+
+async def page_of(browser: httpx.AsyncClient, path: str) -> Outline:
+    answer = await browser.get(path)
+    assert answer.status_code == 200
+    return Outline(answer.text)
+
+
+# Order and words --------------------------------------------------------------------------------------------
+
+
+async def test_the_eight_parts_stand_in_their_order(browser: httpx.AsyncClient) -> None:
+    page = await page_of(browser, address(FINDING))
+    assert [words for level, words in page.headings if level in {"h1", "h2"}] == [
+        "Elsewhere, this score has been too low for similar patients. True risk may be higher than shown.",
+        "What it means",
+        "Results here",
+        "Who it was built and tested on",
+        "What the hospital decided",
+        "Whom to ask, and how to report",
+        "How to read these numbers",
+        "Source attributes, editions, print",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "heading", "what_to_do"),
+    [
+        (
+            FINDING,
+            "True risk may be higher than shown.",
+            "Do not rule the outcome out because the score is low.",
+        ),
+        (
+            "out_of_scope",
+            "The developer advises against this score for ages outside 30 to 79.",
+            "Do not rely on",
+        ),
+        ("not_reported", "The developer gives no results for similar patients", "one sign among others"),
+        ("group_unknown", "could not be checked: details not on file", "whatever the reason a detail is not"),
+        ("thin_evidence", "not yet been checked on enough patients here", "one sign among others"),
+        (GENERAL, "not yet been checked on enough patients here", "not a certificate"),
+    ],
+)
+async def test_the_page_repeats_the_caveat_and_says_what_to_do(
+    browser: httpx.AsyncClient, key: str, heading: str, what_to_do: str
+) -> None:
+    page = await page_of(browser, address(key))
+    assert heading in page.headings[0][1]
+    assert what_to_do in page.words
+
+
+async def test_not_yet_checked_here_is_said_as_plainly_as_a_result(browser: httpx.AsyncClient) -> None:
+    page = await page_of(browser, address(FINDING))
+    assert page.words.count("Not yet checked here.") == 2
+
+
+def with_book(**changes: object) -> ServiceDefinition:
+    return replace(SERVICE, book=EvidenceBook.of(replace(BOOK.contents, **changes)))  # type: ignore[arg-type]  # each test names a field of its own
+
+
+@pytest.mark.parametrize(("n", "said"), [(4_321, "on 4,321 patients"), (10, "Not yet checked here.")])
+async def test_results_of_this_hospital_stand_in_the_third_part_unless_they_are_few(
+    n: int, said: str
+) -> None:
+    overall = LocalResult({}, exclusive=False, grade=Grade.ADEQUATE, holds_up=True, n=n, estimate_ids=())
+    service = with_book(local=(overall,))
+    async with browser_of(ServiceCatalog((service,))) as browser:
+        page = await page_of(browser, address(GENERAL, service.book))
+    assert said in page.words
+
+
+@pytest.mark.parametrize(
+    ("direction", "heading"),
+    [
+        (
+            Direction.MISSES_MORE,
+            "found 40 in 100 cardiovascular disease cases in similar patients, 60 in others",
+        ),
+        (Direction.FALSE_ALARMS_MORE, "in similar patients, 40 in 100 alerts were right, 60 in others"),
+        (Direction.SCORES_TOO_LOW, "for similar patients, it said 40 in 100 and 60 had"),
+        (Direction.SCORES_TOO_HIGH, "for similar patients, it said 40 in 100 and 60 had"),
+    ],
+)
+async def test_every_direction_has_its_words_and_its_figures(direction: Direction, heading: str) -> None:
+    finding = replace(BOOK.findings[0], direction=direction, figures=Figures(40, 60))
+    service = with_book(findings=(finding,))
+    async with browser_of(ServiceCatalog((service,))) as browser:
+        page = await page_of(browser, address(finding.id, service.book))
+    assert heading in page.headings[0][1]
+
+
+async def test_a_finding_nobody_signed_is_under_review() -> None:
+    service = with_book(findings=(replace(BOOK.findings[0], signed=False),), signed=False)
+    async with browser_of(ServiceCatalog((service,))) as browser:
+        page = await page_of(browser, address(FINDING, service.book))
+    assert "under review" in page.headings[0][1]
+    assert "has not approved" in page.words
+
+
+# Silence about groups ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [*KEYS, "no-such-key"])
+async def test_no_page_behind_a_card_names_a_group_that_a_card_may_not_name(
+    browser: httpx.AsyncClient, key: str
+) -> None:
+    names = hidden_names(SERVICE.card.estimates, SERVICE.scheme) | {"African American", "Native", "Latino"}
+    assert {"Black", "White", "Hispanic"} <= names
+    page = await page_of(browser, address(key))
+    assert not [name for name in names if re.search(rf"\b{re.escape(name)}\b", page.words, re.IGNORECASE)]
+
+
+async def test_from_the_fourth_part_on_the_page_is_the_same_for_everybody(browser: httpx.AsyncClient) -> None:
+    pages = [(await browser.get(address(key))).text for key in KEYS]
+    assert len({page[page.index('aria-labelledby="s4"') :] for page in pages}) == 1
+
+
+async def test_the_models_own_page_has_every_figure_with_its_source(browser: httpx.AsyncClient) -> None:
+    page = await page_of(browser, "/evidence/cvd-risk/model")
+    assert "Black, people aged 30 to 39" in page.words
+    assert "1.85 (1.54 to 2.08, 95 % interval)" in page.words
+    cited = {row.cite for row in SERVICE.card.estimates if row.state.value != "not_reported"}
+    assert not [cite for cite in cited if cite and cite not in page.words]
+
+
+FORBIDDEN = (
+    "biased",
+    "fair ",
+    "unfair",
+    "safe ",
+    "validated for you",
+    "high-risk group",
+    "minority",
+    "algorithm",
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_the_first_parts_describe_the_score_never_the_patients(
+    browser: httpx.AsyncClient, key: str
+) -> None:
+    page = (await browser.get(address(key))).text
+    first = Outline(page[: page.index('aria-labelledby="s4"')]).words.lower()
+    assert not [word for word in (*FORBIDDEN, "auroc", "non-compliant", "should not") if word in first]
+
+
+# Addresses --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/evidence/cvd-risk/{BOOK.edition}/0000000000000000",
+        f"/evidence/cvd-risk/{BOOK.edition}/%3Cscript%3E",
+        "/evidence/cvd-risk/2020-01-01.00000000/89224c5adad59cfd",
+        "/evidence/cvd-risk",
+    ],
+)
+async def test_an_unknown_or_old_token_gives_the_general_page(browser: httpx.AsyncClient, path: str) -> None:
+    page, general = await page_of(browser, path), await page_of(browser, address(GENERAL))
+    assert page.headings == general.headings
+
+
+async def test_a_card_of_an_earlier_edition_is_told_so(browser: httpx.AsyncClient) -> None:
+    old = await page_of(browser, "/evidence/cvd-risk/2020-01-01.00000000/89224c5adad59cfd")
+    assert "an earlier edition" in old.words
+    assert "an earlier edition" not in (await page_of(browser, address(FINDING))).words
+
+
+@pytest.mark.parametrize("path", ["/evidence/nope", "/evidence/nope/e/t", "/evidence/nope/model"])
+async def test_a_service_that_does_not_exist_has_no_page(browser: httpx.AsyncClient, path: str) -> None:
+    answer = await browser.get(path)
+    assert answer.status_code == 404
+    assert "no service of this name" in answer.text
+    assert "nope" not in answer.text
+
+
+async def test_a_new_catalog_is_seen_at_the_next_request() -> None:
+    catalogs = [ServiceCatalog(), CATALOG]
+    transport = httpx.ASGITransport(Starlette(routes=evidence_routes(lambda: catalogs.pop(0))))
+    async with httpx.AsyncClient(transport=transport, base_url="http://wrapper.test") as browser:
+        assert (await browser.get("/evidence/cvd-risk")).status_code == 404
+        assert (await browser.get("/evidence/cvd-risk")).status_code == 200
+
+
+# What the browser is told -----------------------------------------------------------------------------------
+
+EVERY_PAGE = [address(FINDING), "/evidence/cvd-risk", "/evidence/cvd-risk/model", "/evidence/nope"]
+
+
+@pytest.mark.parametrize("path", EVERY_PAGE)
+async def test_pages_send_no_referrer_and_are_kept_in_no_cache(browser: httpx.AsyncClient, path: str) -> None:
+    headers = (await browser.get(path)).headers
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "private, no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+    assert "unsafe" not in headers["content-security-policy"]
+    assert "set-cookie" not in headers
+
+
+@pytest.mark.parametrize("path", EVERY_PAGE)
+async def test_pages_work_without_scripts_and_load_nothing_from_elsewhere(
+    browser: httpx.AsyncClient, path: str
+) -> None:
+    tags = Outline((await browser.get(path)).text).tags
+    assert not [tag for tag, _ in tags if tag in {"script", "iframe", "object", "img", "form"}]
+    assert not [
+        attrs for _, attrs in tags if "style" in attrs or any(name.startswith("on") for name in attrs)
+    ]
+    loaded = [attrs["href"] or "" for tag, attrs in tags if tag == "link"]
+    assert loaded == ["data:,", "/evidence-style/pages.css"]
+    style = (await browser.get("/evidence-style/pages.css")).text
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@pytest.mark.parametrize("path", EVERY_PAGE)
+async def test_pages_can_be_read_without_seeing_them(browser: httpx.AsyncClient, path: str) -> None:
+    answer = (await browser.get(path)).text
+    page = Outline(answer)
+    assert dict(page.tags)["html"] == {"lang": "en"}
+    assert [level for level, _ in page.headings].count("h1") == 1
+    levels = [int(level[1]) for level, _ in page.headings]
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert "content" in ids
+    assert answer.count("<table>") == answer.count("<caption>")
+    assert not [attrs for tag, attrs in page.tags if tag == "th" and "scope" not in attrs]
+
+
+async def test_nothing_but_reading_is_possible(browser: httpx.AsyncClient) -> None:
+    assert (await browser.post(address(FINDING))).status_code == 405
