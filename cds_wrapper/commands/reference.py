@@ -123,7 +123,7 @@ def errors_page() -> str:
 
 def _tree(kind: type[errors.WrapperError]) -> Iterator[type[errors.WrapperError]]:
     yield kind
-    for child in kind.__subclasses__():
+    for child in sorted(kind.__subclasses__(), key=lambda one: one.__name__):
         yield from _tree(child)
 
 

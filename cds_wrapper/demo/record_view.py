@@ -90,6 +90,8 @@ def _plain(value: object) -> str:
             return str(value)
 
 
+_ANSWERED: Final = frozenset({"answered", "no_cards"})
+
 # The corridor -----------------------------------------------------------------------------------------------
 
 
@@ -98,7 +100,7 @@ def _steps(row: Row) -> Iterator[Step]:
     inputs = mapping(row["inputs"])
     asked = sum(1 for state in inputs.values() if state in {"present", "empty"})
     known = [one for one in mapping(row["demographics"]).values() if mapping(one).get("missing") is None]
-    answered = row["status"] in {"answered", "no_cards"}
+    answered = row["status"] in _ANSWERED
     cards = items(row["cards_returned"])
     sent = f"{asked} of {len(inputs)} inputs{_empty(inputs)}"
     yield Step("EHR sent", sent, "good" if asked == len(inputs) else "odd")
@@ -291,12 +293,19 @@ _DELIVERIES: Final[Mapping[str, str]] = {
 
 
 def _done(row: Row) -> Iterator[Line]:
-    yield Line("Disposition", _plain(row["disposition"]), _DISPOSITIONS.get(row["disposition"] or "", ""))
+    yield Line("Disposition", _plain(row["disposition"]), _disposition_note(row))
     yield Line("Delivery", _plain(row["delivery"]), _DELIVERIES.get(row["delivery"], ""))
     yield Line("HTTP status", _plain(row["http_status"]))
     yield Line("Cards returned", _shortened(items(row["cards_returned"])))
     yield Line("Changes made", _plain(row["changes_made"]))
     yield Line("Plan", f"version {_plain(row['plan_version'])}")
+
+
+def _disposition_note(row: Row) -> str:
+    """A failure is never hidden: the disposition is about a score, and then there is none."""
+    if row["score"] is None and row["status"] not in _ANSWERED:
+        return "there was no score; the wrapper’s own card says so"
+    return _DISPOSITIONS.get(row["disposition"] or "", "")
 
 
 def _shortened(ids: Sequence[object]) -> str:

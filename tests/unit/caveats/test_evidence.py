@@ -120,6 +120,8 @@ def test_a_group_absent_from_training_is_named_until_somebody_tested_it() -> Non
     assert about(patient(race="white"), absent).absent == ()
     tested = row("tested", Metric.OE_RATIO, {"race": ["black"]}, estimate=1.0, ci=(0.9, 1.1))
     assert about(patient(race="black"), with_rows(tested, training=(nobody,))).absent == ()
+    of_men = row("men", Metric.OE_RATIO, {"sex": ["male"]}, estimate=1.0, ci=(0.9, 1.1))
+    assert about(patient(race="black"), with_rows(of_men, training=(nobody,))).absent != ()
 
 
 @pytest.mark.parametrize(

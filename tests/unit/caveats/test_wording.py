@@ -292,6 +292,12 @@ def test_the_evidence_line_says_when_and_on_how_many(
     assert choose(*reasons, evidence=evidence).evidence_line == line
 
 
+def test_only_what_reduces_trust_is_known_since_a_month() -> None:
+    older = replace(gap(kind=Reason.UNDER_REVIEW), since=date(2024, 5, 1))
+    words = choose(replace(gap(), since=date(2025, 11, 3)), older)
+    assert words.evidence_line == f"Not yet checked here. {SINCE_NOVEMBER}"
+
+
 def test_every_card_with_a_score_says_that_nobody_reviewed_it() -> None:
     line = "Calculated by PREVENT base 2023.1 (American Heart Association). Not reviewed by a person."
     assert choose().ai_line == line
