@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import time
@@ -24,6 +25,7 @@ from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import EvidenceShelf, Runtime
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Profile, Settings
+from cds_wrapper.telling import watch_ledger
 from cds_wrapper.vendors.base import Vendor
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
 
@@ -84,7 +86,9 @@ async def lifespan(
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLD)
         announce(operator_log, settings, doors.runtime)
+        watch = asyncio.create_task(watch_ledger(doors.runtime.ledger, operator_log))
         yield
+        watch.cancel()
     operator_log.emit(log.PROCESS_STOPPED)
 
 

@@ -125,7 +125,7 @@ MODEL_VERSION_UNKNOWN = _event(
 LEDGER_UNAVAILABLE = _event(
     "ledger_unavailable", Level.CRITICAL, "Records cannot be written.", "error queue_depth"
 )
-LEDGER_AVAILABLE = _event("ledger_available", Level.INFO, "Records are written again.", "queue_depth")
+LEDGER_AVAILABLE = _event("ledger_available", Level.INFO, "Records are written again.", "error queue_depth")
 LIBRARY_WARNING = _event(
     "library_warning",
     Level.WARNING,

@@ -5,19 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 from cds_wrapper import log
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.cds import PrefetchState
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
+from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction
+
+LOOK_AT_LEDGER_EVERY = timedelta(milliseconds=250)
 
 
 def later(tell: Callable[..., None], *about: object) -> None:
     """Tell once the answer is on its way: what goes wrong in telling must not change a recorded answer."""
     asyncio.get_running_loop().call_soon(tell, *about)
+
+
+async def watch_ledger(ledger: Ledger, lines: log.OperatorLog) -> None:
+    """Say when records cannot be written, and when they can again; runs until it is cancelled."""
+    was_available = True
+    while True:
+        health = ledger.health
+        if health.available is not was_available:
+            was_available = health.available
+            event = log.LEDGER_AVAILABLE if was_available else log.LEDGER_UNAVAILABLE
+            lines.emit(event, error=health.last_error, queue_depth=health.queue_depth)
+        await asyncio.sleep(LOOK_AT_LEDGER_EVERY.total_seconds())
 
 
 def tell_operator(

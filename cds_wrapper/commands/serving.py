@@ -21,6 +21,7 @@ from cds_wrapper.settings import Settings
 LONGEST_REQUEST_SECONDS = 15
 # Longer than the idle expiry of common EHR interface engines, so that they close first.
 KEEP_ALIVE_SECONDS = 75
+NOT_STARTED = 1
 
 
 class _Server(uvicorn.Server):
@@ -54,13 +55,36 @@ def run(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
     )
+    listening = _listen(settings)
+    if listening is None:
+        problem = f"CDS_WRAPPER_PORT: {settings.host}:{settings.port} is in use or not ours; choose another."
+        lines.emit(log.SETTINGS_REFUSED, problem=problem)
+        return NOT_STARTED
     server = _Server(config)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, app.state.doors, settings, lines))
-    return 0 if server.started else 1
+    with listening, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        try:
+            runner.run(_serve(server, listening, app.state.doors, settings, lines))
+        except SystemExit:
+            return NOT_STARTED  # uvicorn's way of saying that the start was refused; the reason is in the log
+    return 0
 
 
-async def _serve(server: uvicorn.Server, doors: Doors, settings: Settings, lines: log.OperatorLog) -> None:
+def _listen(settings: Settings) -> socket.socket | None:
+    """The door, taken before anything is opened behind it; None when it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    door = socket.socket(family, socket.SOCK_STREAM)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((settings.host, settings.port))
+    except OSError:
+        door.close()
+        return None
+    return door
+
+
+async def _serve(
+    server: uvicorn.Server, door: socket.socket, doors: Doors, settings: Settings, lines: log.OperatorLog
+) -> None:
     loop = asyncio.get_running_loop()
 
     def close_the_door() -> None:
@@ -74,4 +98,4 @@ async def _serve(server: uvicorn.Server, doors: Doors, settings: Settings, lines
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, drain)
-    await server.serve()
+    await server.serve(sockets=[door])

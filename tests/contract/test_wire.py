@@ -16,9 +16,14 @@ from tests.service.harness import ROOT, copy_hooks, request_of, wrapper
 CASES = sorted(path.stem for path in (ROOT / "fixtures" / "requests").glob("*.json"))
 MAY_BE_EMPTY = {"cards", "services"}
 
+TOPIC = {"code": "1", "system": "s", "display": "d", "userSelected": True}
+CREATES = {"label": "a", "actions": [{"type": "create"}]}
+LAUNCHES = {"label": "x", "url": "http://x", "type": "smart", "autolaunchable": True}
+EMPTY = {"detail": "", "suggestions": [], "links": [], "overrideReasons": [], "extension": {}}
+
 # Vendor cards that bend every rule a card has.
 ODD_CARDS: list[tuple[str, dict[str, Any]]] = [
-    ("everything empty", {"detail": "", "suggestions": [], "links": [], "overrideReasons": [], "extension": {}}),
+    ("everything empty", EMPTY),
     ("nulls", {"detail": None, "uuid": None, "selectionBehavior": None}),
     ("empty values in its extension", {"extension": {"a": None, "b": "", "c": [], "d": {"e": {}}}}),
     ("a summary of 500", {"summary": "Long " * 100}),
@@ -30,7 +35,7 @@ ODD_CARDS: list[tuple[str, dict[str, Any]]] = [
     ("a source of text", {"source": "us"}),
     ("a file as icon", {"source": {"label": "x", "icon": "file:///x.png", "url": "javascript:alert(1)"}}),
     ("half a topic", {"source": {"label": "x", "topic": {"code": "1"}}}),
-    ("a topic", {"source": {"label": "x", "topic": {"code": "1", "system": "s", "display": "d", "userSelected": True}}}),
+    ("a topic", {"source": {"label": "x", "topic": TOPIC}}),
     ("suggestions without behaviour", {"suggestions": [{"label": "a"}]}),
     ("suggestions", {"suggestions": [{"label": "a"}, {"uuid": "u"}], "selectionBehavior": "any"}),
     (
@@ -40,9 +45,9 @@ ODD_CARDS: list[tuple[str, dict[str, Any]]] = [
             "selectionBehavior": "at-most-one",
         },
     ),
-    ("actions", {"suggestions": [{"label": "a", "actions": [{"type": "create"}]}], "selectionBehavior": "any"}),
+    ("actions", {"suggestions": [CREATES], "selectionBehavior": "any"}),
     ("an unknown behaviour", {"suggestions": [{"label": "a"}], "selectionBehavior": "exactly-one"}),
-    ("a launching link", {"links": [{"label": "x", "url": "http://x", "type": "smart", "autolaunchable": True}]}),
+    ("a launching link", {"links": [LAUNCHES]}),
     ("an unknown member", {"surprise": 1}),
     ("an open fence", {"detail": "```\n<details><summary>x</summary>"}),
 ]
@@ -57,43 +62,45 @@ def empties(value: Any, path: str = "$") -> Iterator[str]:
         yield from empties(item, f"{path}.{key}")
 
 
-def problems_of(card: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a card, by the requirement's id."""
-    if not card.get("uuid"):
-        yield "CARD-1"
-    summary = card.get("summary", "")
-    if not summary or len(summary) > 139 or len(summary.encode("utf-16-le")) // 2 > 139:
-        yield "CARD-2"
-    if card.get("indicator") not in {"info", "warning", "critical"}:
-        yield "CARD-5"
-    if not card.get("source", {}).get("label"):
-        yield "CARD-6"
-    if ("suggestions" in card) != ("selectionBehavior" in card):
-        yield "CARD-8"
-    if card.get("selectionBehavior", "any") not in {"at-most-one", "any"}:
-        yield "CARD-9"
-    for name in ("url", "icon"):
-        if urlsplit(card["source"].get(name, "https://x")).scheme not in {"http", "https"}:
-            yield "SRC-2, SRC-3"
-    topic = card["source"].get("topic")
-    if topic is not None and not (topic.get("code") and topic.get("system")):
-        yield "SRC-4"
-    for suggestion in card.get("suggestions", []):
-        if not suggestion.get("label") or not suggestion.get("uuid"):
-            yield "SUG-1, SUG-2"
-        if "actions" in suggestion:
-            yield "ACT: nothing that changes the chart passes yet"
-    if not card.get("detail", "").startswith("**") and "extension" in card and "caveats" in str(card["extension"]):
-        yield "OWN-4"
+def rules_of_a_card(card: dict[str, Any]) -> dict[str, bool]:
+    """Whether each rule holds for a card, by the requirement's id."""
+    summary, source = card.get("summary", ""), card.get("source", {})
+    return {
+        "CARD-1": bool(card.get("uuid")),
+        "CARD-2": 0 < len(summary) <= 139 and len(summary.encode("utf-16-le")) // 2 <= 139,
+        "CARD-5": card.get("indicator") in {"info", "warning", "critical"},
+        "CARD-6": bool(source.get("label")),
+        "CARD-8": ("suggestions" in card) is ("selectionBehavior" in card),
+        "CARD-9": card.get("selectionBehavior", "any") in {"at-most-one", "any"},
+        "SRC-2": urlsplit(source.get("url", "https://x")).scheme in {"http", "https"},
+        "SRC-3": urlsplit(source.get("icon", "https://x")).scheme in {"http", "https"},
+        "SRC-4": "topic" not in source or {"code", "system"} <= source["topic"].keys(),
+        "OWN-4": "caveats" not in json.dumps(card.get("extension")) or card["detail"].startswith("**"),
+    }
+
+
+def rules_of_a_suggestion(suggestion: dict[str, Any]) -> dict[str, bool]:
+    """The same for a suggestion; none that changes the chart passes yet."""
+    return {
+        "SUG-1": bool(suggestion.get("label")),
+        "SUG-2": bool(suggestion.get("uuid")),
+        "SUG-4": "actions" not in suggestion,
+    }
+
+
+def problems_of(card: dict[str, Any]) -> list[str]:
+    """The requirements a card breaks."""
+    checked = [rules_of_a_card(card), *map(rules_of_a_suggestion, card.get("suggestions", []))]
+    return [name for rules in checked for name, holds in rules.items() if not holds]
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_every_answer_to_a_named_case_is_a_valid_answer(case: str, tmp_path: Path, vendor_url: str) -> None:
+async def test_every_answer_to_a_named_case_is_valid(case: str, tmp_path: Path, vendor_url: str) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
         response = await running.call(request_of(case))
     assert response.headers["content-type"] == "application/json"
     assert list(empties(response.json())) == []
-    assert [list(problems_of(card)) for card in response.json()["cards"]] == [[]]
+    assert [problems_of(card) for card in response.json()["cards"]] == [[]]
 
 
 @pytest.mark.parametrize(("name", "members"), ODD_CARDS, ids=[row[0] for row in ODD_CARDS])
@@ -106,7 +113,7 @@ async def test_whatever_card_a_vendor_sends_a_valid_caveated_card_goes_out_and_e
             (row,) = running.rows()
     assert response.status_code == 200 and list(empties(response.json())) == []
     (card,) = response.json()["cards"]
-    assert list(problems_of(card)) == []
+    assert problems_of(card) == []
     changed = json.loads(row["changes_made"])
     untouched = {"everything empty", "nulls", "a topic"}
     beside_its_id = [change for change in changed if change != "cards[0].uuid: replaced by ours"]

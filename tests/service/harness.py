@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import json
@@ -64,9 +65,11 @@ class Wrapper:
     async def call(self, body: dict[str, Any] | bytes, service: str = "cvd-risk") -> httpx.Response:
         """Send one hook call."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.http.post(
+        answer = await self.http.post(
             f"/cds-services/{service}", content=content, headers={"content-type": "application/json"}
         )
+        await asyncio.sleep(0)  # the operator is told once the answer is on its way
+        return answer
 
     def rows(self, view: str = "predictions_v1") -> list[dict[str, Any]]:
         """Every row of a view, in the order of writing."""

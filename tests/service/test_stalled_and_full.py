@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cds_wrapper.telling import LOOK_AT_LEDGER_EVERY
 from tests import fakes
 from tests.durability import needs_trace
 from tests.service.harness import copy_hooks, request_of, wrapper
@@ -54,14 +55,17 @@ async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_
             other.execute("BEGIN IMMEDIATE")
             answers = await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(5)))
             not_ready = await running.http.get("/readyz")
+            await asyncio.sleep(2 * LOOK_AT_LEDGER_EVERY.total_seconds())
             other.execute("ROLLBACK")
             other.close()
             after = [await running.call(request_of("white-55")) for _ in range(20)][-1]
+            await asyncio.sleep(2 * LOOK_AT_LEDGER_EVERY.total_seconds())
             rows = running.rows()
             events = [event["event"] for event in running.events()]
     assert summaries(list(answers)) == [NOT_RECORDED] * 5
     assert not_ready.status_code == 503
     assert events.count("answered_without_ledger") >= 5
+    assert [event for event in events if event.startswith("ledger_")] == ["ledger_unavailable", "ledger_available"]
     assert summaries([after]) != [NOT_RECORDED], "it recovers by itself"
     kept = {uuid for row in rows for uuid in json.loads(row["cards_returned"] or "[]")}
     withheld = {card["uuid"] for answer in answers for card in answer.json()["cards"]}

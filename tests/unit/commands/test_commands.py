@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -106,5 +107,21 @@ def test_a_ledger_that_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path) -
         CDS_WRAPPER_LEDGER=f"sqlite:///{ledger}",
         CDS_WRAPPER_PORT="0",
     )
-    assert refused.returncode != 0 and "CDS_WRAPPER_LEDGER" in refused.stderr
+    assert refused.returncode == 1 and "CDS_WRAPPER_LEDGER" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_opened(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = run(
+            "serve",
+            CDS_WRAPPER_PROFILE="development",
+            CDS_WRAPPER_HOOKS=str(hooks),
+            CDS_WRAPPER_LEDGER=f"sqlite:///{tmp_path / 'ledger.db'}",
+            CDS_WRAPPER_PORT=str(taken.getsockname()[1]),
+        )
+    assert refused.returncode == 1 and "CDS_WRAPPER_PORT" in refused.stderr
+    assert not (tmp_path / "ledger.db").exists()

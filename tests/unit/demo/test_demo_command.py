@@ -1,4 +1,4 @@
-"""`demo` as a person runs it, without a browser: it gets ready, does the main job, and leaves nothing running."""
+"""`demo` as a person runs it, without a browser: it gets ready, does the main job, leaves nothing running."""
 
 from __future__ import annotations
 
