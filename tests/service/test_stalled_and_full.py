@@ -65,7 +65,10 @@ async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_
     assert summaries(list(answers)) == [NOT_RECORDED] * 5
     assert not_ready.status_code == 503
     assert events.count("answered_without_ledger") >= 5
-    assert [event for event in events if event.startswith("ledger_")] == ["ledger_unavailable", "ledger_available"]
+    assert [event for event in events if event.startswith("ledger_")] == [
+        "ledger_unavailable",
+        "ledger_available",
+    ]
     assert summaries([after]) != [NOT_RECORDED], "it recovers by itself"
     kept = {uuid for row in rows for uuid in json.loads(row["cards_returned"] or "[]")}
     withheld = {card["uuid"] for answer in answers for card in answer.json()["cards"]}
