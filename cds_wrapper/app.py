@@ -22,8 +22,8 @@ from cds_wrapper.ledger.store import SQLiteLedger
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.evidence import evidence_routes
 from cds_wrapper.routes import REFUSALS, Doors
-from cds_wrapper.runtime import EvidenceShelf, Runtime
-from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
+from cds_wrapper.runtime import Runtime, ServicesInForce
+from cds_wrapper.services import ServiceDefinition, load_services
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
 from cds_wrapper.vendors.base import Vendor
@@ -51,7 +51,7 @@ def create_app(
     Raises `ConfigurationRefused` with every mistake in the settings or in hooks/.
     """
     refuse_what_is_unsafe(settings)
-    catalog = load_services(settings.hooks)
+    services = ServicesInForce(load_services(settings.hooks))
     doors = Doors(DEVELOPMENT_CLIENT, settings.max_body_bytes, operator_log, clock)
     app = FastAPI(
         title="cds-wrapper",
@@ -59,10 +59,10 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda app: lifespan(settings, operator_log, catalog, doors),
+        lifespan=lambda app: lifespan(settings, operator_log, services, doors),
     )
     app.state.doors = doors
-    app.router.routes.extend([*doors.routes(), *evidence_routes(lambda: catalog), *extra_routes])
+    app.router.routes.extend([*doors.routes(), *evidence_routes(lambda: services.catalog), *extra_routes])
     for kind in REFUSALS:
         app.add_exception_handler(kind, doors.refuse)
     return app
@@ -70,7 +70,7 @@ def create_app(
 
 @asynccontextmanager
 async def lifespan(
-    settings: Settings, operator_log: log.OperatorLog, catalog: ServiceCatalog, doors: Doors
+    settings: Settings, operator_log: log.OperatorLog, services: ServicesInForce, doors: Doors
 ) -> AsyncIterator[None]:
     """Open the way out and the ledger, serve, then write out what is queued and close both."""
     operator_log.emit(log.PROCESS_STARTED, settings_digest=settings.digest(), profile=settings.profile.value)
@@ -78,7 +78,7 @@ async def lifespan(
         operator_log.emit(log.DEVELOPMENT_PROFILE)
     async with AsyncExitStack() as stack:
         try:
-            doors.runtime = await open_runtime(settings, operator_log, catalog, stack)
+            doors.runtime = await open_runtime(settings, operator_log, services, stack)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
             raise
@@ -93,7 +93,7 @@ async def lifespan(
 
 
 async def open_runtime(
-    settings: Settings, operator_log: log.OperatorLog, catalog: ServiceCatalog, stack: AsyncExitStack
+    settings: Settings, operator_log: log.OperatorLog, services: ServicesInForce, stack: AsyncExitStack
 ) -> Runtime:
     """Everything a request meets that outlives it, opened; `stack` closes it again in reverse order."""
     outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
@@ -102,11 +102,11 @@ async def open_runtime(
     ledger = SQLiteLedger(settings.ledger_path)
     await ledger.open()
     stack.push_async_callback(ledger.close)
+    catalog = services.catalog
     await ledger.keep_files([file for service in catalog for file in service.files], KEEP_FILES_WITHIN)
     return Runtime(
-        catalog=catalog,
+        services=services,
         vendors={(service.id, service.hook): vendor_of(service, settings, outbound) for service in catalog},
-        evidence=EvidenceShelf({service.id: service.book for service in catalog}),
         ledger=ledger,
         pseudonyms=pseudonyms_of(settings),
         namespace=settings.namespace,
@@ -137,7 +137,7 @@ def vendor_of(service: ServiceDefinition, settings: Settings, outbound: Outbound
 
 def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime) -> None:
     """Say what is in force, so that two replicas can be compared."""
-    for service in runtime.catalog:
+    for service in runtime.services.catalog:
         operator_log.emit(
             log.CONFIGURATION_LOADED,
             service_id=service.id,
@@ -147,8 +147,8 @@ def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime
     operator_log.emit(
         log.PROCESS_READY,
         settings_digest=settings.digest(),
-        services=[service.id for service in runtime.catalog],
-        editions=[service.book.edition for service in runtime.catalog],
+        services=[service.id for service in runtime.services.catalog],
+        editions=[service.book.edition for service in runtime.services.catalog],
     )
 
 

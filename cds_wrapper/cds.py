@@ -60,12 +60,17 @@ class CDSRequest:
     encounter_id: str | None
     user_id: str | None
     prefetch: Mapping[str, bytes]
-    fhir_server: str | None
+    has_token: bool
     received_at: datetime
     body_bytes: int
 
     def __repr__(self) -> str:
         return f"CDSRequest(hook={self.hook!r}, body_bytes={self.body_bytes})"
+
+    @property
+    def is_stripped(self) -> bool:
+        """Whether the EHR left out everything a service could work with: the address may not match."""
+        return not self.prefetch and not self.has_token
 
     @property
     def hook_instance_is_uuid(self) -> bool:
@@ -98,7 +103,7 @@ class _Envelope(msgspec.Struct):
     hookInstance: str | None = None
     context: dict[str, msgspec.Raw] | None = None
     prefetch: dict[str, msgspec.Raw] | None = None
-    fhirServer: str | None = None
+    fhirAuthorization: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -127,7 +132,7 @@ def read_request(body: bytes, received_at: datetime) -> CDSRequest:
         encounter_id=encounter_id.removeprefix("Encounter/") if encounter_id else None,
         user_id=_context_string(context, "userId"),
         prefetch={key: bytes(value) for key, value in (envelope.prefetch or {}).items()},
-        fhir_server=envelope.fhirServer,
+        has_token=bytes(envelope.fhirAuthorization) != b"null",
         received_at=received_at,
         body_bytes=len(body),
     )
@@ -291,14 +296,6 @@ def _text(members: Mapping[str, Any], name: str) -> str | None:
 
 
 # What we send -----------------------------------------------------------------------------------------------
-
-
-class Coding(msgspec.Struct, omit_defaults=True, frozen=True):
-    """A FHIR Coding inside a card."""
-
-    code: str
-    system: str | None = None
-    display: str | None = None
 
 
 class Source(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -48,22 +48,22 @@ async def invoke(
     prefetch = sort_prefetch(request, service.prefetch, service.patient_key)
     demographics = describe(patient_view(prefetch), request.received_at, service.rules)
     subgroups = service.scheme.assign(demographics)
+    call.life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)
 
     vendor = rt.vendors[service.id, service.hook]
     prediction = await vendor.predict(request, prefetch, call.deadline.earlier(service.ledger_reserve))
     call.vendor_has_answered()
 
-    decision = decide(service, rt.evidence.book(service.id), subgroups, prediction)
+    decision = decide(service, service.book, subgroups, prediction)
     composition = compose_cards(service, prediction, decision, rt, call)
     reply = reply_with(service, prediction, composition)
 
     returned = Returned(reply.http_status, reply.cards, len(reply.body), await call.hung_up())
-    life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)
     entry = record_of(
-        life, prediction, decision, composition, returned, call.spent(), rt.pseudonyms, rt.namespace
+        call.life, prediction, decision, composition, returned, call.spent(), rt.pseudonyms, rt.namespace
     )
     await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
-    later(tell_operator, entry, life, prediction, decision, call, rt)
+    later(tell_operator, entry, call.life, prediction, decision, call, rt)
     return reply
 
 
@@ -103,7 +103,7 @@ def decide(
     words = choose_words(
         caveat, disposition, prediction, evidence, service.scheme, service.wording, service.words
     )
-    return Decision(book.edition, caveat, disposition, words)
+    return Decision(book.edition, book.digest, caveat, disposition, words)
 
 
 def compose_cards(
@@ -162,7 +162,7 @@ def stamp_of(service: ServiceDefinition, edition: str, key: str, rt: Runtime, ca
 
 def without_ledger(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
     """No record, no score: one card that says so. Its id is its own, since no prediction stands behind it."""
-    stamp = stamp_of(service, rt.evidence.book(service.id).edition, GENERAL, rt, call)
+    stamp = stamp_of(service, service.book.edition, GENERAL, rt, call)
     card = unavailable_card(OwnCard.NOT_RECORDED, service.wording, service.words, stamp)
     return Reply.with_cards((msgspec.structs.replace(card, uuid=unrecorded_card_id(call)),))
 
@@ -177,16 +177,7 @@ async def own_error(
 ) -> Reply:
     """Record that we failed, with what is certain about the call, and give the plan's answer for it."""
     reply = error_reply(service, rt, call)
-    demographics = describe(NoPatient.ERROR, request.received_at, service.rules)
-    life = Life(
-        call.prediction_id,
-        request,
-        client,
-        service,
-        Prefetch({}, {}, None, PrefetchState.ERROR),
-        demographics,
-        service.scheme.assign(demographics),
-    )
+    life = call.life or nothing_known(request, client, service, call)
     version = service.vendor.model.version
     model = ModelVersion(service.vendor.model.id, version, VersionSource.CONFIGURATION)
     prediction = NoPrediction(Status.ERROR, model, VendorCall())
@@ -195,6 +186,14 @@ async def own_error(
     await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
     later(tell_operator, entry, life, prediction, None, call, rt)
     return reply
+
+
+def nothing_known(request: CDSRequest, client: TrustedClient, service: ServiceDefinition, call: Call) -> Life:
+    """A life whose patient could not be read because of us: every detail is missing, its flag says why."""
+    demographics = describe(NoPatient.ERROR, request.received_at, service.rules)
+    prefetch = Prefetch({}, {}, None, PrefetchState.ERROR)
+    subgroups = service.scheme.assign(demographics)
+    return Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)
 
 
 def error_reply(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
@@ -207,7 +206,7 @@ def error_reply(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
                 500, "The service met an error of its own. This does not mean low risk."
             )
         case OnError.CARD:
-            stamp = stamp_of(service, rt.evidence.book(service.id).edition, GENERAL, rt, call)
+            stamp = stamp_of(service, service.book.edition, GENERAL, rt, call)
             card = unavailable_card(OwnCard.NO_RESULT, service.wording, service.words, stamp)
             return Reply.with_cards((card,))
         case _:

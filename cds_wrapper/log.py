@@ -87,13 +87,25 @@ ANSWERED_WITHOUT_LEDGER = _event(
     "answered_without_ledger",
     Level.ERROR,
     "A record could not be made durable in time; the plan's answer for that case was given.",
-    "request_id service_id hook ledger_ms",
+    "request_id service_id hook",
 )
 PATIENT_MISMATCH = _event(
     "patient_mismatch",
     Level.ERROR,
     "A prefetch value belongs to another patient; it was withheld from everybody.",
-    "request_id service_id hook client prefetch_keys",
+    "request_id prediction_id service_id hook client prefetch_keys",
+)
+REQUEST_STRIPPED = _event(
+    "request_stripped",
+    Level.ERROR,
+    "A call came with neither prefetch nor token: the address or the registration in the EHR does not match.",
+    "request_id prediction_id service_id hook client",
+)
+LEDGER_SLOW = _event(
+    "ledger_slow",
+    Level.WARNING,
+    "A record took more than half of the time kept for it.",
+    "request_id prediction_id service_id ledger_ms",
 )
 FEEDBACK_RECEIVED = _event(
     "feedback_received", Level.INFO, "Feedback was stored.", "service_id entries unmatched rejected"
@@ -147,6 +159,8 @@ EVENTS: Mapping[str, Event] = {
         INVOCATION_FAILED,
         ANSWERED_WITHOUT_LEDGER,
         PATIENT_MISMATCH,
+        REQUEST_STRIPPED,
+        LEDGER_SLOW,
         FEEDBACK_RECEIVED,
         REQUEST_REFUSED,
         VENDOR_FAILED,

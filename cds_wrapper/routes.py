@@ -91,22 +91,23 @@ class Doors:
                 prefetch=dict(service.prefetch) or None,
                 usageRequirements=service.usage_requirements,
             )
-            for service in self.runtime.catalog
+            for service in self.runtime.services.catalog
         ]
         return Response(encode(Discovery(services)), media_type=JSON)
 
     async def invoke_service(self, request: Request) -> Response:
         """One hook call: read it, find the service, answer."""
-        runtime = self.runtime
+        candidates = self._services(request)
         call = read_request(await self._body(request), self.clock())
-        service = self._service(request, call.hook)
-        reply = await answer(call, self.client, service, runtime, request.is_disconnected)
-        return Response(reply.body, reply.http_status, self._headers(), JSON)
+        for service in candidates:
+            if service.hook == call.hook:
+                reply = await answer(call, self.client, service, self.runtime, request.is_disconnected)
+                return Response(reply.body, reply.http_status, self._headers(), JSON)
+        raise MalformedRequest("This service listens to another hook; see /cds-services.")
 
     async def receive_feedback(self, request: Request) -> Response:
         """Store what clinicians did with cards; an empty 200 says that it is kept."""
-        runtime = self.runtime
-        service = self._service(request, None)
+        service = self._services(request)[0]
         entries = read_feedback(await self._body(request))
         received = self.clock()
         read = [read_feedback_entry(entry, service.id, self.client.name, received) for entry in entries]
@@ -116,7 +117,7 @@ class Doors:
                 "No entry could be stored: each needs `card`, `outcome` (accepted or overridden) and"
                 " `outcomeTimestamp`."
             )
-        receipt = await runtime.ledger.append_feedback(good, FEEDBACK_WAIT)
+        receipt = await self.runtime.ledger.append_feedback(good, FEEDBACK_WAIT)
         self.log.emit(
             log.FEEDBACK_RECEIVED,
             service_id=service.id,
@@ -131,12 +132,11 @@ class Doors:
         return Response(b'{"status":"alive"}', media_type=JSON)
 
     async def readyz(self, _request: Request) -> Response:
-        """Configuration loaded, evidence in memory, ledger writable, not draining; never the vendor."""
-        runtime = self.runtime
+        """Configuration and evidence in memory, ledger writable, not draining; never the vendor."""
+        runtime = self._runtime
         checks = {
-            "configuration": True,
-            "evidence": all(runtime.evidence.holds(service.id) for service in runtime.catalog),
-            "ledger": runtime.ledger.health.available,
+            "configuration": runtime is not None,
+            "ledger": runtime is not None and runtime.ledger.health.available,
             "accepting": not self.draining,
         }
         ready = all(checks.values())
@@ -147,17 +147,12 @@ class Doors:
         """While draining, a client is told not to send its next call over this connection."""
         return {"connection": "close"} if self.draining else {}
 
-    def _service(self, request: Request, hook: str | None) -> ServiceDefinition:
-        """The service of this address; with `hook`, the one of its entries that listens to it."""
-        candidates = self.runtime.catalog.of(request.path_params["service_id"])
-        if not candidates:
+    def _services(self, request: Request) -> tuple[ServiceDefinition, ...]:
+        """The services of this address, one for each hook it listens to."""
+        found = self.runtime.services.catalog.of(request.path_params["service_id"])
+        if not found:
             raise UnknownService("No CDS service answers at this address; see /cds-services.")
-        if hook is None:
-            return candidates[0]
-        for service in candidates:
-            if service.hook == hook:
-                return service
-        raise MalformedRequest("This service listens to another hook; see /cds-services.")
+        return found
 
     async def _body(self, request: Request) -> bytes:
         """The whole body, refused as soon as it is known to be too large or not JSON."""
@@ -193,7 +188,7 @@ class Doors:
                 request_id=uuid4().hex[:16],
                 http_status=ours.http_status,
                 reason=ours.reason,
-                service_id=known if known and self.runtime.catalog.of(known) else None,
+                service_id=known if known and self.runtime.services.catalog.of(known) else None,
             )
         headers = {**self._headers(), **({"Retry-After": "5"} if ours.http_status == 503 else {})}
         return Response(

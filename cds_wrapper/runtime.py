@@ -12,10 +12,11 @@ from cds_wrapper import log
 from cds_wrapper.caveats.evidence import EvidenceBook
 from cds_wrapper.cds import Card, CDSResponse, encode, outcome
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
-from cds_wrapper.ledger.record import Spent
+from cds_wrapper.ledger.record import Life, Spent
 from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceCatalog
+from cds_wrapper.services.definitions import kept_edition
 from cds_wrapper.vendors.base import Vendor
 
 HungUp = Callable[[], Awaitable[bool]]
@@ -29,9 +30,8 @@ WRITE_OUT = timedelta(milliseconds=10)
 class Runtime:
     """Everything a request meets that outlives it; built once, in `app`."""
 
-    catalog: ServiceCatalog
+    services: ServicesInForce
     vendors: Mapping[tuple[str, str], Vendor]
-    evidence: EvidenceShelf
     ledger: Ledger
     pseudonyms: Pseudonyms
     namespace: str
@@ -41,32 +41,32 @@ class Runtime:
     log: log.OperatorLog
 
 
-class EvidenceShelf:
-    """The edition of evidence in force for each service; an edition is swapped whole, never changed."""
+class ServicesInForce:
+    """The services with their evidence; an edition is swapped whole, and a request keeps the one it met."""
 
-    def __init__(self, books: Mapping[str, EvidenceBook]) -> None:
-        self._books = dict(books)
+    def __init__(self, catalog: ServiceCatalog) -> None:
+        self.catalog = catalog
 
-    def book(self, service_id: str) -> EvidenceBook:
-        """The edition in force; a request asks once and keeps what it got."""
-        return self._books[service_id]
+    async def publish(self, book: EvidenceBook, ledger: Ledger, within: timedelta) -> None:
+        """Keep an edition in the ledger, then put it in force for the requests that come from now on.
 
-    def holds(self, service_id: str) -> bool:
-        """Whether there is an edition for the service."""
-        return service_id in self._books
-
-    def swap(self, book: EvidenceBook) -> None:
-        """Put a new edition in force for the requests that come from now on."""
-        self._books = {**self._books, book.service_id: book}
+        `LedgerUnavailable` when it cannot be kept within that time; then the last one stays in force.
+        """
+        await ledger.keep_files([kept_edition(book)], within)
+        self.catalog = self.catalog.with_book(book)
 
 
 @dataclass(slots=True)
 class Call:
-    """One call's id, deadline and stop-watch; the one thing about a request that changes."""
+    """One call's id, deadline and stop-watch; the one thing about a request that changes.
+
+    `life` is what is known of the patient, from the moment that it is known.
+    """
 
     prediction_id: UUID
     deadline: Deadline
     hung_up: HungUp
+    life: Life | None = None
     _started: float = field(default_factory=time.perf_counter)
     _answered: float | None = None
 

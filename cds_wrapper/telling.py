@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from cds_wrapper import log
@@ -17,6 +17,8 @@ from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
 LOOK_AT_LEDGER_EVERY = timedelta(milliseconds=250)
+SLOW_SHARE = 0.5
+"""A record that takes more than this part of the time kept for it is worth an operator's look."""
 
 
 def later(tell: Callable[..., None], *about: object) -> None:
@@ -45,42 +47,47 @@ def tell_operator(
     rt: Runtime,
 ) -> None:
     """The canonical line, made from the record so that the two cannot disagree, and what needs a look."""
-    columns = {name: entry[name] for name in _CANONICAL_LINE}
-    service, states = life.service, life.prefetch.states
-    known = service.plan.approves(prediction.model.version)
-    # A version nobody approved is whatever the vendor wrote; it stays out of the operator's log.
-    version = prediction.model.version if known else "other"
+    known = life.service.plan.approves(prediction.model.version)
+    waited = round(call.elapsed_ms - float(entry["total_ms"] or 0), 3)
     rt.log.emit(
         log.INVOCATION_COMPLETED,
-        **{**columns, "model_version": version},
-        request_id=str(call.prediction_id),
-        ledger_ms=round(call.elapsed_ms - float(entry["total_ms"] or 0), 3),
+        **{name: entry[name] for name in _CANONICAL_LINE},
+        # A version nobody approved is whatever the vendor wrote; it stays out of the operator's log.
+        model_version=prediction.model.version if known else "other",
+        ledger_ms=waited,
         cards=len(entry.card_uuids),
-        prefetch=dict(Counter(state.value for state in states.values())),
+        prefetch=dict(Counter(state.value for state in life.prefetch.states.values())),
+        **call.name,
     )
-    about = {
-        "service_id": service.id,
-        "prediction_id": entry.prediction_id,
-        "request_id": entry.prediction_id,
-    }
-    if PrefetchState.OTHER_PATIENT in states.values():
-        keys = [key for key, state in states.items() if state is PrefetchState.OTHER_PATIENT]
-        rt.log.emit(
-            log.PATIENT_MISMATCH, hook=service.hook, client=life.client.name, prefetch_keys=keys, **about
-        )
+    named = {"service_id": life.service.id, "prediction_id": entry.prediction_id, **call.name}
+    if waited > life.service.ledger_reserve.total_seconds() * 1000 * SLOW_SHARE:
+        rt.log.emit(log.LEDGER_SLOW, ledger_ms=waited, **named)
+    _tell_of_the_call(life, rt.log, named)
     if isinstance(prediction, NoPrediction):
-        failed = {"status": prediction.status.value, "reason": prediction.reason}
-        rt.log.emit(
-            log.VENDOR_FAILED,
-            vendor_ms=entry["vendor_ms"],
-            http_status=entry["vendor_http_status"],
-            **failed,
-            **about,
-        )
-        if (prediction.reason or "").startswith("score_"):
-            rt.log.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **about)
+        _tell_of_the_vendor(entry, prediction, rt.log, named)
     if decision is not None and decision.disposition is Disposition.SHADOW and not known:
-        rt.log.emit(log.MODEL_VERSION_UNKNOWN, model_id=prediction.model.id, **about)
+        rt.log.emit(log.MODEL_VERSION_UNKNOWN, model_id=prediction.model.id, **named)
+
+
+def _tell_of_the_call(life: Life, lines: log.OperatorLog, named: Mapping[str, str]) -> None:
+    """What is wrong with what the EHR sent."""
+    about = {"hook": life.service.hook, "client": life.client.name, **named}
+    states = life.prefetch.states
+    others = [key for key, state in states.items() if state is PrefetchState.OTHER_PATIENT]
+    if others:
+        lines.emit(log.PATIENT_MISMATCH, prefetch_keys=others, **about)
+    if life.request.is_stripped:
+        lines.emit(log.REQUEST_STRIPPED, **about)
+
+
+def _tell_of_the_vendor(
+    entry: LedgerEntry, prediction: NoPrediction, lines: log.OperatorLog, named: Mapping[str, str]
+) -> None:
+    """What is wrong with what the vendor answered; never its words."""
+    took = {"vendor_ms": entry["vendor_ms"], "http_status": entry["vendor_http_status"]}
+    lines.emit(log.VENDOR_FAILED, status=prediction.status.value, reason=prediction.reason, **took, **named)
+    if (prediction.reason or "").startswith("score_"):
+        lines.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
 
 
 _CANONICAL_LINE = (

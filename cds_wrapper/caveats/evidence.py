@@ -169,10 +169,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceBook:
-    """One immutable edition of the evidence for one service; `edition` is its date and part of its digest."""
+    """One immutable edition of the evidence for one service; `edition` is its date and part of its digest.
+
+    `digest` is the SHA-256 of what `to_json` gives, by which the ledger keeps it.
+    """
 
     contents: BookContents
     edition: str
+    digest: str
     _by_attribute: Mapping[str, tuple[_Coverage, ...]] = field(repr=False, compare=False)
     _usable: tuple[Estimate, ...] = field(repr=False, compare=False)
 
@@ -183,6 +187,7 @@ class EvidenceBook:
         return cls(
             contents=contents,
             edition=f"{contents.as_of.isoformat()}.{digest[:8]}",
+            digest=f"sha256:{digest}",
             _by_attribute=_covered(row for row in contents.estimates if contents.question.hears(row)),
             _usable=tuple(row for row in contents.estimates if row.id in contents.usable),
         )

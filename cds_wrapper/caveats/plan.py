@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, Disposition
 from cds_wrapper.caveats.evidence import DEFAULT_LIMITS, Limits
@@ -38,14 +39,17 @@ class ResponsePlan:
 
     `version` counts the plan's changes, `digest` is that of its file. A model version that is not among
     `approved_versions` runs in shadow: vendors change models silently. `approved_cards` are the digests of
-    the model cards that were read and signed. `respond` says what each level does to a card; a level that is
-    not there is annotated, and `supported` is shown as it is.
+    the model cards that were read and signed; `approved_on` and `approved_by` (a role) say when and by whom.
+    `respond` says what each level does to a card; a level that is not there is annotated, and `supported` is
+    shown as it is.
     """
 
     version: str
     digest: str
     approved_versions: frozenset[str]
     approved_cards: frozenset[str] = frozenset()
+    approved_on: date | None = None
+    approved_by: str | None = None
     respond: Mapping[CaveatLevel, Disposition] = field(default_factory=dict)
     on_error: OnError = OnError.CARD
     without_ledger: WithoutLedger = WithoutLedger.WITHHOLD

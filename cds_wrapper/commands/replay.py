@@ -24,6 +24,7 @@ from cds_wrapper.ledger.record import Decision
 from cds_wrapper.patient.demographics import Demographics
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.services import ServiceDefinition, definition_from_files
+from cds_wrapper.services.definitions import EDITION
 from cds_wrapper.vendors.base import (
     ModelVersion,
     NoPrediction,
@@ -34,7 +35,6 @@ from cds_wrapper.vendors.base import (
     VersionSource,
 )
 
-EDITION = "edition"
 _NOT_CALLED = VendorCall()
 
 
@@ -124,6 +124,8 @@ def _people_mismatches(
 
 
 def _decision_mismatches(row: Mapping[str, Any], decision: Decision) -> Iterator[str]:
+    if row["file_digests"][EDITION] != decision.edition_digest:
+        yield "evidence_edition: the kept edition is not the one the record names by its digest"
     computed = {
         "evidence_edition": decision.edition,
         "caveat_level": decision.caveat.level.value,

@@ -22,7 +22,7 @@ from cds_wrapper.ledger.entries import KeptFile, LedgerEntry
 from cds_wrapper.ledger.feedback import FeedbackEntry
 from cds_wrapper.ledger.work import FeedbackReceipt, LedgerHealth, Receipt
 from cds_wrapper.outbound import Outbound
-from cds_wrapper.runtime import EvidenceShelf, Reply, Runtime
+from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Settings, read_settings
 
@@ -111,9 +111,8 @@ async def _call(
     await outbound.open()
     try:
         runtime = Runtime(
-            catalog=catalog,
+            services=ServicesInForce(catalog),
             vendors={(service.id, service.hook): vendor_of(service, settings, outbound)},
-            evidence=EvidenceShelf({service.id: service.book}),
             ledger=ledger,
             pseudonyms=pseudonyms_of(settings),
             namespace=settings.namespace,

@@ -6,7 +6,7 @@ goes on byte for byte. A key that speaks of another patient is withheld from eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -30,13 +30,21 @@ class _Issue(msgspec.Struct):
     severity: str | None = None
 
 
-class _Head(msgspec.Struct):
-    """What every resource says about itself and about whom it is."""
+class _Participant(msgspec.Struct):
+    actor: _Reference | None = None
+
+
+class _Head(msgspec.Struct, rename={"for_": "for"}):
+    """What every resource says about itself and, in whatever member its type has for it, about whom it is."""
 
     resourceType: str | None = None
     id: str | None = None
     subject: _Reference | None = None
     patient: _Reference | None = None
+    beneficiary: _Reference | None = None
+    for_: _Reference | None = None
+    individual: _Reference | None = None
+    participant: list[_Participant] | None = None
     issue: list[_Issue] | None = None
     entry: list[_Entry] | None = None
 
@@ -121,12 +129,23 @@ def _state(request: CDSRequest, key: str) -> PrefetchState:
 
 
 def _bundle_state(bundle: _Head, patient_id: str) -> PrefetchState:
-    resources = [entry.resource for entry in bundle.entry or [] if entry.resource is not None]
+    resources = list(_resources_of(bundle))
     outcomes = [resource for resource in resources if resource.resourceType == "OperationOutcome"]
     content = [resource for resource in resources if resource.resourceType != "OperationOutcome"]
     if any(_is_other(resource, patient_id) for resource in content):
         return PrefetchState.OTHER_PATIENT
     return PrefetchState.PRESENT if content else _outcome_state(outcomes)
+
+
+def _resources_of(bundle: _Head) -> Iterator[_Head]:
+    """The resources of a Bundle, those of a Bundle inside it included."""
+    for entry in bundle.entry or []:
+        if entry.resource is None:
+            continue
+        if entry.resource.resourceType == "Bundle":
+            yield from _resources_of(entry.resource)
+        else:
+            yield entry.resource
 
 
 def _outcome_state(outcomes: Iterable[_Head]) -> PrefetchState:
@@ -160,8 +179,12 @@ def _names_other_inside(value: object, patient_id: str) -> bool:
 def _is_other(resource: _Head, patient_id: str) -> bool:
     if resource.resourceType == "Patient":
         return resource.id is not None and resource.id != patient_id
-    about = resource.subject or resource.patient
-    return about is not None and _names_another_patient(about.reference, patient_id)
+    about = (resource.subject, resource.patient, resource.beneficiary, resource.for_, resource.individual)
+    actors = (participant.actor for participant in resource.participant or [])
+    return any(
+        reference is not None and _names_another_patient(reference.reference, patient_id)
+        for reference in (*about, *actors)
+    )
 
 
 def _names_another_patient(reference: str | None, patient_id: str) -> bool:

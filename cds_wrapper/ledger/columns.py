@@ -141,7 +141,7 @@ COLUMNS: tuple[Column, ...] = (
     # What the vendor was given.
     _json("inputs", "What became of each input: prefetch key -> state.", stream=False),
     _integer("inputs_used", "How many inputs were there and usable."),
-    _json("inputs_missing", "Inputs that were not usable, then those the vendor named as missing."),
+    _json("inputs_missing", "Inputs the vendor named as missing, by the names the service declares."),
     _json("inputs_doubtful", "Inputs known to be less reliable in this patient's group; null: not judged."),
     # What was made of it.
     _text("caveat_level", "How far the model may be relied on for this patient."),

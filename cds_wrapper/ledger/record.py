@@ -33,6 +33,7 @@ class Decision:
     """What was decided about one prediction: pure functions of what the record and the kept files hold."""
 
     edition: str
+    edition_digest: str
     caveat: Caveat
     disposition: Disposition
     words: CaveatWords

@@ -13,15 +13,12 @@ from cds_wrapper.patient.demographics import DemographicRules
 from cds_wrapper.patient.subgroups import SubgroupScheme
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
-from cds_wrapper.services.definitions import FileVersions, ServiceDefinition
+from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.wording_file import ReadWording, words_of
-
-EDITION = "edition"
-"""The kind under which the edition of evidence is kept beside the files it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ def _definition(whole: _Whole) -> ServiceDefinition:
         words=words_of(service, whole.card.model),
         book=book,
         versions=_versions(whole),
-        files=(*map(_kept, whole.sources), _kept_edition(book)),
+        files=(*map(_kept, whole.sources), kept_edition(book)),
     )
 
 
@@ -112,8 +109,3 @@ def _versions(whole: _Whole) -> FileVersions:
 
 def _kept(source: SourceFile) -> KeptFile:
     return KeptFile(digest_of(source.content), source.kind, source.name, source.content)
-
-
-def _kept_edition(book: EvidenceBook) -> KeptFile:
-    content = book.to_json()
-    return KeptFile(digest_of(content), EDITION, book.edition, content)

@@ -193,6 +193,8 @@ def plan_of(plan: PlanFile, digest: str) -> ResponsePlan:
         digest=digest,
         approved_versions=frozenset(plan.approved.versions),
         approved_cards=frozenset({plan.approved.model_card}),
+        approved_on=plan.approved.on,
+        approved_by=plan.approved.by,
         respond={
             CaveatLevel.LIMITED: Disposition(respond.limited),
             CaveatLevel.NOT_ASSESSED: Disposition(respond.not_assessed),

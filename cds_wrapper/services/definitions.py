@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
@@ -119,12 +119,26 @@ class ServiceDefinition:
         """The score from which a patient is flagged: the first threshold listed."""
         return self.thresholds[0].at if self.thresholds else None
 
+    def with_book(self, book: EvidenceBook) -> ServiceDefinition:
+        """The same service with another edition of its evidence, which is kept beside the files."""
+        others = tuple(file for file in self.files if file.kind != EDITION)
+        return replace(self, book=book, files=(*others, kept_edition(book)))
+
     def band_of(self, score: float | None) -> str | None:
         """The name of the range a score falls into; None without a score or without bands."""
         if score is None:
             return None
         fitting = (band.id for band in self.bands if band.below is None or score < band.below)
         return next(fitting, None)
+
+
+EDITION = "edition"
+"""The kind under which an edition of evidence is kept beside the files it was made from."""
+
+
+def kept_edition(book: EvidenceBook) -> KeptFile:
+    """An edition as the ledger keeps it."""
+    return KeptFile(book.digest, EDITION, book.edition, book.to_json())
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,11 @@ class ServiceCatalog:
 
     def __len__(self) -> int:
         return len(self.services)
+
+    def with_book(self, book: EvidenceBook) -> ServiceCatalog:
+        """The same services, those of the book's id with this edition of their evidence."""
+        services = (one.with_book(book) if one.id == book.service_id else one for one in self.services)
+        return replace(self, services=tuple(services))
 
     def of(self, service_id: str) -> tuple[ServiceDefinition, ...]:
         """The services of one id, one for each hook; none when the id is unknown."""

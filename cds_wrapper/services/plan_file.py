@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import Field
@@ -22,6 +23,8 @@ class ApprovedFile(FileModel):
         pattern=r"^sha256:[0-9a-f]{64}$",
         description="Digest of the bytes of `model_card.yaml`; a changed comment changes it too.",
     )
+    on: date | None = Field(None, description="Day of the approval, for the page behind a card.")
+    by: Words | None = Field(None, description="Role that approved it; a role, not a person.")
 
 
 class RespondFile(FileModel):

@@ -79,7 +79,11 @@ class Wrapper:
 
     def events(self) -> list[dict[str, Any]]:
         """The operator log's lines."""
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        assert not [line for line in lines if "dropped" in line], (
+            "an event was given a field it may not carry"
+        )
+        return lines
 
 
 @contextlib.asynccontextmanager

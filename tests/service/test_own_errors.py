@@ -41,8 +41,20 @@ async def test_a_bug_of_ours_gives_what_the_plan_decided_ahead_and_is_recorded(
     assert answer.status_code == status
     assert [card["summary"] for card in answer.json().get("cards", [])] == summaries
     assert (row["status"], row["http_status"], row["score"]) == ("error", status, None)
-    assert row["caveat_level"] is None and row["race"] == "missing:fetch_failed"
+    assert row["caveat_level"] is None and row["race"] == "white", "what was known of the patient is kept"
     assert "invocation_failed" in events
+
+
+async def test_when_the_patient_could_not_be_read_because_of_us_every_detail_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            monkeypatch.setattr(invocation, "sort_prefetch", fails)
+            await running.call(request_of("white-55"))
+            (row,) = running.rows()
+    assert vendor.asked == []
+    assert (row["status"], row["race"]) == ("error", "missing:fetch_failed")
 
 
 async def test_when_not_even_the_error_can_be_recorded_no_score_is_shown(

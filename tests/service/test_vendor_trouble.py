@@ -104,6 +104,16 @@ async def test_without_a_usable_patient_the_vendor_is_asked_and_the_card_says_th
     assert f'"patient":"{state}"' in row["inputs"]
 
 
+async def test_a_call_stripped_of_everything_is_answered_and_rings(tmp_path: Path) -> None:
+    body = {**request_of("white-55"), "prefetch": {}}
+    async with fakes.running(fakes.answers({}, status=412)) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            (card,) = (await running.call(body)).json()["cards"]
+            events = [event["event"] for event in running.events()]
+    assert "This does not mean low risk" in card["summary"]
+    assert "request_stripped" in events
+
+
 async def test_another_patients_data_are_forwarded_to_nobody(tmp_path: Path) -> None:
     body = request_of("white-55")
     body["prefetch"]["patient"]["id"] = "somebody-else"

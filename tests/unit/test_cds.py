@@ -83,7 +83,7 @@ def test_no_prefetch_in_three_spellings_is_the_same(prefetch: Any) -> None:
 
 def test_explicit_nulls_of_older_clients_and_unknown_members_are_tolerated() -> None:
     request = read(body(fhirServer=None, fhirAuthorization=None, extension={"a": 1}, user="Practitioner/1"))
-    assert request.fhir_server is None
+    assert not request.has_token
 
 
 @pytest.mark.parametrize(("sent", "kept"), [("p1", "p1"), ("Patient/p1", "p1")])

@@ -37,6 +37,16 @@ def outcome(severity: str) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", "issue": [{"severity": severity}]}
 
 
+def about_in(kind: str, member: str) -> dict[str, Any]:
+    return {"resourceType": kind, member: {"reference": "Patient/p2"}}
+
+
+OF_P2 = about("Patient/p2")
+BOTH = {**about("Group/g"), "patient": {"reference": "Patient/p2"}}
+GROUP = {**about("Group/g"), "patient": {"reference": "Patient/p1"}}
+APPOINTMENT = {"resourceType": "Appointment", "participant": [{"actor": {"reference": "Patient/p2"}}]}
+MANY = {"resourceType": "Account", "subject": [{"reference": "Patient/p1"}, {"reference": "Patient/p2"}]}
+
 CASES = [
     ("the EHR looked and has nothing", None, State.EMPTY, True),
     ("a search without entries", {"resourceType": "Bundle", "total": 0}, State.EMPTY, True),
@@ -65,6 +75,13 @@ CASES = [
         False,
     ),
     ("a reference that names nobody", bundle(about("urn:uuid:1")), State.PRESENT, True),
+    ("another patient's coverage", bundle(about_in("Coverage", "beneficiary")), State.OTHER_PATIENT, False),
+    ("another patient's task", about_in("Task", "for"), State.OTHER_PATIENT, False),
+    ("another subject beside this patient", BOTH, State.OTHER_PATIENT, False),
+    ("another patient's appointment", APPOINTMENT, State.OTHER_PATIENT, False),
+    ("another patient in a Bundle in a Bundle", bundle(bundle(OF_P2)), State.OTHER_PATIENT, False),
+    ("a group as subject of this patient", GROUP, State.PRESENT, True),
+    ("several subjects, one of another patient", MANY, State.OTHER_PATIENT, False),
     ("another patient's Patient", {"resourceType": "Patient", "id": "p2"}, State.OTHER_PATIENT, False),
     (
         "a Patient of odd shape",

@@ -33,7 +33,7 @@ PSEUDONYMS = Pseudonyms(1, "example", {kind: kind.value.encode() * 32 for kind i
 
 
 def request(user_id: str | None = "Practitioner/9", encounter_id: str | None = "e9") -> CDSRequest:
-    return CDSRequest("patient-view", "h", {}, "p9", encounter_id, user_id, {}, None, NOON, 100)
+    return CDSRequest("patient-view", "h", {}, "p9", encounter_id, user_id, {}, False, NOON, 100)
 
 
 def keys(patient: object = None, encounter: object = None, **of_request: Any) -> dict[str, object]:
@@ -166,7 +166,7 @@ def test_without_a_score_neither_kind_nor_flag_is_recorded() -> None:
     assert (failed["status"], failed["vendor_http_status"]) == ("timed_out", None)
 
 
-def test_inputs_are_the_prefetch_keys_with_their_states_and_then_what_the_vendor_missed() -> None:
+def test_inputs_are_the_prefetch_keys_with_their_states_and_beside_them_what_the_vendor_missed() -> None:
     prefetch = Prefetch(
         {}, {"patient": PrefetchState.PRESENT, "lipids": PrefetchState.EMPTY}, b"{}", PrefetchState.PRESENT
     )
@@ -175,7 +175,7 @@ def test_inputs_are_the_prefetch_keys_with_their_states_and_then_what_the_vendor
     made = input_columns(prefetch, refused)
 
     assert made["inputs"] == {"patient": "present", "lipids": "empty"}
-    assert (made["inputs_used"], made["inputs_missing"]) == (1, ["lipids", "HDL cholesterol"])
+    assert (made["inputs_used"], made["inputs_missing"]) == (1, ["HDL cholesterol", "lipids"])
 
 
 def test_an_entry_knows_its_cards() -> None:
@@ -215,6 +215,7 @@ def test_only_the_wide_columns_stay_out_of_the_line() -> None:
         "demographics",
         "inputs",
         "changes_made",
+        "file_digests",
     }
 
 

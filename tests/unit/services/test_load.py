@@ -149,7 +149,7 @@ def test_the_boards_own_words_keep_the_limits_of_a_card(
     mistake = only(load_problems(hooks))
     assert (mistake.file, mistake.key, mistake.suggestion) == ("cvd-risk/plan.yaml", key, offered)
     assert said in mistake.problem
-    assert mistake.line == 15
+    assert mistake.line == 17
 
 
 def test_the_boards_own_words_are_used(hooks: Path) -> None:
