@@ -154,19 +154,20 @@ def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime
 
 def refuse_what_is_unsafe(settings: Settings) -> None:
     """Production without authenticated callers is refused, in one sentence."""
-    if settings.profile is Profile.PRODUCTION:
-        raise ConfigurationRefused(
-            (
-                Mistake(
-                    file="environment",
-                    line=None,
-                    column=None,
-                    key="CDS_WRAPPER_PROFILE",
-                    problem="is `production`, which needs trusted issuers, and this version cannot verify an"
-                    " EHR's token yet: set it to `development` to try the service without patients.",
-                ),
-            )
-        )
+    refused = unsafe(settings)
+    if refused:
+        raise ConfigurationRefused(refused)
+
+
+def unsafe(settings: Settings) -> tuple[Mistake, ...]:
+    """What `serve` refuses to start with, beyond settings and files that are wrong in themselves."""
+    if settings.profile is Profile.DEVELOPMENT:
+        return ()
+    problem = (
+        "is `production`, which needs trusted issuers, and this version cannot verify an EHR's token yet: set"
+        " it to `development` to try the service without patients."
+    )
+    return (Mistake("environment", None, None, "CDS_WRAPPER_PROFILE", problem),)
 
 
 def pseudonyms_of(settings: Settings) -> Pseudonyms:

@@ -5,9 +5,12 @@ Every name is an environment variable with the prefix `CDS_WRAPPER_`.
 
 from __future__ import annotations
 
+import difflib
 import enum
 import hashlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +18,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_wrapper.errors import ConfigurationRefused, Mistake
+
+PREFIX = "CDS_WRAPPER_"
 
 
 class Profile(enum.Enum):
@@ -28,7 +33,7 @@ class Settings(BaseSettings):
     """What a process needs to know before it starts; one field per environment variable."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CDS_WRAPPER_", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
     profile: Profile = Field(
@@ -116,9 +121,10 @@ def _masked(value: str) -> str:
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Read the environment; `ConfigurationRefused` names every variable that is wrong."""
+    """Read the environment; `ConfigurationRefused` names every variable that is wrong or unknown."""
+    unknown = tuple(_unknown_variables())
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what a command line gave
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what a command line gave
     except ValidationError as error:
         raise ConfigurationRefused(
             tuple(
@@ -131,4 +137,17 @@ def read_settings(**overrides: object) -> Settings:
                 )
                 for item in error.errors(include_input=False, include_url=False)
             )
+            + unknown
         ) from None
+    if unknown:
+        raise ConfigurationRefused(unknown)
+    return settings
+
+
+def _unknown_variables() -> Iterator[Mistake]:
+    """A misspelt variable would be ignored in silence, and its default used."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield Mistake("environment", None, None, name, "is no setting.", near[0] if near else None)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cds_wrapper.app import unsafe
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.services import ServiceCatalog, load_services, warnings_of
@@ -36,10 +37,11 @@ def command(
         catalog = load_services(folder)
     except ConfigurationRefused as refused:
         mistakes += refused.mistakes
+    warnings = (*warnings_of(catalog), *(unsafe(settings) if settings else ()))
     if as_json:
-        typer.echo(json.dumps(_document(settings, catalog, mistakes), indent=2))
+        typer.echo(json.dumps(_document(settings, catalog, mistakes, warnings), indent=2))
     else:
-        _print(settings, catalog, mistakes)
+        _print(settings, catalog, mistakes, warnings)
     if mistakes:
         raise typer.Exit(CONFIGURATION_EXIT)
 
@@ -52,7 +54,10 @@ def _settings() -> tuple[Settings | None, tuple[Mistake, ...]]:
 
 
 def _document(
-    settings: Settings | None, catalog: ServiceCatalog, mistakes: tuple[Mistake, ...]
+    settings: Settings | None,
+    catalog: ServiceCatalog,
+    mistakes: tuple[Mistake, ...],
+    warnings: tuple[Mistake, ...],
 ) -> dict[str, object]:
     return {
         "settings": settings.shown() if settings else None,
@@ -70,22 +75,27 @@ def _document(
             }
             for mistake in mistakes
         ],
-        "warnings": [str(warning) for warning in warnings_of(catalog)],
+        "warnings": [str(warning) for warning in warnings],
     }
 
 
-def _print(settings: Settings | None, catalog: ServiceCatalog, mistakes: tuple[Mistake, ...]) -> None:
+def _print(
+    settings: Settings | None,
+    catalog: ServiceCatalog,
+    mistakes: tuple[Mistake, ...],
+    warnings: tuple[Mistake, ...],
+) -> None:
     if settings is not None:
         typer.echo("Settings")
         for name, value in settings.shown().items():
             typer.echo(f"  CDS_WRAPPER_{name.upper():<18} {value}")
     for service in catalog:
         typer.echo(f"Service {service.id} on {service.hook}: evidence edition {service.book.edition}")
-    for warning in warnings_of(catalog):
+    for warning in warnings:
         typer.echo(f"Warning: {warning}")
     for mistake in mistakes:
         typer.echo(str(mistake), err=True)
     count = len(mistakes)
     typer.echo(
-        "Nothing is wrong." if not count else f"{count} mistake{'s' if count > 1 else ''}.", err=bool(count)
+        "No mistakes." if not count else f"{count} mistake{'s' if count > 1 else ''}.", err=bool(count)
     )

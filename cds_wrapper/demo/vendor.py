@@ -13,7 +13,7 @@ import argparse
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 import msgspec
@@ -110,6 +110,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def clock_of(day: date | None) -> Callable[[], datetime]:
+    """A clock that stands at noon of a day; the real one without a day."""
+    if day is None:
+        return utc_now
+    noon = datetime.combine(day, time(12), UTC)
+    return lambda: noon
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the vendor as a process."""
     parser = argparse.ArgumentParser(
@@ -122,8 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--allow-faults", action="store_true", help="offer POST /demo/fault, to rehearse failures"
     )
+    parser.add_argument(
+        "--today", type=date.fromisoformat, help="score as of noon (UTC) of this day, YYYY-MM-DD"
+    )
     chosen = parser.parse_args(arguments)
-    serve(create_vendor(utc_now, allow_faults=chosen.allow_faults), chosen.host, chosen.port)
+    vendor = create_vendor(clock_of(chosen.today), allow_faults=chosen.allow_faults)
+    serve(vendor, chosen.host, chosen.port)
     return 0
 
 

@@ -111,7 +111,9 @@ class IdentifiersFile(FileModel):
     """The identifier systems the warehouse keys by, in order of preference."""
 
     patient: list[Words] = Field(default_factory=list, description="Systems of `Patient.identifier`.")
-    encounter: list[Words] = Field(default_factory=list, description="Systems of `Encounter.identifier`.")
+    encounter: list[Words] = Field(
+        default_factory=list, description="Systems of `Encounter.identifier`; used once encounters are read."
+    )
 
 
 class ServiceFile(FileModel):

@@ -19,7 +19,7 @@ class AttributeFile(FileModel):
     """What holds for every attribute."""
 
     core: bool = Field(description="Whether missing evidence about its groups alone makes a caveat.")
-    monitor: bool = Field(description="Whether performance is measured by its groups.")
+    monitor: bool = Field(description="Whether its groups are to be measured; kept for monitoring.")
     display: DisplayName = Field(
         description="On a card: `show` names the group, `generic` gives figures without it, `never` neither."
     )

@@ -10,17 +10,21 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from cds_wrapper.app import create_app
+from cds_wrapper.demo.population import FIXTURE_DAY
 from cds_wrapper.ledger.pseudonyms import new_keys_file
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.settings import Profile, Settings
 
 ROOT = Path(__file__).parents[2]
+NOON = datetime.combine(FIXTURE_DAY, time(12), UTC)
+"""The moment every call of these tests comes in: the fixtures' patients have the ages they are named for."""
 VENDOR_IN_FILE = "http://127.0.0.1:8081/cds-services/prevent"
 
 
@@ -90,7 +94,8 @@ class Wrapper:
 async def wrapper(folder: Path, hooks: Path, **overrides: Any) -> AsyncIterator[Wrapper]:
     """The application, opened and closed as the server would."""
     stream = io.StringIO()
-    app = create_app(settings_for(folder, hooks, **overrides), OperatorLog("test-0", stream))
+    lines = OperatorLog("test-0", stream)
+    app = create_app(settings_for(folder, hooks, **overrides), lines, clock=lambda: NOON)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://cds.example") as client:

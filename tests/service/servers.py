@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from cds_wrapper.demo.population import FIXTURE_DAY
 from cds_wrapper.ledger.pseudonyms import new_keys_file
 from tests.service.harness import ROOT
 
@@ -45,7 +46,9 @@ def wait_until_answers(url: str, process: subprocess.Popen[bytes]) -> None:
 def demo_vendor(*arguments: str) -> Iterator[str]:
     """The demonstration vendor as its own process; gives the base address."""
     port = free_port()
-    command = [sys.executable, "-m", "cds_wrapper.demo.vendor", "--port", str(port), *arguments]
+    # The fixtures' patients are as old as they say on this day, whatever day the tests run on.
+    today = ["--today", FIXTURE_DAY.isoformat()]
+    command = [sys.executable, "-m", "cds_wrapper.demo.vendor", "--port", str(port), *today, *arguments]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
         wait_until_answers(f"http://127.0.0.1:{port}/cds-services", process)

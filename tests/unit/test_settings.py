@@ -31,6 +31,13 @@ def test_a_wrong_setting_is_named_with_what_to_write(
     assert said in refused.value.sentence
 
 
+def test_a_misspelt_variable_is_named_with_the_nearest_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CDS_WRAPPER_LEGDER", "sqlite:///x.db")
+    with pytest.raises(ConfigurationRefused) as refused:
+        read_settings()
+    assert "`CDS_WRAPPER_LEGDER` is no setting. Did you mean `CDS_WRAPPER_LEDGER`?" in refused.value.sentence
+
+
 def test_every_wrong_setting_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CDS_WRAPPER_PORT", "x")
     monkeypatch.setenv("CDS_WRAPPER_LEDGER", "y")
