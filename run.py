@@ -3,7 +3,8 @@
 
     python3 run.py demo                  the whole program with synthetic patients, in the browser
     python3 run.py test [pytest ...]     the tests
-    python3 run.py COMMAND ...           any command of the program (COMMAND --help explains it)
+    python3 run.py COMMAND ...           any command of the program: serve, check, try, explain
+                                         (--help lists them, COMMAND --help explains one)
 
 For whoever changes the code:
 

@@ -10,7 +10,7 @@ from cds_wrapper.commands.table import COMMANDS, build
 def main() -> None:
     """Run the command that was named; without one, or with an unknown one, show them all."""
     named = [name for name in sys.argv[1:2] if name in COMMANDS]
-    build(named or COMMANDS)()
+    build(named or COMMANDS)(prog_name="cds-wrapper")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ VENDOR_FAILED = _event(
 VENDOR_ANSWER_IMPLAUSIBLE = _event(
     "vendor_answer_implausible",
     Level.ERROR,
-    "The vendor's score has another type or lies outside its declared range.",
+    "The vendor's score is not where it was declared, has another type, or lies outside its range.",
     "request_id prediction_id service_id reason",
 )
 MODEL_VERSION_UNKNOWN = _event(

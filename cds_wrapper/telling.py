@@ -65,6 +65,8 @@ def tell_operator(
     _tell_of_the_call(life, rt.log, named)
     if isinstance(prediction, NoPrediction):
         _tell_of_the_vendor(entry, prediction, rt.log, named)
+    if (prediction.reason or "").startswith("score_"):
+        rt.log.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
     if decision is not None and decision.disposition is Disposition.SHADOW and not known:
         rt.log.emit(log.MODEL_VERSION_UNKNOWN, model_id=prediction.model.id, **named)
 
@@ -86,8 +88,6 @@ def _tell_of_the_vendor(
     """What is wrong with what the vendor answered; never its words."""
     took = {"vendor_ms": entry["vendor_ms"], "http_status": entry["vendor_http_status"]}
     lines.emit(log.VENDOR_FAILED, status=prediction.status.value, reason=prediction.reason, **took, **named)
-    if (prediction.reason or "").startswith("score_"):
-        lines.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
 
 
 _CANONICAL_LINE = (

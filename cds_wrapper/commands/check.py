@@ -31,12 +31,17 @@ def command(
     Example: python3 run.py check --hooks hooks
     """
     settings, mistakes = _settings()
+    if settings is not None and hooks is not None:
+        settings = settings.model_copy(update={"hooks": hooks})
     catalog = ServiceCatalog()
     folder = hooks or (settings.hooks if settings else Path("hooks"))
     try:
         catalog = load_services(folder)
     except ConfigurationRefused as refused:
         mistakes += refused.mistakes
+    if not mistakes and not len(catalog):
+        problem = "holds no service: it needs one folder per service, with service.yaml in it."
+        mistakes = (Mistake(str(folder), None, None, "", problem),)
     warnings = (*warnings_of(catalog), *(unsafe(settings) if settings else ()))
     if as_json:
         typer.echo(json.dumps(_document(settings, catalog, mistakes, warnings), indent=2))

@@ -66,6 +66,8 @@ def command(
 
 def run_demo(port: int, data: Path) -> int:
     """Start everything, serve until SIGTERM or Ctrl-C, stop everything; the exit code."""
+    if not str(data).strip(" ."):
+        return _fail("--data is empty: name a folder for the demonstration's files.")
     ports = Ports(port)
     taken = ports.taken()
     if taken is not None:

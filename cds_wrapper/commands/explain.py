@@ -30,17 +30,19 @@ def command(
     Example: python3 run.py explain 0195604f-2d14-7c3a-9b1e-5f0c6a7d8e90
     """
     try:
-        reader = LedgerReader(read_settings().ledger_path)
+        ledger = read_settings().ledger_path
     except ConfigurationRefused as refused:
         tell(refused)
         raise typer.Exit(CONFIGURATION_EXIT) from None
     try:
+        reader = LedgerReader(ledger)
         row = reader.prediction(prediction_id)
     except LedgerUnavailable as unavailable:
         tell(unavailable)
+        typer.echo(f"The setting CDS_WRAPPER_LEDGER names {ledger}.", err=True)
         raise typer.Exit(CONFIGURATION_EXIT) from None
     if row is None:
-        typer.echo("The ledger holds no prediction of that id.", err=True)
+        typer.echo(f"The ledger {ledger} holds no prediction of that id.", err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
     explanation = replay(row, reader.kept_file)
     typer.echo(json.dumps(asdict(explanation), indent=2) if as_json else _in_words(explanation))

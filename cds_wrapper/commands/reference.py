@@ -16,11 +16,12 @@ from cds_wrapper.log import EVENTS
 from cds_wrapper.services.keys import FILE_FORMATS, keys_of
 from cds_wrapper.settings import Settings
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 GENERATED = "<!-- Written from the code by `python3 run.py reference`; change the code, not this page. -->"
 
 
 def command(
-    folder: Annotated[Path, typer.Option(help="Where the pages are written.")] = Path("docs/reference"),
+    folder: Annotated[Path, typer.Option(help="Where the pages are written.")] = REFERENCE,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 4 when a page is stale.")
     ] = False,

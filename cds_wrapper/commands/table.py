@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import typer
 
@@ -31,16 +32,22 @@ def build(names: Iterable[str]) -> typer.Typer:
         # Its tracebacks print local variables, and those may hold patient data.
         pretty_exceptions_enable=False,
     )
-    commands.callback()(version)
+    commands.callback(help=SUMMARY)(version)
     for name in names:
         commands.command(name)(importlib.import_module(COMMANDS[name]).command)
     return commands
 
 
-def version(
-    show: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),
-) -> None:
-    """A CDS Hooks gateway that records every prediction and says how far a model has been shown to work."""
-    if show:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"cds-wrapper {__version__}")
         raise typer.Exit
+
+
+def version(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Options that belong to no command."""

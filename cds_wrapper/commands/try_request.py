@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import io
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -83,14 +85,27 @@ def command(
         raise typer.Exit(CONFIGURATION_EXIT) from None
     chosen = next((one for one in catalog.of(service) if one.hook == call.hook), None)
     if chosen is None:
-        known = ", ".join(f"{one.id} on {one.hook}" for one in catalog) or "none"
-        typer.echo(f"No service `{service}` listens to the request's hook; there are: {known}.", err=True)
+        typer.echo(_no_such_service(service, catalog), err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
     ledger = NoLedger()
     reply = asyncio.run(_call(call, chosen, catalog, settings, ledger))
-    _show(reply, ledger, as_json)
-    if ledger.entry is None or ledger.entry["status"] not in {"answered", "no_cards"}:
+    _show(reply, ledger, chosen, as_json)
+    if (
+        ledger.entry is None
+        or ledger.entry["status"] not in {"answered", "no_cards"}
+        or ledger.entry["reason"]
+    ):
         raise typer.Exit(VENDOR_EXIT)
+
+
+def _no_such_service(service: str, catalog: ServiceCatalog) -> str:
+    """What there is instead of what was asked for."""
+    if catalog.of(service):
+        return f"Service `{service}` listens to another hook than the request's."
+    near = difflib.get_close_matches(service, [one.id for one in catalog], n=1)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
+    known = ", ".join(f"{one.id} on {one.hook}" for one in catalog) or "none"
+    return f"There is no service `{service}`; there are: {known}.{hint}"
 
 
 def _bytes(file: Path) -> bytes:
@@ -119,7 +134,7 @@ async def _call(
             public_url=settings.public_url,
             extension_key=settings.extension_key,
             new_id=new_prediction_id,
-            log=log.OperatorLog("try"),
+            log=log.OperatorLog("try", io.StringIO()),  # what would be logged is said in the output
         )
         return await answer(call, DEVELOPMENT_CLIENT, service, runtime, _still_there)
     finally:
@@ -130,7 +145,7 @@ async def _still_there() -> bool:
     return False
 
 
-def _show(reply: Reply, ledger: NoLedger, as_json: bool) -> None:
+def _show(reply: Reply, ledger: NoLedger, service: ServiceDefinition, as_json: bool) -> None:
     response = json.loads(reply.body)
     record = dict(ledger.entry.columns) if ledger.entry else {}
     if as_json:
@@ -140,6 +155,8 @@ def _show(reply: Reply, ledger: NoLedger, as_json: bool) -> None:
             )
         )
         return
+    how = record.get("reason") or "as it should be"
+    typer.echo(f"Asked {service.vendor.url}: {record.get('status', 'no record could be made')} ({how}).")
     typer.echo("Nothing was recorded. The EHR would receive:")
     for card in reply.cards:
         typer.echo(f"\n[{card.indicator}] {card.summary}\n\n{card.detail or ''}\n\n({card.source.label})")

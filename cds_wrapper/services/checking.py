@@ -69,8 +69,22 @@ def _mistake(document: Document, kind: type[BaseModel], item: Mapping[str, Any])
             return document.mistake(path, _sentence(item))
 
 
+_PLAIN_WORDS = {
+    "bool_type": "must be `true` or `false`.",
+    "bool_parsing": "must be `true` or `false`.",
+    "int_type": "must be a whole number.",
+    "int_parsing": "must be a whole number.",
+    "int_from_float": "must be a whole number.",
+    "float_type": "must be a number.",
+    "float_parsing": "must be a number.",
+}
+
+
 def _sentence(item: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    plain = _PLAIN_WORDS.get(str(item["type"]))
+    if plain:
+        return plain
     hint = " Write it in quotes." if item["type"] == "string_type" else ""
     return message.rstrip(".") + "." + hint
 

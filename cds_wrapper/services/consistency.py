@@ -144,7 +144,8 @@ def _attribute_label_mistakes(
         if level not in levels:
             near = nearest(level, levels)
             named.add(near or level)
-            yield document.mistake((*path, level), f"is no group of `{name}`.", near)
+            problem = f"is no group of `{name}`; there are: {', '.join(levels)}."
+            yield document.mistake((*path, level), problem, near)
         if len(label.split()) > _LONGEST_LABEL:
             problem = f"has more than {_LONGEST_LABEL} words: it would not fit on a card."
             yield document.mistake((*path, level), problem)
@@ -200,7 +201,7 @@ def _group_mistakes(
     known = (*rules.levels(attribute), *MISSING_LEVELS)
     for index, level in enumerate(levels):
         if level not in known:
-            problem = f"names `{level}`, which is no group of `{attribute}`."
+            problem = f"names `{level}`, which is no group of `{attribute}`; there are: {', '.join(known)}."
             yield document.mistake((*path, index), problem, nearest(level, known))
 
 
@@ -228,7 +229,11 @@ def limit_mistakes(document: Document, plan: PlanFile) -> Iterator[Mistake]:
     known = [limit.name for limit in fields(Limits)]
     for name, value in plan.limits.items():
         if name not in known:
-            yield document.mistake(("limits", name), "is not a cut-off known here.", nearest(name, known))
+            yield document.mistake(
+                ("limits", name),
+                f"is not a cut-off known here; there are: {', '.join(known)}.",
+                nearest(name, known),
+            )
             continue
         try:
             Limits.changed({name: value})

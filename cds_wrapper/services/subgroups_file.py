@@ -21,7 +21,7 @@ class AttributeFile(FileModel):
     core: bool = Field(description="Whether missing evidence about its groups alone makes a caveat.")
     monitor: bool = Field(description="Whether its groups are to be measured; kept for monitoring.")
     display: DisplayName = Field(
-        description="On a card: `show` names the group, `generic` gives figures without it, `never` neither."
+        description="On a card: `show` names the group, `generic` does not, `never` keeps figures back too."
     )
     labels: dict[str, Words] = Field(
         default_factory=dict,
