@@ -97,3 +97,31 @@ async def test_a_stop_answers_and_records_whoever_was_being_served_and_ends_with
     assert len(given) == 8 and given <= recorded(tmp_path / "ledger.db")
     events = [json.loads(line)["event"] for line in running.log().splitlines()]
     assert "process_draining" in events and events[-1] == "process_stopped"
+
+
+@pytest.mark.kill
+async def test_a_stop_waits_for_a_call_whose_head_was_read_and_whose_body_is_still_coming(
+    tmp_path: Path,
+) -> None:
+    body = json.dumps(request_of("white-55")).encode()
+    head = (
+        f"POST /cds-services/cvd-risk HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    )
+    with demo_vendor() as vendor:
+        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
+        with server(tmp_path, hooks) as running:
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(head.encode() + body[:100])
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            running.process.terminate()
+            await asyncio.sleep(0.5)
+            writer.write(body[100:])
+            await writer.drain()
+            answer = await reader.read()
+            writer.close()
+            assert running.process.wait(timeout=30) == 0
+    assert answer.startswith(b"HTTP/1.1 200")
+    (card,) = json.loads(answer.split(b"\r\n\r\n", 1)[1])["cards"]
+    assert card["uuid"] in recorded(tmp_path / "ledger.db")

@@ -22,7 +22,6 @@ from tests.service.servers import Server, demo_vendor, server
 NOT_RECORDED = (
     "10-year cardiovascular risk (demonstration): not shown right now. This does not mean low risk."
 )
-BUDGET_SECONDS = 0.5
 
 
 def summaries(answers: list[httpx.Response]) -> list[str]:
@@ -96,13 +95,37 @@ async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row
             during = await burst(running, 8)
             assert summaries(during) == [NOT_RECORDED] * 8
             time.sleep(11)
-    with sqlite3.connect(tmp_path / "ledger.db") as database:
-        late = database.execute(
-            "SELECT cards_returned FROM predictions_v1 WHERE delivery = 'not_returned'"
-        ).fetchall()
-    returned = {card["uuid"] for card in answers[-1].json()["cards"]}
-    corrected = [set(json.loads(cards)) for (cards,) in late]
-    assert returned in corrected, "the correction names the card that was returned"
+    everything = [*answers, *during]
+    assert disagreements(tmp_path / "ledger.db", everything) == []
+    given = {card["uuid"] for card in answers[-1].json()["cards"]}
+    late = [cards for cards, delivery in returned(tmp_path / "ledger.db") if delivery == "not_returned"]
+    assert given in late, "the correction names the card that was returned"
+
+
+def returned(ledger: Path) -> list[tuple[set[str], str]]:
+    """What the record says was returned, and how, row by row."""
+    with sqlite3.connect(ledger) as database:
+        rows = database.execute("SELECT cards_returned, delivery FROM predictions_v1").fetchall()
+    return [(set(json.loads(cards or "[]")), delivery) for cards, delivery in rows]
+
+
+def disagreements(ledger: Path, answers: list[httpx.Response]) -> list[str]:
+    """Answers and rows that do not fit: a score without a row, a row of a score nobody was given."""
+    rows = returned(ledger)
+    sent = set().union(*(cards for cards, delivery in rows if delivery == "sent"))
+    replaced = set().union(*(cards for cards, delivery in rows if delivery == "not_returned"))
+    found = []
+    for answer in answers:
+        (card,) = answer.json()["cards"]
+        is_score = card["summary"] != NOT_RECORDED
+        if is_score and card["uuid"] not in sent:
+            found.append("a score was given that the record does not call sent")
+        if not is_score and card["uuid"] in sent:
+            found.append("a withheld answer is recorded as a score that was sent")
+    given = {card["uuid"] for answer in answers for card in answer.json()["cards"]}
+    if not sent | replaced <= given:
+        found.append("the record names a card that nobody was given")
+    return found
 
 
 @pytest.mark.slow
