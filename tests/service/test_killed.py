@@ -100,7 +100,7 @@ async def test_a_stop_answers_and_records_whoever_was_being_served_and_ends_with
 
 
 @pytest.mark.kill
-async def test_a_stop_waits_for_a_call_whose_head_was_read_and_whose_body_is_still_coming(
+async def test_a_stop_waits_for_a_call_whose_body_is_still_coming(
     tmp_path: Path,
 ) -> None:
     body = json.dumps(request_of("white-55")).encode()
