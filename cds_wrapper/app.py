@@ -61,6 +61,8 @@ def create_app(
         openapi_url=None,
         lifespan=lambda app: lifespan(settings, operator_log, services, doors),
     )
+    # A redirect would send patient data to whatever address the caller's Host header names.
+    app.router.redirect_slashes = False
     app.state.doors = doors
     app.router.routes.extend([*doors.routes(), *evidence_routes(lambda: services.catalog), *extra_routes])
     for kind in REFUSALS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -120,7 +120,7 @@ def read_request(body: bytes, received_at: datetime) -> CDSRequest:
     if envelope.context is None:
         raise MalformedRequest("`context` is missing: send the members the hook defines.")
     context = {name: bytes(value) for name, value in envelope.context.items()}
-    patient_id = _context_string(context, "patientId")
+    patient_id = (_context_string(context, "patientId") or "").removeprefix("Patient/")
     if not patient_id:
         raise MalformedRequest("`context.patientId` is missing: send the patient's FHIR id as a string.")
     encounter_id = _context_string(context, "encounterId")
@@ -128,7 +128,7 @@ def read_request(body: bytes, received_at: datetime) -> CDSRequest:
         hook=envelope.hook,
         hook_instance=envelope.hookInstance,
         context=context,
-        patient_id=patient_id.removeprefix("Patient/"),
+        patient_id=patient_id,
         encounter_id=encounter_id.removeprefix("Encounter/") if encounter_id else None,
         user_id=_context_string(context, "userId"),
         prefetch={key: bytes(value) for key, value in (envelope.prefetch or {}).items()},
@@ -160,139 +160,6 @@ def _context_string(context: Mapping[str, bytes], name: str) -> str | None:
         return _string.decode(raw)
     except msgspec.DecodeError:
         raise MalformedRequest(f"`context.{name}` is not a string.") from None
-
-
-# What a vendor answers --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class VendorSource:
-    """A vendor card's `source`, each member as it came or None when absent or of the wrong type."""
-
-    label: str | None = None
-    url: str | None = None
-    icon: str | None = None
-    topic: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VendorSuggestion:
-    """A vendor's suggestion; `has_actions` says that it would change the chart."""
-
-    label: str | None
-    uuid: str | None
-    is_recommended: bool
-    has_actions: bool
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class VendorCard:
-    """One card as the vendor sent it, read member by member and judged by nobody yet.
-
-    `misshapen` names members whose JSON type is not the specification's (their value reads as absent);
-    `unknown` names members the specification does not have.
-    """
-
-    summary: str | None = None
-    indicator: str | None = None
-    detail: str | None = None
-    uuid: str | None = None
-    source: VendorSource = field(default_factory=VendorSource)
-    suggestions: tuple[VendorSuggestion, ...] = ()
-    selection_behavior: str | None = None
-    has_links: bool = False
-    has_override_reasons: bool = False
-    extension: Mapping[str, Any] = field(default_factory=dict)
-    misshapen: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"VendorCard(indicator={self.indicator!r})"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class VendorAnswer:
-    """A whole 200 answer: its cards, whether it asks for system actions, and the document for paths."""
-
-    cards: tuple[VendorCard, ...]
-    has_system_actions: bool
-    document: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        return f"VendorAnswer({len(self.cards)} cards)"
-
-
-_CARD_MEMBERS: Mapping[str, type] = {
-    "summary": str,
-    "indicator": str,
-    "detail": str,
-    "uuid": str,
-    "source": dict,
-    "suggestions": list,
-    "selectionBehavior": str,
-    "links": list,
-    "overrideReasons": list,
-    "extension": dict,
-}
-
-
-def read_answer(body: bytes) -> VendorAnswer | None:
-    """Read a vendor's answer; None when it is not a JSON object with an array `cards` of objects."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if not isinstance(document, dict) or not isinstance(document.get("cards"), list):
-        return None
-    if not all(isinstance(card, dict) for card in document["cards"]):
-        return None
-    return VendorAnswer(
-        cards=tuple(read_card(card) for card in document["cards"]),
-        has_system_actions=bool(document.get("systemActions")),
-        document=document,
-    )
-
-
-def read_card(card: Mapping[str, Any]) -> VendorCard:
-    """Read one vendor card without judging it; null and empty members read as absent."""
-    known: dict[str, Any] = {name: card.get(name) for name in _CARD_MEMBERS}
-    fits = {name for name, kind in _CARD_MEMBERS.items() if known[name] and isinstance(known[name], kind)}
-    right = {name: value for name, value in known.items() if name in fits}
-    source = right.get("source", {})
-    return VendorCard(
-        summary=right.get("summary"),
-        indicator=right.get("indicator"),
-        detail=right.get("detail"),
-        uuid=right.get("uuid"),
-        source=VendorSource(
-            label=_text(source, "label"),
-            url=_text(source, "url"),
-            icon=_text(source, "icon"),
-            topic=source.get("topic") if isinstance(source.get("topic"), dict) else None,
-        ),
-        suggestions=tuple(_read_suggestion(item) for item in right.get("suggestions", [])),
-        selection_behavior=right.get("selectionBehavior"),
-        has_links="links" in right,
-        has_override_reasons="overrideReasons" in right,
-        extension=right.get("extension", {}),
-        misshapen=tuple(name for name, value in known.items() if value and name not in right),
-        unknown=tuple(sorted(set(card) - set(_CARD_MEMBERS))),
-    )
-
-
-def _read_suggestion(item: object) -> VendorSuggestion:
-    members: Mapping[str, Any] = item if isinstance(item, dict) else {}
-    return VendorSuggestion(
-        label=_text(members, "label"),
-        uuid=_text(members, "uuid"),
-        is_recommended=members.get("isRecommended") is True,
-        has_actions=bool(members.get("actions")),
-    )
-
-
-def _text(members: Mapping[str, Any], name: str) -> str | None:
-    value = members.get(name)
-    return value if isinstance(value, str) and value else None
 
 
 # What we send -----------------------------------------------------------------------------------------------
@@ -383,6 +250,9 @@ def outcome(code: str, sentence: str) -> bytes:
 # Feedback ---------------------------------------------------------------------------------------------------
 
 
+MOST_FEEDBACK = 1000
+
+
 class _FeedbackBody(msgspec.Struct):
     feedback: list[msgspec.Raw]
 
@@ -392,4 +262,15 @@ _feedback_body = msgspec.json.Decoder(_FeedbackBody)
 
 def read_feedback(body: bytes) -> list[Any]:
     """The entries of a feedback call, undecided; `MalformedRequest` when there is no array `feedback`."""
-    return [msgspec.json.decode(entry) for entry in _decode(_feedback_body, body).feedback]
+    entries = _decode(_feedback_body, body).feedback
+    if len(entries) > MOST_FEEDBACK:
+        raise MalformedRequest(f"More than {MOST_FEEDBACK} entries: send them in several calls.")
+    return [_entry(raw) for raw in entries]
+
+
+def _entry(raw: msgspec.Raw) -> Any:
+    """One entry by itself: what cannot be read must not cost the others."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None

@@ -5,6 +5,7 @@
     │   ├── MalformedRequest      400  the body is not what CDS Hooks describes
     │   ├── UnknownService        404  no service of that id
     │   ├── MethodNotAllowed      405  the address takes another method
+    │   ├── RequestTimedOut       408  the body did not come to its end
     │   ├── RequestTooLarge       413  the body is larger than the setting allows
     │   └── NotJSON               415  the body is declared to be something else than JSON
     ├── ConfigurationRefused      a file in hooks/ or a setting is wrong; lists every mistake
@@ -65,6 +66,14 @@ class MethodNotAllowed(RequestRefused):
     http_status = 405
     issue_code = "not-supported"
     reason = "method_not_allowed"
+
+
+class RequestTimedOut(RequestRefused):
+    """The body was announced and did not come to its end."""
+
+    http_status = 408
+    issue_code = "timeout"
+    reason = "timed_out"
 
 
 class RequestTooLarge(RequestRefused):

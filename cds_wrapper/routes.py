@@ -6,6 +6,7 @@ validation costs more than the rest of our work on a call, and would echo what i
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -34,6 +35,7 @@ from cds_wrapper.errors import (
     MethodNotAllowed,
     NotJSON,
     RequestRefused,
+    RequestTimedOut,
     RequestTooLarge,
     UnknownService,
     WrapperError,
@@ -45,6 +47,8 @@ from cds_wrapper.services import ServiceDefinition
 
 JSON = "application/json"
 FEEDBACK_WAIT = timedelta(seconds=5)
+BODY_WITHIN = timedelta(seconds=10)
+"""Within which a body must have come; shorter than the patience of a stop."""
 
 
 @dataclass(slots=True)
@@ -164,11 +168,15 @@ class Doors:
             raise RequestTooLarge(self._too_large())
         chunks: list[bytes] = []
         size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > self.max_body_bytes:
-                raise RequestTooLarge(self._too_large())
-            chunks.append(chunk)
+        try:
+            async with asyncio.timeout(BODY_WITHIN.total_seconds()):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > self.max_body_bytes:
+                        raise RequestTooLarge(self._too_large())
+                    chunks.append(chunk)
+        except (TimeoutError, ClientDisconnect):
+            raise RequestTimedOut("The body did not come to its end; send it again.") from None
         return b"".join(chunks)
 
     def _too_large(self) -> str:

@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     @classmethod
     def _an_absolute_address(cls, value: str) -> str:
         parts = urlsplit(value)
+        if "@" in parts.netloc:
+            raise ValueError("holds a user name or password, and it stands on every card: leave them out")
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
             raise ValueError(
                 "write an absolute http(s) address without query, such as https://cds.example.org"
@@ -115,9 +117,9 @@ def _plain(value: object) -> object:
 def _masked(value: str) -> str:
     """Mask the user information of an address; no setting holds a secret otherwise (keys stay in files)."""
     parts = urlsplit(value)
-    if "@" not in parts.netloc:
-        return value
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1]))
+    if "@" in parts.netloc:
+        parts = parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1])
+    return urlunsplit(parts._replace(query="***" if parts.query else ""))
 
 
 def read_settings(**overrides: object) -> Settings:

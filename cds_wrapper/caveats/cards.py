@@ -7,7 +7,6 @@ Every one of these is listed in `Composition.changes` as `what: why`, without an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,7 +27,8 @@ from cds_wrapper.caveats.vendor_text import (
     units,
 )
 from cds_wrapper.caveats.wording import CaveatWords, OwnCard, ServiceWords, Wording, own_words
-from cds_wrapper.cds import Card, Link, Source, Suggestion, VendorCard, VendorSource, VendorSuggestion
+from cds_wrapper.cds import Card, Link, Source, Suggestion
+from cds_wrapper.cds_answer import VendorCard, VendorSource, VendorSuggestion
 from cds_wrapper.patient.subgroups import Display, SubgroupScheme
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
@@ -45,7 +45,6 @@ _AT_MOST_ONE: Final = "at-most-one"
 _BEHAVIOURS = frozenset({_AT_MOST_ONE, "any"})
 _DASH: Final = " – "
 _RULE: Final = "---"
-_MEMBER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +206,8 @@ class _Composing:
             self._note("links", "held_back")
         if vendor.has_override_reasons:
             self._note("overrideReasons", "held_back")
-        for name in vendor.unknown:
-            self._note(name if _MEMBER_NAME.fullmatch(name) else "(unnamed)", "unknown, held_back")
+        if vendor.unknown:  # their names are the vendor's words
+            self._note("(others)", f"{len(vendor.unknown)} unknown members, held_back")
         for name in vendor.misshapen:
             self._note(name, "of another type, held_back")
 

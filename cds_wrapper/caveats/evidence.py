@@ -6,7 +6,8 @@ from the training data, and a missing value that could matter are findings too. 
 `policy`'s affair.
 
 This module is the room's door for facts; the others are read through it: `model_card` (what is said about the
-model), `outside` (results from elsewhere), `local` (this hospital's own).
+model), `outside` (results from elsewhere), `local` (this hospital's own), `contents` (what an edition holds),
+`silence` (what it leaves unsaid).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import date
 
 import msgspec
 
+from cds_wrapper.caveats.contents import BookContents, Question
 from cds_wrapper.caveats.local import Grade, LocalResult, grade, local_results
 from cds_wrapper.caveats.model_card import (
     Estimate,
@@ -42,7 +44,8 @@ from cds_wrapper.caveats.outside import (
     outside_findings,
     usable_for_caution,
 )
-from cds_wrapper.patient.subgroups import MISSING, PatientSubgroups, SubgroupScheme
+from cds_wrapper.caveats.silence import Silence, UnknownGroup
+from cds_wrapper.patient.subgroups import PatientSubgroups, SubgroupScheme, is_missing
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
 __all__ = [
@@ -74,69 +77,11 @@ __all__ = [
     "build_book",
     "evidence_token",
     "grade",
+    "usable_for_caution",
 ]
 
 GENERAL = "general"
 """The key of a service's page when no finding and no reason has one of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a service asks of evidence: figures for its outcome within its horizon, at its thresholds.
-
-    `horizon` is an ISO 8601 duration as written (`P10Y`).
-    """
-
-    service_id: str
-    outcome: str
-    horizon: str
-    thresholds: tuple[float, ...] = ()
-
-    def concerns(self, row: Estimate) -> bool:
-        """Whether a figure is about this outcome and horizon."""
-        same_outcome = row.outcome.strip().casefold() == self.outcome.strip().casefold()
-        return same_outcome and row.horizon == self.horizon
-
-    def hears(self, row: Estimate) -> bool:
-        """Whether a figure is given at all, and not at somebody else's threshold."""
-        at_ours = not row.metric.needs_threshold or row.threshold in self.thresholds
-        return row.state is State.REPORTED and at_ours
-
-
-@dataclass(frozen=True, slots=True)
-class BookContents:
-    """Everything an edition holds, as it is kept in the ledger.
-
-    `known_levels` are the groups anybody has named, by attribute: what a missing value could have been.
-    `usable` are the ids of the figures that could make a finding.
-    """
-
-    question: Question
-    model_id: str
-    model_version: str
-    card_digest: str
-    as_of: date
-    signed: bool
-    known_levels: Mapping[str, tuple[str, ...]]
-    estimates: tuple[Estimate, ...]
-    usable: tuple[str, ...]
-    findings: tuple[OutsideFinding, ...]
-    local: tuple[LocalResult, ...]
-    out_of_scope: tuple[OutOfScopeRule, ...]
-    absent_from_training: tuple[TrainingGroup, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownGroup:
-    """An attribute without a value for this patient, although the value could change what is said.
-
-    `finding` means that some group of it has a finding, a rule against it or was absent from training;
-    `gap` that some group of it has no results while others have.
-    """
-
-    attribute: str
-    finding: bool
-    gap: bool
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -177,8 +122,7 @@ class EvidenceBook:
     contents: BookContents
     edition: str
     digest: str
-    _by_attribute: Mapping[str, tuple[_Coverage, ...]] = field(repr=False, compare=False)
-    _usable: tuple[Estimate, ...] = field(repr=False, compare=False)
+    _silence: Silence = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, contents: BookContents) -> EvidenceBook:
@@ -188,8 +132,7 @@ class EvidenceBook:
             contents=contents,
             edition=f"{contents.as_of.isoformat()}.{digest[:8]}",
             digest=f"sha256:{digest}",
-            _by_attribute=_covered(row for row in contents.estimates if contents.question.hears(row)),
-            _usable=tuple(row for row in contents.estimates if row.id in contents.usable),
+            _silence=Silence.of(contents),
         )
 
     @property
@@ -215,7 +158,7 @@ class EvidenceBook:
     @property
     def any_reported(self) -> bool:
         """Whether anybody gives results by patient group at all."""
-        return bool(self._by_attribute)
+        return bool(self._silence.by_attribute)
 
     def to_json(self) -> bytes:
         """The edition as the ledger keeps it; `from_json` gives an equal one back."""
@@ -236,83 +179,14 @@ class EvidenceBook:
             any_reported=self.any_reported,
             findings=tuple(f for f in contents.findings if subgroups.speaks(f.where, f.exclusive)),
             rules=tuple(rule for rule in contents.out_of_scope if subgroups.speaks(rule.where)),
-            absent=tuple(self._absent(subgroups)),
-            unreported=tuple(self._unreported(subgroups)),
-            unknown=tuple(self._unknown(subgroups)),
+            absent=tuple(self._silence.absent(subgroups)),
+            unreported=tuple(self._silence.unreported(subgroups)),
+            unknown=tuple(self._silence.unknown(subgroups)),
             local=tuple(self._local(subgroups)) if same_version else (),
         )
 
     def _local(self, subgroups: PatientSubgroups) -> Iterator[LocalResult]:
         return (result for result in self.contents.local if subgroups.speaks(result.where, result.exclusive))
-
-    def _absent(self, subgroups: PatientSubgroups) -> Iterator[Where]:
-        for group in self.contents.absent_from_training:
-            if subgroups.speaks(group.where) and not self._tested_since(group.where, subgroups):
-                yield group.where
-
-    def _tested_since(self, where: Where, subgroups: PatientSubgroups) -> bool:
-        tested = (row for row in self._usable if where.keys() <= row.where.keys())
-        return any(subgroups.speaks(row.where, row.exclusive) for row in tested)
-
-    def _unreported(self, subgroups: PatientSubgroups) -> Iterator[tuple[str, str]]:
-        """Groups without results although siblings have some, for this patient's other groups.
-
-        A group the card itself puts out of scope is not asked for a second time.
-        """
-        advised_against = {
-            name for rule in self.contents.out_of_scope if subgroups.speaks(rule.where) for name in rule.where
-        }
-        for attribute, rows in self._by_attribute.items():
-            declared = attribute in subgroups.levels
-            if not declared or attribute in subgroups.missing or attribute in advised_against:
-                continue
-            siblings = [row for row in rows if subgroups.speaks(row.others, row.exclusive)]
-            if siblings and not any(subgroups.speaks(row.own, row.exclusive) for row in siblings):
-                yield attribute, subgroups.levels[attribute]
-
-    def _unknown(self, subgroups: PatientSubgroups) -> Iterator[UnknownGroup]:
-        for attribute in subgroups.missing:
-            finding, gap = self._worse(attribute, subgroups), self._gap(attribute, subgroups)
-            if finding or gap:
-                yield UnknownGroup(attribute, finding, gap)
-
-    def _worse(self, attribute: str, subgroups: PatientSubgroups) -> bool:
-        """Whether some value of a missing attribute would bring a finding, a rule or an absence with it."""
-        contents = self.contents
-        wheres = (
-            *((finding.where, finding.exclusive) for finding in contents.findings),
-            *((rule.where, False) for rule in contents.out_of_scope),
-            *((group.where, False) for group in contents.absent_from_training),
-        )
-        return any(
-            attribute in where and _possible(_without(where, attribute), subgroups, exclusive)
-            for where, exclusive in wheres
-        )
-
-    def _gap(self, attribute: str, subgroups: PatientSubgroups) -> bool:
-        """Whether some known value of a missing attribute has no results while another has."""
-        rows = self._by_attribute.get(attribute, ())
-        heard = [row.own[attribute] for row in rows if _possible(row.others, subgroups, row.exclusive)]
-        known = self.contents.known_levels.get(attribute, ())
-        return bool(heard) and not set(known).issubset(level for levels in heard for level in levels)
-
-
-@dataclass(frozen=True, slots=True)
-class _Coverage:
-    """One reported figure as seen from one of its attributes: that key, and all the others."""
-
-    own: Where
-    others: Where
-    exclusive: bool
-
-
-def _covered(rows: Iterable[Estimate]) -> dict[str, tuple[_Coverage, ...]]:
-    found: dict[str, list[_Coverage]] = {}
-    for row in rows:
-        for name, levels in row.where.items():
-            seen = _Coverage({name: levels}, _without(row.where, name), row.exclusive)
-            found.setdefault(name, []).append(seen)
-    return {name: tuple(seen) for name, seen in found.items()}
 
 
 def build_book(
@@ -322,10 +196,12 @@ def build_book(
     approved_cards: frozenset[str],
     as_of: date,
     limits: Limits = DEFAULT_LIMITS,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> EvidenceBook:
     """The edition a service starts with: what its model card says, judged as of a day.
 
-    `approved_cards` are the digests the response plan lists: a listed card's findings are signed.
+    `approved_cards` are the digests the response plan lists: a listed card's findings are signed. `groups`
+    are those the site tells apart, by attribute: a missing value could be one that no card mentions.
     """
     signed = card.digest in approved_cards
     concerned = [row for row in card.estimates if question.hears(row) and question.concerns(row)]
@@ -337,7 +213,7 @@ def build_book(
             card_digest=card.digest,
             as_of=as_of,
             signed=signed,
-            known_levels=_known_levels(card, scheme),
+            known_levels=_known_levels(card, scheme, groups or {}),
             estimates=card.estimates,
             usable=tuple(row.id for row in concerned if usable_for_caution(row, limits)),
             findings=outside_findings(concerned, as_of, signed=signed, limits=limits),
@@ -356,33 +232,24 @@ def evidence_token(edition: str, key: str) -> str:
     return hashlib.sha256(f"{edition}|{key}".encode()).hexdigest()[:16]
 
 
-def _without(where: Where, attribute: str) -> Where:
-    return {name: levels for name, levels in where.items() if name != attribute}
-
-
-def _possible(where: Where, subgroups: PatientSubgroups, exclusive: bool) -> bool:
-    """Whether a group could be the patient's: every key holds or is missing."""
-    if not subgroups.missing.keys().isdisjoint(where):
-        where = {name: levels for name, levels in where.items() if name not in subgroups.missing}
-    return subgroups.speaks(where, exclusive)
-
-
-def _known_levels(card: ModelCard, scheme: SubgroupScheme) -> dict[str, tuple[str, ...]]:
-    found = {name: dict.fromkeys(policy.labels) for name, policy in scheme.attributes.items()}
+def _known_levels(
+    card: ModelCard, scheme: SubgroupScheme, groups: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """What a value could be, by attribute: the site's own groups, those with a label, those on the card."""
+    found = {
+        name: dict.fromkeys((*groups.get(name, ()), *policy.labels))
+        for name, policy in scheme.attributes.items()
+    }
     for where in _all_groups(card):
         for name, named in where.items():
             found.setdefault(name, {}).update(dict.fromkeys(named))
-    return {name: tuple(level for level in named if not _is_missing(level)) for name, named in found.items()}
+    return {name: tuple(level for level in named if not is_missing(level)) for name, named in found.items()}
 
 
 def _all_groups(card: ModelCard) -> Iterable[Where]:
     sources: Sequence[Sequence[Estimate | TrainingGroup | OutOfScopeRule]]
     sources = (card.estimates, card.training, card.out_of_scope)
     return (item.where for source in sources for item in source)
-
-
-def _is_missing(level: str) -> bool:
-    return level.partition(":")[0] == MISSING
 
 
 def _encode(contents: BookContents) -> bytes:

@@ -49,7 +49,8 @@ def _template(text: Text, reason: CaveatReason, scheme: SubgroupScheme) -> str:
         return source.never
     if _needs_figures(source.show) and reason.figures is None:
         return source.never
-    if "{rule}" in source.show and not _may_say_rule(reason, display, scheme):
+    # A developer's rule names the group it is about: it is said as it stands only where that may be named.
+    if "{rule}" in source.show and (reason.rule_say is None or display is not Display.SHOW):
         return source.never
     return source.show
 
@@ -60,18 +61,6 @@ def _needs_figures(template: str) -> bool:
 
 
 _FIGURES = frozenset({"a", "b", "p", "o"})
-
-
-def _may_say_rule(reason: CaveatReason, display: Display, scheme: SubgroupScheme) -> bool:
-    """The developer's rule is said as it stands, unless it names a group that must not be named."""
-    if reason.rule_say is None:
-        return False
-    if display is Display.SHOW:
-        return True
-    said = reason.rule_say.casefold()
-    policies = (scheme.attributes[name] for name in reason.attributes if name in scheme.attributes)
-    names = (name for policy in policies for pair in policy.labels.items() for name in pair)
-    return not any(name.casefold() in said for name in names)
 
 
 def _values(

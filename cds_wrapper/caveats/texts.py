@@ -26,8 +26,9 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 _COUNT = re.compile(r"(?<![\d.,-])(?:10|[1-9])(?![\d-]|[.,]\d)")
 _NEVER_SAID = re.compile(
-    r"\b(?:biased|fair|safe|validated for you|high-risk group|minority|minorities|non-compliant|should not"
-    r"|algorithm|auroc|p|this patient declined)\b",
+    r"\b(?:(?:un)?bias\w*|unfair\w*|fair(?:er|ness)?|(?:un)?safe(?:r|ly)?|validated for you"
+    r"|high[- ]risk groups?|minorit\w*|non[- ]?complian\w*|should not|algorithm\w*|aurocs?|p"
+    r"|this patient declined)\b",
     re.IGNORECASE,
 )
 
@@ -83,6 +84,8 @@ class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lower_urgency: str
     recheck: str
     link: str
+    plan_link: str | None = None
+    """Not in every file that was ever kept: without it, `known_since` is said."""
 
 
 class CardText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -294,10 +297,16 @@ def _problems(
         yield f"has {len(filled.split())} words once filled, at most {MOST_WORDS} fit."
     if len(_SENTENCE_END.findall(filled)) > MOST_SENTENCES:
         yield f"has more than {MOST_SENTENCES} sentences."
-    if said := _NEVER_SAID.search(_PLACEHOLDER.sub("", words)):
-        yield f'says "{said[0]}", which no card says.'
+    if said := never_said(_PLACEHOLDER.sub("", words)):
+        yield f'says "{said}", which no card says.'
     if _COUNT.search(_PLACEHOLDER.sub("", words)):
         yield "has a number from 1 to 10: it reads as a count of patients."
+
+
+def never_said(words: str) -> str | None:
+    """The first word or phrase that no card says: verdicts, blame, statistics."""
+    found = _NEVER_SAID.search(words)
+    return found[0] if found else None
 
 
 def placeholders(template: str) -> list[str]:

@@ -23,9 +23,9 @@ _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _BIDI_ONLY = re.compile(f"[{_BIDIRECTIONAL}\ufeff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_IMAGE = re.compile(r"!(?=\[)")
+_IMAGE = re.compile(r"!+(?=\[)")
 _LINK = re.compile(r"\](?=\((?!\s*<?https?://))")
-_REFERENCE = re.compile(r"^([ >]*)\[(?=[^\]\n]+\]:(?!\s*<?https?://))", re.MULTILINE)
+_DEFINITION = re.compile(r"\]:")
 
 _JOINER: Final = "\u200d"
 _REGIONAL = range(0x1F1E6, 0x1F200)
@@ -42,7 +42,8 @@ def clean_markdown(text: str) -> str:
     """Markdown without anything that acts: HTML shown as text, no images, links to http(s) only."""
     plain = _SURROGATES.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
     plain = _TAG.sub("&lt;", _INVISIBLE.sub("", plain))
-    return _REFERENCE.sub(r"\1\\[", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
+    # Without definitions, a link by reference leads nowhere.
+    return _DEFINITION.sub(r"]\\:", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
 
 
 def cut(text: str, limit: int = SUMMARY_LIMIT) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import assert_never
 
 import msgspec
@@ -29,6 +28,7 @@ from cds_wrapper.caveats.texts import (
     Wording,
     WordingMistake,
     fill,
+    never_said,
 )
 from cds_wrapper.caveats.vendor_text import SUMMARY_LIMIT, clean_line, cut, units
 from cds_wrapper.patient.subgroups import Display, SubgroupScheme
@@ -46,6 +46,7 @@ __all__ = [
     "WordingMistake",
     "choose_words",
     "longest_values",
+    "never_said",
     "own_words",
     "wording_id",
 ]
@@ -182,15 +183,20 @@ def _evidence_line(caveat: Caveat, evidence: Evidence, wording: Wording) -> str:
         case CaveatLevel.LIMITED | CaveatLevel.NOT_ASSESSED:
             return _checked(evidence, month, lines)
         case CaveatLevel.REDUCED:
-            known = fill(lines.known_since, {"month": terms.month(_known_since(caveat, evidence))})
-            return f"{_checked(evidence, month, lines)} {known}"
+            return f"{_checked(evidence, month, lines)} {_known(caveat, evidence, wording)}"
         case _:
             assert_never(caveat.level)
 
 
-def _known_since(caveat: Caveat, evidence: Evidence) -> date:
-    dates = (reason.since for reason in caveat.reasons if reason.level is CaveatLevel.REDUCED)
-    return min((day for day in dates if day), default=evidence.as_of)
+def _known(caveat: Caveat, evidence: Evidence, wording: Wording) -> str:
+    """Since when it is known, if a reason has a date: a developer's rule has none."""
+    lines, terms = wording.lines, wording.terms
+    dates = [
+        reason.since for reason in caveat.reasons if reason.level is CaveatLevel.REDUCED and reason.since
+    ]
+    if not dates and lines.plan_link is not None:
+        return lines.plan_link
+    return fill(lines.known_since, {"month": terms.month(min(dates, default=evidence.as_of))})
 
 
 def _checked(evidence: Evidence, month: str, lines: Lines) -> str:

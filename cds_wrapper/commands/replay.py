@@ -16,7 +16,7 @@ import msgspec
 from cds_wrapper.caveats.evidence import Direction, EvidenceBook
 from cds_wrapper.caveats.policy import CaveatReason, Reason, Scope
 from cds_wrapper.caveats.wording import CaveatWords
-from cds_wrapper.cds import VendorCard
+from cds_wrapper.cds_answer import VendorCard
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.invocation import decide
 from cds_wrapper.ledger.entries import demographic_columns

@@ -7,6 +7,7 @@ works without scripts; its one script only saves reloading.
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -158,7 +159,7 @@ class Screen:
 
     async def _open(self, ehr: EHR, patient_id: str) -> Opened | None:
         """Read the chart and fire the hook; None without a patient."""
-        if not patient_id:
+        if not _PATIENT_ID.fullmatch(patient_id):
             return None
         chart, answer = await asyncio.gather(
             _read_chart(ehr, patient_id), ehr.open_chart(patient_id, str(uuid.uuid4()))
@@ -196,10 +197,23 @@ async def _read_chart(ehr: EHR, patient_id: str) -> Chart | None:
     )
 
 
+_PATIENT_ID = re.compile(r"[A-Za-z0-9-][A-Za-z0-9.-]{0,63}")
+_OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
 def _came_from_elsewhere(request: Request) -> bool:
-    """Whether a browser says that another site sent the form (RFC 6454, Origin)."""
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    """Whether a browser says that another site sent the form, or reached us under a name that is not ours.
+
+    The names guard against a site that points its own name at this machine (DNS rebinding).
+    """
+    headers = request.headers
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    origin = headers.get("origin")
+    return (
+        host not in _OWN_NAMES
+        or headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
+        or (origin is not None and urlsplit(origin).netloc != headers.get("host"))
+    )
 
 
 def _choice(body: bytes) -> Choice | None:

@@ -1,17 +1,25 @@
 """What the EHR sent, sorted: which prefetch keys hold this patient's data, and what became of the others.
 
-Reads no more of a resource than its type, its id and whom it is about: everything else is opaque and
-goes on byte for byte. A key that speaks of another patient is withheld from everybody.
+Whatever a value holds is searched for another patient, at any depth and in whatever shape: wrapped, nested,
+misspelt or malformed. A key that speaks of another patient is withheld from everybody; all else goes on byte
+for byte, since the vendor may know better what to make of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
 from cds_wrapper.patient.demographics import NoPatient, PatientView
+
+# The members in which FHIR resources name whom they are about (R4). `link.other` and `performer` may rightly
+# name somebody else and are not among them.
+_ABOUT = frozenset({"subject", "patient", "beneficiary", "for", "individual", "actor"})
+_PATIENT = "patient"
 
 
 class _Coding(msgspec.Struct):
@@ -22,67 +30,40 @@ class _Meta(msgspec.Struct):
     security: list[_Coding] | None = None
 
 
-class _Reference(msgspec.Struct):
-    reference: str | None = None
-
-
-class _Issue(msgspec.Struct):
-    severity: str | None = None
-
-
-class _Participant(msgspec.Struct):
-    actor: _Reference | None = None
-
-
-class _Head(msgspec.Struct, rename={"for_": "for"}):
-    """What every resource says about itself and, in whatever member its type has for it, about whom it is."""
-
-    resourceType: str | None = None
-    id: str | None = None
-    subject: _Reference | None = None
-    patient: _Reference | None = None
-    beneficiary: _Reference | None = None
-    for_: _Reference | None = None
-    individual: _Reference | None = None
-    participant: list[_Participant] | None = None
-    issue: list[_Issue] | None = None
-    entry: list[_Entry] | None = None
-
-
-class _Entry(msgspec.Struct):
-    resource: _Head | None = None
-
-
 class _PatientLabels(msgspec.Struct):
     meta: _Meta | None = None
 
 
-_head = msgspec.json.Decoder(_Head)
 _labels = msgspec.json.Decoder(_PatientLabels)
 
 
 def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key: str) -> Prefetch:
     """Give every declared key its state and keep the values that may be forwarded.
 
-    Absent: the EHR did not send the key. Empty: it looked and has nothing. Error: it failed to look.
-    Other patient: somebody else's data; withheld from everybody. Unreadable: no FHIR resource of a known
-    shape; forwarded all the same, the vendor may know better (CDS Hooks 2.0.1, "Prefetch Template").
+    Absent: the EHR did not send the key. Empty: it looked and has nothing. Error: it failed to look, or what
+    came cannot be read to its end. Other patient: somebody else's data; withheld from everybody. Unreadable:
+    no FHIR resource of a known shape; forwarded all the same (CDS Hooks 2.0.1, "Prefetch Template"). The
+    Patient is forwarded only under this patient's own id: one without an id is nobody's.
     """
     states = {key: _state(request, key) for key in templates}
+    patient_state = states.get(patient_key, PrefetchState.ABSENT)
+    if patient_state is PrefetchState.PRESENT and not _is_this_patient(request, patient_key):
+        patient_state = states[patient_key] = PrefetchState.UNREADABLE
+    forwarded = {PrefetchState.PRESENT, PrefetchState.EMPTY, PrefetchState.UNREADABLE}
     values = {
         key: request.prefetch[key]
         for key, state in states.items()
-        if state in {PrefetchState.PRESENT, PrefetchState.EMPTY, PrefetchState.UNREADABLE}
+        if state in forwarded and (key != patient_key or state is not PrefetchState.UNREADABLE)
     }
-    state = states.get(patient_key, PrefetchState.ABSENT)
-    readable = state in {PrefetchState.PRESENT, PrefetchState.UNREADABLE}
-    return Prefetch(values, states, values[patient_key] if readable else None, state)
+    patient = values[patient_key] if patient_state is PrefetchState.PRESENT else None
+    return Prefetch(values, states, patient, patient_state)
 
 
 _WHY_NO_PATIENT = {
     PrefetchState.ABSENT: NoPatient.ABSENT,
     PrefetchState.EMPTY: NoPatient.EMPTY,
     PrefetchState.ERROR: NoPatient.ERROR,
+    PrefetchState.UNREADABLE: NoPatient.UNREADABLE,
     PrefetchState.OTHER_PATIENT: NoPatient.OTHER_PATIENT,
 }
 
@@ -105,91 +86,99 @@ def carries_test_label(patient: bytes | None) -> bool:
     return any(coding.code == "HTEST" for coding in (labels.security or [] if labels else []))
 
 
+def _is_this_patient(request: CDSRequest, key: str) -> bool:
+    """Whether the value is a resource that says it is this patient, or no Patient at all."""
+    value = msgspec.json.decode(request.prefetch[key])
+    return _type_of(value) != _PATIENT or value.get("id") == request.patient_id
+
+
 def _state(request: CDSRequest, key: str) -> PrefetchState:
     raw = request.prefetch.get(key)
     if raw is None:
         return PrefetchState.ABSENT
-    if raw == b"null":
-        return PrefetchState.EMPTY
     try:
-        head = _head.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return _unreadable_state(raw, request.patient_id)
-    match head.resourceType:
-        case "OperationOutcome":
-            return _outcome_state([head])
-        case "Bundle":
-            return _bundle_state(head, request.patient_id)
-        case None:
-            return _unreadable_state(raw, request.patient_id)
-        case _:
-            return (
-                PrefetchState.OTHER_PATIENT if _is_other(head, request.patient_id) else PrefetchState.PRESENT
-            )
-
-
-def _bundle_state(bundle: _Head, patient_id: str) -> PrefetchState:
-    resources = list(_resources_of(bundle))
-    outcomes = [resource for resource in resources if resource.resourceType == "OperationOutcome"]
-    content = [resource for resource in resources if resource.resourceType != "OperationOutcome"]
-    if any(_is_other(resource, patient_id) for resource in content):
-        return PrefetchState.OTHER_PATIENT
-    return PrefetchState.PRESENT if content else _outcome_state(outcomes)
-
-
-def _resources_of(bundle: _Head) -> Iterator[_Head]:
-    """The resources of a Bundle, those of a Bundle inside it included."""
-    for entry in bundle.entry or []:
-        if entry.resource is None:
-            continue
-        if entry.resource.resourceType == "Bundle":
-            yield from _resources_of(entry.resource)
-        else:
-            yield entry.resource
-
-
-def _outcome_state(outcomes: Iterable[_Head]) -> PrefetchState:
-    """An error stops the key; a warning such as "no results" means that there is nothing."""
-    severities = {issue.severity for outcome in outcomes for issue in outcome.issue or []}
-    return PrefetchState.ERROR if severities & {"error", "fatal"} else PrefetchState.EMPTY
-
-
-def _unreadable_state(raw: bytes, patient_id: str) -> PrefetchState:
-    """What is not plain FHIR is forwarded too, unless another patient's data are found anywhere inside."""
-    try:
-        found = _names_other_inside(msgspec.json.decode(raw), patient_id)
+        value = msgspec.json.decode(raw)
+        if _names_another(value, request.patient_id):
+            return PrefetchState.OTHER_PATIENT
     except (msgspec.DecodeError, RecursionError):
         return PrefetchState.ERROR  # what cannot be read to its end cannot be shown to be this patient's
-    return PrefetchState.OTHER_PATIENT if found else PrefetchState.UNREADABLE
+    if value is None:
+        return PrefetchState.EMPTY
+    match _type_of(value):
+        case None:
+            return PrefetchState.UNREADABLE
+        case "operationoutcome":
+            return _outcome_state([value])
+        case "bundle":
+            return _bundle_state(value)
+        case _:
+            return PrefetchState.PRESENT
 
 
-def _names_other_inside(value: object, patient_id: str) -> bool:
+def _type_of(value: object) -> str | None:
+    """The resource's type, whatever its case; None when it names none."""
+    kind = value.get("resourceType") if isinstance(value, dict) else None
+    return kind.strip().casefold() if isinstance(kind, str) and kind.strip() else None
+
+
+def _bundle_state(bundle: Mapping[str, Any]) -> PrefetchState:
+    entries = bundle.get("entry")
+    if entries is not None and not isinstance(entries, list):
+        return PrefetchState.UNREADABLE
+    found = [entry.get("resource") for entry in entries or [] if isinstance(entry, dict)]
+    resources = [resource for resource in found if isinstance(resource, dict)]
+    outcomes = [resource for resource in resources if _type_of(resource) == "operationoutcome"]
+    return PrefetchState.PRESENT if len(resources) > len(outcomes) else _outcome_state(outcomes)
+
+
+def _outcome_state(outcomes: list[Any]) -> PrefetchState:
+    """An error stops the key; a warning such as "no results" means that there is nothing."""
+    issues = [issue for outcome in outcomes for issue in _items(outcome.get("issue"))]
+    severities = {issue.get("severity") for issue in issues if isinstance(issue, dict)}
+    return PrefetchState.ERROR if {"error", "fatal"} & severities else PrefetchState.EMPTY
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _names_another(value: object, patient_id: str, *, is_contained: bool = False) -> bool:
+    """Whether another patient is found anywhere inside; a contained Patient's id is its container's own."""
     if isinstance(value, list):
-        return any(_names_other_inside(item, patient_id) for item in value)
+        return any(_names_another(item, patient_id, is_contained=is_contained) for item in value)
     if not isinstance(value, dict):
         return False
-    if value.get("resourceType") == "Patient" and value.get("id") not in (None, patient_id):
+    if _type_of(value) == _PATIENT and not is_contained and value.get("id") not in (None, patient_id):
         return True
-    reference = value.get("reference")
-    if isinstance(reference, str) and _names_another_patient(reference, patient_id):
-        return True
-    return any(_names_other_inside(item, patient_id) for item in value.values())
+    for name, member in value.items():
+        if name in _ABOUT and any(_is_other(text, patient_id) for text in _references(member)):
+            return True
+        if _names_another(member, patient_id, is_contained=name == "contained"):
+            return True
+    return False
 
 
-def _is_other(resource: _Head, patient_id: str) -> bool:
-    if resource.resourceType == "Patient":
-        return resource.id is not None and resource.id != patient_id
-    about = (resource.subject, resource.patient, resource.beneficiary, resource.for_, resource.individual)
-    actors = (participant.actor for participant in resource.participant or [])
-    return any(
-        reference is not None and _names_another_patient(reference.reference, patient_id)
-        for reference in (*about, *actors)
-    )
+def _references(member: object) -> Iterator[str]:
+    """Every text that could be the reference of a member, whatever shape it was given."""
+    match member:
+        case str():
+            yield member
+        case list():
+            for item in member:
+                yield from _references(item)
+        case dict():
+            yield from _references(member.get("reference"))
+        case _:
+            pass
 
 
-def _names_another_patient(reference: str | None, patient_id: str) -> bool:
-    """Compare by the last two parts of the path: EHRs send relative and absolute references alike."""
-    if reference is None:
-        return False
-    parts = reference.split("/_history/")[0].rsplit("/", 2)[-2:]
-    return len(parts) == 2 and parts[0] == "Patient" and parts[1] != patient_id
+def _is_other(reference: str, patient_id: str) -> bool:
+    """Whether a reference names another patient: relative, absolute, versioned, encoded or misspelt.
+
+    Compared by type and id alone, since EHRs send relative and absolute references alike. A reference that
+    names no patient (a group, `urn:uuid:`, `#contained`) says nothing.
+    """
+    path = unquote(reference).strip().split("#")[0].split("?")[0].split("|")[0]
+    parts = [part.strip() for part in path.split("/") if part.strip()]
+    places = [place for place, part in enumerate(parts[:-1]) if part.casefold() == _PATIENT]
+    return any(parts[place + 1] != patient_id for place in places) or ".." in parts

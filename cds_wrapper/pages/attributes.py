@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cds_wrapper.caveats.evidence import ModelCard, State, Stated
-from cds_wrapper.pages.published import mentions
+from cds_wrapper.pages.names import readable
 
 _STATES: Final[Mapping[State, str]] = {
     State.REPORTED: "",
@@ -15,7 +15,6 @@ _STATES: Final[Mapping[State, str]] = {
     State.NOT_AVAILABLE: "not available",
     State.NOT_APPLICABLE: "not applicable",
 }
-ELSEWHERE: Final = "on the model’s own page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ _NOTHING: Final = Stated(State.NOT_REPORTED)
 
 
 def source_attributes(card: ModelCard, hidden: frozenset[str]) -> list[AttributeGroup]:
-    """Every attribute, also those nobody states; a text with a hidden name is said to be elsewhere."""
+    """Every attribute, also those nobody states; a sentence with a hidden name is said to be elsewhere."""
     return [
         AttributeGroup(
             title,
@@ -101,5 +100,5 @@ def source_attributes(card: ModelCard, hidden: frozenset[str]) -> list[Attribute
 
 def _attribute(label: str, stated: Stated, hidden: frozenset[str]) -> SourceAttribute:
     value = stated.value or _STATES[stated.state]
-    shown = ELSEWHERE if mentions(value, hidden) else value
-    return SourceAttribute(label, shown, stated.source or "", stated.state is State.REPORTED)
+    source = readable(stated.source or "", hidden)
+    return SourceAttribute(label, readable(value, hidden), source, stated.state is State.REPORTED)

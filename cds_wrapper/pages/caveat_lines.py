@@ -10,10 +10,11 @@ from typing import Final
 
 from cds_wrapper.caveats.evidence import Evidence, EvidenceSource, Grade, LocalResult, OutsideFinding
 from cds_wrapper.caveats.plan import Disposition
-from cds_wrapper.caveats.policy import Caveat, CaveatLevel, CaveatReason, Reason, Scope, side_of
+from cds_wrapper.caveats.policy import Caveat, CaveatReason, Reason, Scope, side_of
 from cds_wrapper.caveats.wording import CaveatWords, choose_words
-from cds_wrapper.cds import VendorCard
-from cds_wrapper.pages.published import SMALLEST_COUNT
+from cds_wrapper.cds_answer import VendorCard
+from cds_wrapper.pages.published import hidden_in, may_say
+from cds_wrapper.pages.small_cells import SMALLEST_COUNT
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.vendors.base import ModelVersion, Prediction, VendorCall, VersionSource
 
@@ -32,15 +33,17 @@ class CaveatLines:
 
 
 def caveat_lines(service: ServiceDefinition, key: str) -> CaveatLines:
-    """The words for a key; any key that is not of this edition gives the service's general words."""
+    """The words for a key; the general page, which every other key gives, has a heading without a caveat.
+
+    A card without a score leads to the general page: a caveat about a score would be none of its own.
+    """
     reason = _reason(service, key)
-    told = reason or _general(service)
-    words = _words(service, Caveat(told.level, (told,)) if told else Caveat(CaveatLevel.SUPPORTED))
     checked = _checked(service)
-    since = service.wording.terms.month(reason.since) if reason and reason.since else ""
-    return CaveatLines(
-        words.lines[0] if words.lines else words.evidence_line or checked, checked, since, reason
-    )
+    if reason is None:
+        return CaveatLines(f"How {service.title} was checked", checked, "", None)
+    words = _words(service, Caveat(reason.level, (reason,)))
+    since = service.wording.terms.month(reason.since) if reason.since else ""
+    return CaveatLines(words.lines[0], checked, since, reason)
 
 
 def _reason(service: ServiceDefinition, key: str) -> CaveatReason | None:
@@ -75,12 +78,18 @@ def _of_kind(kind: Reason, service: ServiceDefinition) -> CaveatReason:
             for_everybody = general is not None and general.reason is kind
             return CaveatReason(kind, Scope.MODEL if for_everybody else Scope.PATIENT)
         case Reason.OUT_OF_SCOPE:
-            rules = service.book.contents.out_of_scope
-            if len(rules) != 1:
-                return CaveatReason(kind, Scope.PATIENT, attributes=_NOBODYS)
-            return CaveatReason(kind, Scope.PATIENT, attributes=tuple(rules[0].where), rule_say=rules[0].say)
+            return _of_rules(service)
         case _:
             return CaveatReason(kind, Scope.PATIENT)
+
+
+def _of_rules(service: ServiceDefinition) -> CaveatReason:
+    """The developer's rule, if there is but one and it may be said; else no more than that there is one."""
+    rules, hidden = service.book.contents.out_of_scope, hidden_in(service.card, service.scheme)
+    if len(rules) != 1 or not may_say(rules[0], service.scheme, hidden):
+        return CaveatReason(Reason.OUT_OF_SCOPE, Scope.PATIENT, attributes=_NOBODYS)
+    rule = rules[0]
+    return CaveatReason(Reason.OUT_OF_SCOPE, Scope.PATIENT, attributes=tuple(rule.where), rule_say=rule.say)
 
 
 _NOBODYS: Final = ("",)

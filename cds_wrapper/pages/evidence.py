@@ -28,14 +28,15 @@ from cds_wrapper.pages.caveat_lines import caveat_lines, overall_result
 from cds_wrapper.pages.decisions import decisions_of
 from cds_wrapper.pages.meaning import meaning_of
 from cds_wrapper.pages.published import (
-    SMALLEST_COUNT,
-    hidden_names,
+    hidden_in,
     horizon,
+    may_say,
     not_found,
     studies_of,
     training_rows,
     untold_training,
 )
+from cds_wrapper.pages.small_cells import SMALLEST_COUNT
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 
 STYLE: Final = "/evidence-style/pages.css"
@@ -98,13 +99,13 @@ def evidence_page(service: ServiceDefinition, key: str, *, superseded: bool = Fa
     lines = caveat_lines(service, key)
     reason = lines.reason
     card, scheme = service.card, service.scheme
-    hidden = hidden_names(card.estimates, scheme)
+    hidden = hidden_in(card, scheme)
     return {
         "service": service,
         "horizon": horizon(service.outcome.horizon),
         "lines": lines,
         "meaning": meaning_of(reason.reason if reason else None, reason.direction if reason else None),
-        "rules": [rule.say for rule in card.out_of_scope],
+        "rules": [rule.say for rule in card.out_of_scope if may_say(rule, scheme, hidden)],
         "overall": overall_result(service),
         "smallest_count": SMALLEST_COUNT,
         "studies": studies_of(card, scheme, all_groups=False),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -19,13 +19,14 @@ from cds_wrapper.caveats.evidence import (
     IntervalKind,
     Metric,
     ModelCard,
+    OutOfScopeRule,
     State,
+    TrainingGroup,
     Where,
 )
+from cds_wrapper.pages.names import ELSEWHERE, hidden_words, mentions, names_somebody, without
+from cds_wrapper.pages.small_cells import SMALLEST_COUNT, cell_of, hidden_cells, hidden_training
 from cds_wrapper.patient.subgroups import Display, SubgroupScheme
-
-SMALLEST_COUNT: Final = 11
-"""Counts below it are not shown (CMS cell-size policy)."""
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "age_band": "age",
@@ -59,6 +60,9 @@ _LIMITS: Final[Mapping[IntervalKind, str]] = {
     IntervalKind.INTERQUARTILE: "middle half of the data sets",
     IntervalKind.ERROR: "one standard error either way",
 }
+NOT_SHOWN: Final = "not shown (small numbers)"
+"""Also of a group that is large enough, when a small one could be worked out from it."""
+
 _NOT_GIVEN: Final[Mapping[State, str]] = {
     State.REPORTED: "reported, without a figure",
     State.NOT_REPORTED: "not reported",
@@ -95,25 +99,26 @@ def studies_of(card: ModelCard, scheme: SubgroupScheme, *, all_groups: bool) -> 
     """Every source of the card in its order; without `all_groups`, no row that names a hidden group."""
     given = [row for row in card.estimates if row.state is not State.NOT_REPORTED]
     by_source = groupby(given, key=lambda row: (row.cite, row.outcome))
-    hidden = frozenset() if all_groups else hidden_names(card.estimates, scheme)
-    sources = (list(rows) for _, rows in by_source)
-    return [
-        _study(rows, [row for row in rows if all_groups or may_name(row.where, scheme)], scheme, hidden)
-        for rows in sources
-    ]
+    hidden = frozenset() if all_groups else hidden_in(card, scheme)
+    small = hidden_cells(given)
+    studies = []
+    for rows in (list(rows) for _, rows in by_source):
+        shown = [row for row in rows if all_groups or may_name(row.where, scheme)]
+        figures = tuple(_row(row, scheme, hidden, small) for row in shown)
+        studies.append(_study(rows, _people(shown or rows), figures, hidden))
+    return studies
 
 
-def _study(
-    rows: list[Estimate], shown: list[Estimate], scheme: SubgroupScheme, hidden: frozenset[str]
-) -> Study:
+def _study(rows: list[Estimate], who: str, figures: tuple[FigureRow, ...], hidden: frozenset[str]) -> Study:
     first = rows[0]
+    cite = first.cite or "source not named"
     return Study(
-        cite=first.cite or "source not named",
-        who=without(_people(shown or rows), hidden),
+        cite=f"source named {ELSEWHERE}" if mentions(cite, hidden) else cite,
+        who=without(who, hidden),
         by=SOURCES[first.source],
-        outcome=f"{first.outcome}, within {horizon(first.horizon)}",
+        outcome=f"{without(first.outcome, hidden)}, within {horizon(first.horizon)}",
         gives=_gives(rows),
-        rows=tuple(_row(row, scheme, hidden) for row in shown),
+        rows=figures,
     )
 
 
@@ -129,15 +134,24 @@ def _gives(rows: list[Estimate]) -> str:
     return f"{measures}, by {attributes}" if attributes else f"{measures}, for everybody"
 
 
-def _row(row: Estimate, scheme: SubgroupScheme, hidden: frozenset[str]) -> FigureRow:
+def _row(
+    row: Estimate, scheme: SubgroupScheme, hidden: frozenset[str], small: frozenset[Hashable]
+) -> FigureRow:
+    is_small = cell_of(row) in small
+    group = group_name(row.where, scheme, row.as_reported) if row.where else row.who or "everybody"
     return FigureRow(
-        group=group_name(row.where, scheme, row.as_reported) if row.where else row.who or "everybody",
+        group=without(group, hidden),
         measure=MEASURES[row.metric] + (f" at {row.threshold:g}" if row.threshold is not None else ""),
-        figure=figure(row),
-        people=count(row.n),
+        figure=NOT_SHOWN if is_small and row.estimate is not None else figure(row),
+        people=_withheld(row.n) if is_small else count(row.n),
         until=str(row.data_ended) if row.data_ended else "",
-        note="" if mentions(row.note or "", hidden) else row.note or "",
+        note="" if is_small or mentions(row.note or "", hidden) else row.note or "",
     )
+
+
+def _withheld(number: int | None) -> str:
+    """Instead of a number that is small, or from which a small one could be worked out."""
+    return count(number) if number is None or number < SMALLEST_COUNT else NOT_SHOWN
 
 
 def figure(row: Estimate) -> str:
@@ -216,18 +230,22 @@ def not_found(card: ModelCard, scheme: SubgroupScheme, *, all_groups: bool) -> l
 
 
 def training_rows(card: ModelCard, scheme: SubgroupScheme) -> list[FigureRow]:
-    """How much of the training data each group was."""
-    return [
-        FigureRow(
-            group=group_name(group.where, scheme, group.as_reported),
-            measure="",
-            figure=f"{group.share * 100:.3g} %" if group.share is not None else "",
-            people=count(group.n) or ("" if group.share is not None else _NOT_GIVEN[group.state]),
-            until="",
-            note=group.cite or "",
-        )
-        for group in card.training
-    ]
+    """How much of the training data each group was; small groups without their share."""
+    small = hidden_training(card.training)
+    return [_training_row(group, scheme, place in small) for place, group in enumerate(card.training)]
+
+
+def _training_row(group: TrainingGroup, scheme: SubgroupScheme, is_small: bool) -> FigureRow:
+    share = f"{group.share * 100:.3g} %" if group.share is not None else ""
+    people = count(group.n) or ("" if group.share is not None else _NOT_GIVEN[group.state])
+    return FigureRow(
+        group=group_name(group.where, scheme, group.as_reported),
+        measure="",
+        figure=NOT_SHOWN if is_small and share else share,
+        people=_withheld(group.n) if is_small else people,
+        until="",
+        note=group.cite or "",
+    )
 
 
 def untold_training(card: ModelCard, scheme: SubgroupScheme, *, all_groups: bool) -> list[str]:
@@ -246,21 +264,23 @@ def _some_groups(where: Where) -> str:
     return "some groups by " + " and ".join(attribute_name(name) for name in where)
 
 
-def hidden_names(rows: Iterable[Estimate], scheme: SubgroupScheme) -> frozenset[str]:
-    """Words by which the card names groups that a card on a screen may not name."""
-    reported = (row.as_reported for row in rows if row.as_reported and not may_name(row.where, scheme))
-    parts = {part.strip() for words in reported for part in re.split(r"[/,()]", words)}
-    return frozenset(part for part in parts if len(part) > 1)
+def may_say(rule: OutOfScopeRule, scheme: SubgroupScheme, hidden: frozenset[str]) -> bool:
+    """Whether a page behind a card may repeat whom the developer advises against scoring."""
+    return may_name(rule.where, scheme) and not mentions(rule.say, hidden)
 
 
-def mentions(text: str, names: frozenset[str]) -> bool:
-    """Whether a text holds one of the names as a word of its own."""
-    return any(re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE) for name in names)
+def hidden_in(card: ModelCard, scheme: SubgroupScheme) -> frozenset[str]:
+    """Every word by which a card's texts could name a group that a card on a screen may not name."""
+    rules = (rule.where for rule in card.out_of_scope)
+    return hidden_names((*card.estimates, *card.training), scheme) | hidden_words(rules, scheme)
 
 
-def without(text: str, names: frozenset[str]) -> str:
-    """The text, or that it is elsewhere when it names a hidden group."""
-    return "described on the model’s own page" if mentions(text, names) else text
+def hidden_names(rows: Iterable[Estimate | TrainingGroup], scheme: SubgroupScheme) -> frozenset[str]:
+    """The names of hidden groups: as these rows report them, by their level, label and common names."""
+    hidden = [row for row in rows if not may_name(row.where, scheme)]
+    reported = (part.strip() for row in hidden for part in re.split(r"[/,()]", row.as_reported or ""))
+    named = frozenset(part for part in reported if names_somebody(part))
+    return named | hidden_words((row.where for row in hidden), scheme)
 
 
 def horizon(written: str) -> str:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from cds_wrapper.patient.age import age_band
-from cds_wrapper.patient.attributes import AgeSpan, Attribute, Demographics, Missing
+from cds_wrapper.patient.attributes import OLDEST_AGE_KEPT, AgeSpan, Attribute, Demographics, Missing
 from cds_wrapper.patient.background import (
     deprivation_quintile,
     interpreter_needed,
@@ -47,8 +47,11 @@ from cds_wrapper.patient.rules import (
 )
 
 __all__ = [
+    "AGE_BAND",
     "ATTRIBUTES",
     "DEFAULT_BANDS",
+    "OLDEST_AGE_KEPT",
+    "RACE_ETHNICITY",
     "AgeBands",
     "AgeSpan",
     "Attribute",

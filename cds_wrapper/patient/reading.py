@@ -53,6 +53,9 @@ class _Resource(msgspec.Struct):
 
 _resource = msgspec.json.Decoder(_Resource)
 _anything = msgspec.json.Decoder()
+MOST_ELEMENTS = 500
+"""Elements of one list that are read: more than any person has, and reading them costs every caller time."""
+
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -128,21 +131,21 @@ def _elements(raw: msgspec.Raw) -> Elements:
         # An object where FHIR wants a list is one element; null is none; anything else cannot be read.
         value = _value(raw)
         return Elements() if value is None else Elements((value,) if isinstance(value, dict) else (), True)
-    items = tuple(value for value in values if isinstance(value, dict))
+    items = tuple(value for value in values[:MOST_ELEMENTS] if isinstance(value, dict))
     return Elements(items, degraded=len(items) < len(values))
 
 
 def _by_url(elements: Elements) -> tuple[dict[str, tuple[Mapping[str, Any], ...]], bool]:
-    found: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    found: dict[str, list[Mapping[str, Any]]] = {}
     degraded = elements.degraded
     for item in elements.items:
         url = item.get("url")
         if isinstance(url, str):
             # Some senders leave blanks around the address.
-            found[url.strip()] = (*found.get(url.strip(), ()), item)
+            found.setdefault(url.strip(), []).append(item)
         else:
             degraded = True
-    return found, degraded
+    return {url: tuple(items) for url, items in found.items()}, degraded
 
 
 def _absent_reason(more: object) -> Missing | None:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import total_ordering
 from types import MappingProxyType
 
 from cds_wrapper.errors import WrapperError
-from cds_wrapper.patient.demographics import Attribute, Demographics, Missing
+from cds_wrapper.patient.demographics import (
+    AGE_BAND,
+    OLDEST_AGE_KEPT,
+    RACE_ETHNICITY,
+    AgeBands,
+    AgeSpan,
+    Attribute,
+    DemographicRules,
+    Demographics,
+    Missing,
+)
 
 MISSING = "missing"
 """As a level in a `where`: missing for whatever reason. A single reason is `missing:<reason>`."""
 
 _CROSSED = "*"
+_SEVERAL = "multiple"
+# How race and ethnicity together are called (SPD 15 of 1997): Hispanic of any race, then by race.
+_HISPANIC, _NOT_HISPANIC, _ETHNICITY_UNKNOWN = "hispanic", "nh_", "_ethnicity_unknown"
 _NOT_READ = Attribute(None, Missing.NOT_FETCHED)
 
 
@@ -60,19 +73,37 @@ class Subgroup:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Possibility:
+    """One value an attribute known in part could have: its level, and the same alone or in combination."""
+
+    level: str
+    members: frozenset[str]
+
+    def __repr__(self) -> str:
+        return "Possibility(...)"
+
+    def is_among(self, levels: Collection[str], exclusive: bool = False) -> bool:
+        """Whether a figure about these levels would be about somebody with this value."""
+        return self.level in levels or (not exclusive and not self.members.isdisjoint(levels))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class PatientSubgroups:
     """The subgroups one patient belongs to.
 
     `levels` is the exclusive view, one level per attribute (`multiple` for several races,
     `missing:<reason>` when there is no value). `members` is the same patient alone or in combination, empty
     when missing. `crossings` are the declared ones of which every part is known: a crossing
-    with a missing part belongs to no cell, and its parts already say that it is missing.
+    with a missing part belongs to no cell, and its parts already say that it is missing. `could` are the
+    values left for an attribute that is known in part: the bands an imprecise birth date touches, race and
+    ethnicity without the ethnicity. A missing attribute that is not in it could be anything.
     """
 
     levels: Mapping[str, str]
     members: Mapping[str, frozenset[str]]
     missing: Mapping[str, Missing]
     crossings: tuple[Subgroup, ...]
+    could: Mapping[str, tuple[Possibility, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"PatientSubgroups({', '.join(self.levels)})"
@@ -85,22 +116,42 @@ class PatientSubgroups:
         """`subgroups` as the record's column of that name writes them."""
         return [subgroup.text for subgroup in self.subgroups()]
 
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """The attributes that are missing or known only in part."""
+        return tuple(name for name in self.levels if name in self.missing or name in self.could)
+
     def speaks(self, where: Mapping[str, Sequence[str]], exclusive: bool = False) -> bool:
         """Whether an estimate with this `where` is about this patient: every key holds.
 
-        A key holds when any of its levels is the patient's own, alone or in combination unless `exclusive`.
-        An empty `where` is about everybody; an attribute that is not collected is about nobody.
+        A key holds when any of its levels is the patient's own, alone or in combination unless `exclusive`;
+        one known in part, when every value it could have is among them. An empty
+        `where` is about everybody; an attribute that is not collected is about nobody.
         """
         return all(self._holds(name, levels, exclusive) for name, levels in where.items())
+
+    def may_speak(self, where: Mapping[str, Sequence[str]], exclusive: bool = False) -> bool:
+        """Whether it could be about this patient, if what is not on file were known: every key may hold."""
+        return all(self._may_hold(name, levels, exclusive) for name, levels in where.items())
+
+    def _may_hold(self, name: str, levels: Sequence[str], exclusive: bool) -> bool:
+        if self._holds(name, levels, exclusive):
+            return True
+        wanted = _listed(levels)
+        if name in self.could:
+            return any(one.is_among(wanted, exclusive) for one in self.could[name])
+        return name in self.missing and not all(map(is_missing, wanted))
 
     def _holds(self, name: str, levels: Sequence[str], exclusive: bool) -> bool:
         own = self.levels.get(name)
         if own is None:
             return False
-        wanted = (levels,) if isinstance(levels, str) else levels
+        wanted = _listed(levels)
         if own in wanted or (name in self.missing and MISSING in wanted):
             return True
-        return not exclusive and not self.members[name].isdisjoint(wanted)
+        if not exclusive and not self.members[name].isdisjoint(wanted):
+            return True
+        return name in self.could and all(one.is_among(wanted, exclusive) for one in self.could[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +174,14 @@ class AttributePolicy:
 
 @dataclass(frozen=True, slots=True)
 class SubgroupScheme:
-    """The attributes and crossings a site looks at, each with its policy."""
+    """The attributes and crossings a site looks at, each with its policy.
+
+    `bands` are the site's age bands, to tell which of them an imprecise birth date leaves open.
+    """
 
     attributes: Mapping[str, AttributePolicy]
     crossings: tuple[tuple[str, ...], ...] = ()
+    bands: AgeBands | None = None
 
     def __post_init__(self) -> None:
         if not self.attributes:
@@ -157,7 +212,19 @@ class SubgroupScheme:
             MappingProxyType(members),
             MappingProxyType(missing),
             tuple(cross(crossing, levels) for crossing in whole),
+            MappingProxyType(dict(self._known_in_part(demographics, found))),
         )
+
+    def _known_in_part(
+        self, demographics: Demographics, found: Mapping[str, Attribute]
+    ) -> Iterator[tuple[str, tuple[Possibility, ...]]]:
+        age = found.get(AGE_BAND)
+        if age and age.missing and demographics.age and self.bands:
+            touched = _touched(self.bands, demographics.age)
+            yield AGE_BAND, tuple(Possibility(band, frozenset({band})) for band in touched)
+        combined = found.get(RACE_ETHNICITY)
+        if combined and combined.value and combined.value.endswith(_ETHNICITY_UNKNOWN):
+            yield RACE_ETHNICITY, _with_an_ethnicity(combined.value, combined.members)
 
     def display_of(self, attributes: Iterable[str]) -> Display:
         """What a card may say about a group of these attributes together: the strictest of them.
@@ -166,6 +233,39 @@ class SubgroupScheme:
         """
         policies = (self.attributes.get(name) for name in attributes)
         return Display.strictest(policy.display if policy else Display.NEVER for policy in policies)
+
+
+def _listed(levels: Sequence[str]) -> Sequence[str]:
+    return (levels,) if isinstance(levels, str) else levels
+
+
+def is_missing(level: str) -> bool:
+    """Whether a level says that there is no value: `missing` or `missing:<reason>`."""
+    return level.partition(":")[0] == MISSING
+
+
+def possible_groups(rules: DemographicRules, attribute: str) -> tuple[str, ...]:
+    """The levels that are one group of people: what a value that is not on file could be."""
+    several = (_SEVERAL, _NOT_HISPANIC + _SEVERAL)
+    levels = rules.levels(attribute)
+    return tuple(one for one in levels if one not in several and not one.endswith(_ETHNICITY_UNKNOWN))
+
+
+def _touched(bands: AgeBands, age: AgeSpan) -> tuple[str, ...]:
+    """Every band a kept span reaches into; the oldest age that is kept stands for all that are older."""
+    open_ended = age.oldest >= OLDEST_AGE_KEPT
+    reached = (band for band in bands.bands if open_ended or band.first <= age.oldest)
+    return tuple(band.label for band in reached if age.youngest < band.end)
+
+
+def _with_an_ethnicity(level: str, members: Iterable[str]) -> tuple[Possibility, ...]:
+    """A race without an ethnicity is Hispanic of any race, or that race and not Hispanic (SPD 15 of 1997)."""
+    others = frozenset(_not_hispanic(member) for member in members)
+    return Possibility(_HISPANIC, frozenset({_HISPANIC})), Possibility(_not_hispanic(level), others)
+
+
+def _not_hispanic(level: str) -> str:
+    return _NOT_HISPANIC + level.removesuffix(_ETHNICITY_UNKNOWN)
 
 
 def cross(attributes: Sequence[str], levels: Mapping[str, str]) -> Subgroup:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard, Question, build_book
+from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard, build_book
 from cds_wrapper.caveats.plan import ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
 from cds_wrapper.caveats.wording import Wording
 from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.patient.demographics import DemographicRules
-from cds_wrapper.patient.subgroups import SubgroupScheme
+from cds_wrapper.patient.subgroups import SubgroupScheme, possible_groups
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
@@ -87,14 +87,10 @@ def _definition(whole: _Whole) -> ServiceDefinition:
 def _book(whole: _Whole, card: ModelCard, plan: ResponsePlan, scheme: SubgroupScheme) -> EvidenceBook:
     """The edition a service starts with, before this hospital has results of its own."""
     service = whole.service.model
-    question = Question(
-        service_id=service.id,
-        outcome=service.outcome.name,
-        horizon=service.outcome.horizon,
-        thresholds=tuple(threshold.at for threshold in service.thresholds),
-    )
     as_of = whole.card.model.evidence.as_of
-    return build_book(card, scheme, question, plan.approved_cards, as_of, limits=plan.limits)
+    groups = {name: possible_groups(whole.rules, name) for name in scheme.attributes}
+    question = build.question_of(service)
+    return build_book(card, scheme, question, plan.approved_cards, as_of, plan.limits, groups)
 
 
 def _versions(whole: _Whole) -> FileVersions:

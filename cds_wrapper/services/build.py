@@ -15,11 +15,13 @@ from cds_wrapper.caveats.evidence import (
     ModelCard,
     ModelInput,
     OutOfScopeRule,
+    Question,
     Stated,
     TrainingGroup,
     Where,
 )
 from cds_wrapper.caveats.plan import ResponsePlan
+from cds_wrapper.patient.demographics import AgeBands
 from cds_wrapper.patient.subgroups import AttributePolicy, Display, SubgroupScheme
 from cds_wrapper.services.card_file import CardFile, MetricRow, StatedFile
 from cds_wrapper.services.definitions import Band, Identifiers, Outcome, Threshold, VendorConfig
@@ -72,6 +74,12 @@ def outcome_of(service: ServiceFile) -> Outcome:
     return Outcome(outcome.name, outcome.phrase or outcome.name, outcome.horizon)
 
 
+def question_of(service: ServiceFile) -> Question:
+    """What the service asks of evidence."""
+    at = tuple(threshold.at for threshold in service.thresholds)
+    return Question(service.id, service.outcome.name, service.outcome.horizon, at)
+
+
 def thresholds_of(service: ServiceFile) -> tuple[Threshold, ...]:
     """The thresholds, the one that flags first."""
     return tuple(Threshold(threshold.id, threshold.at) for threshold in service.thresholds)
@@ -102,7 +110,9 @@ def scheme_of(subgroups: SubgroupsFile) -> SubgroupScheme:
         )
         for name, attribute in subgroups.attributes.listed().items()
     }
-    return SubgroupScheme(policies, tuple(map(tuple, subgroups.crossings)))
+    age = subgroups.attributes.age_band
+    bands = AgeBands.parse(age.bands) if age else None
+    return SubgroupScheme(policies, tuple(map(tuple, subgroups.crossings)), bands)
 
 
 # model_card.yaml --------------------------------------------------------------------------------------------
@@ -132,7 +142,7 @@ def card_of(card: CardFile, digest: str) -> ModelCard:
             for group in card.training.demographics
         ),
         inputs=tuple(ModelInput(one.name, one.is_demographic, one.fhir_path) for one in card.inputs),
-        estimates=tuple(map(_estimate, card.evidence.metrics)),
+        estimates=tuple(map(estimate_of, card.evidence.metrics)),
         outcome_studies=tuple(card.evidence.outcome_studies),
         documents=tuple(card.documents),
     )
@@ -152,7 +162,8 @@ def _where(where: Mapping[str, list[str]]) -> Where:
     return {attribute: tuple(levels) for attribute, levels in where.items()}
 
 
-def _estimate(row: MetricRow) -> Estimate:
+def estimate_of(row: MetricRow) -> Estimate:
+    """One figure, or that none is given."""
     return Estimate(
         id=row.id,
         metric=row.metric,

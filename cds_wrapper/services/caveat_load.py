@@ -11,7 +11,7 @@ from itertools import combinations, islice, product
 from typing import Final
 
 from cds_wrapper.caveats.wording import choose_words
-from cds_wrapper.cds import VendorCard
+from cds_wrapper.cds_answer import VendorCard
 from cds_wrapper.patient.demographics import Attribute, Demographics
 from cds_wrapper.services.definitions import ServiceDefinition
 from cds_wrapper.vendors.base import ModelVersion, Prediction, VendorCall, VersionSource

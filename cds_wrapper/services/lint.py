@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cds_wrapper.caveats.evidence import usable_for_caution
 from cds_wrapper.errors import Mistake
+from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.prefetch_rules import beyond_the_subset
 from cds_wrapper.services.reading import ReadService
@@ -17,6 +19,7 @@ def warnings_about(read: ReadService) -> Iterator[Mistake]:
     if read.service:
         yield from _service_warnings(read.service.document, read.service.model)
     if read.service and read.card:
+        yield from _question_warnings(read.card.document, read.card.model, read.service.model)
         yield from _threshold_warnings(read.card.document, read.card.model, read.service.model)
 
 
@@ -33,6 +36,26 @@ def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mist
         yield document.mistake(("identifiers", "patient"), problem)
     if service.displayed == "unknown":
         yield document.mistake(("displayed",), "is `unknown`: say whether the EHR shows these cards.")
+
+
+def _question_warnings(document: Document, card: CardFile, service: ServiceFile) -> Iterator[Mistake]:
+    """A ratio from elsewhere that could make a finding, were it about this service's outcome and horizon."""
+    question = build.question_of(service)
+    for index, row in enumerate(card.evidence.metrics):
+        estimate = build.estimate_of(row)
+        if not usable_for_caution(estimate):
+            continue
+        if not question.is_about_our_outcome(estimate):
+            key, ours, theirs = "outcome", question.outcome, row.outcome
+        elif not question.is_within_our_horizon(estimate):
+            key, ours, theirs = "horizon", question.horizon, row.horizon
+        else:
+            continue
+        problem = (
+            f"is `{theirs}`, the service's is `{ours}`: this figure makes no finding, and its group counts as"
+            " reported. Leave it if the study was about something else; write it alike if it was not."
+        )
+        yield document.mistake(("evidence", "metrics", index, key), problem)
 
 
 def _threshold_warnings(document: Document, card: CardFile, service: ServiceFile) -> Iterator[Mistake]:

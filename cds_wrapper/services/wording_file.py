@@ -15,6 +15,7 @@ from cds_wrapper.caveats.wording import (
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
+from cds_wrapper.services.card_words import card_word_mistakes
 from cds_wrapper.services.checking import nearest
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
 from cds_wrapper.services.service_file import ServiceFile
@@ -55,7 +56,8 @@ def words_of(service: ServiceFile, card: CardFile) -> ServiceWords:
 
 
 def wording_mistakes(read: ReadService, approved: ReadWording) -> Iterator[Mistake]:
-    """A plan's own words replace texts that exist; once filled, all words keep the limits of a card."""
+    """A plan's own words replace texts that exist; all words keep the limits of a card."""
+    yield from card_word_mistakes(read)
     if approved.wording is None:
         return
     known = approved.wording.texts

@@ -10,7 +10,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cds_wrapper.cds import CDSRequest, Prefetch, VendorCard
+from cds_wrapper.cds import CDSRequest, Prefetch
+from cds_wrapper.cds_answer import VendorCard
 from cds_wrapper.outbound import Deadline
 
 

@@ -17,7 +17,8 @@ import msgspec
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
-from cds_wrapper.cds import CDSRequest, Prefetch, VendorAnswer, VendorRequest, encode, read_answer
+from cds_wrapper.cds import CDSRequest, Prefetch, VendorRequest, encode
+from cds_wrapper.cds_answer import VendorAnswer, read_answer
 from cds_wrapper.errors import OutboundTrouble, Trouble
 from cds_wrapper.outbound import Answer, Deadline, Outbound
 from cds_wrapper.vendors.base import (
@@ -30,7 +31,10 @@ from cds_wrapper.vendors.base import (
     VersionSource,
 )
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+:/-]{0,63}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
+_CONTEXT = frozenset({"userId", "patientId", "encounterId"})
+"""What a hook's context may tell the vendor: drafts and extensions stay here until they can be judged."""
+
 UNREADABLE_VERSION = "unreadable"
 
 
@@ -99,7 +103,11 @@ class CDSHooksVendor:
     def _question(self, request: CDSRequest, prefetch: Prefetch) -> VendorRequest:
         """A fresh hookInstance: the EHR's would let the vendor join what it is not asked to join."""
         values = {key: msgspec.Raw(value) for key, value in prefetch.values.items() if key in self.keys}
-        context = {name: msgspec.Raw(value) for name, value in request.context.items() if value != b"null"}
+        context = {
+            name: msgspec.Raw(value)
+            for name, value in request.context.items()
+            if name in _CONTEXT and value != b"null"
+        }
         return VendorRequest(
             hook=request.hook, hookInstance=str(uuid4()), context=context, prefetch=values or None
         )

@@ -34,7 +34,7 @@ from cds_wrapper.caveats.evidence import (
 from cds_wrapper.caveats.plan import Disposition, ResponsePlan
 from cds_wrapper.caveats.policy import Caveat, CaveatLevel, CaveatPolicy
 from cds_wrapper.caveats.wording import CaveatWords, ServiceWords, Wording, choose_words
-from cds_wrapper.cds import VendorCard, VendorSource
+from cds_wrapper.cds_answer import VendorCard, VendorSource
 from cds_wrapper.patient.demographics import Attribute, Demographics, Missing
 from cds_wrapper.patient.subgroups import AttributePolicy, Display, PatientSubgroups, SubgroupScheme
 from cds_wrapper.vendors.base import (

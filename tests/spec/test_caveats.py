@@ -47,6 +47,7 @@ ADVISED_AGAINST = (
     "The developer advises against this score for ages outside 30 to 79. Do not rely on it here."
 )
 KNOWN = "Not yet checked here. Known since March 2026; the hospital's plan: see link."
+RULED = "Not yet checked here. The hospital's plan: see link."
 NOT_YET = "Not yet checked here."
 PAUSED = "10-year cardiovascular risk is paused; scores are being checked. A score is calculated, not shown."
 
@@ -89,11 +90,11 @@ PAUSED = "10-year cardiovascular risk is paused; scores are being checked. A sco
         ),
         pytest.param(
             patient("80+", "female"), "reduced", ["out_of_scope", "thin_evidence"],
-            VENDOR + " – outside the developer's intended use", ADVISED_AGAINST, KNOWN, id="White woman, 81",
+            VENDOR + " – outside the developer's intended use", ADVISED_AGAINST, RULED, id="White woman, 81",
         ),
         pytest.param(
             patient("<30"), "reduced", ["out_of_scope", "thin_evidence"],
-            VENDOR + " – outside the developer's intended use", ADVISED_AGAINST, KNOWN, id="White man, 26",
+            VENDOR + " – outside the developer's intended use", ADVISED_AGAINST, RULED, id="White man, 26",
         ),
         pytest.param(
             patient("30-39", race=("black", "white")), "reduced",

@@ -97,10 +97,10 @@ TABLE = [
     ("age-81", "reduced", ["S1"], "outside the developer's intended use"),
     ("age-26", "reduced", ["S1"], "outside the developer's intended use"),
     ("unknown-race-55", "not_assessed", ["K1"], None),
-    ("multi-race-45", "limited", ["T2"], None),
+    ("multi-race-45", "not_validated", ["N1"], "no results for similar patients"),
     ("asian-60", "limited", ["T2"], None),
     ("hispanic-45", "limited", ["T2"], None),
-    ("partial-birth-date", "not_assessed", ["K1"], None),
+    ("partial-birth-date", "limited", ["T2"], None),
 ]
 
 
@@ -142,7 +142,7 @@ def test_what_the_card_of_each_patient_says(
         (
             "age-81",
             "The developer advises against this score for ages outside 30 to 79. Do not rely on it here.",
-            "Not yet checked here. Known since June 2026; the hospital's plan: see link.",
+            "Not yet checked here. The hospital's plan: see link.",
         ),
     ],
 )
@@ -172,6 +172,14 @@ def test_without_a_patient_resource_the_card_says_that_nothing_could_be_checked(
     assert decided.caveat.level.value == "not_assessed"
     assert decided.words.wording_ids == ("K1",)
     assert decided.words.short is None
+
+
+def test_a_missing_birth_date_hides_no_gap_of_a_race_nobody_reports() -> None:
+    patient = json.loads(patient_of("native-50"))
+    del patient["birthDate"]
+    decided = decide(json.dumps(patient).encode(), ask_vendor("native-50"))
+    assert decided.caveat.level.value == "not_validated"
+    assert decided.words.wording_ids[0] == "N1"
 
 
 def test_a_patient_without_hdl_gets_a_card_that_names_it() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_wrapper.cds import read_answer, read_card, read_feedback, read_request
+from cds_wrapper.cds import read_feedback, read_request
+from cds_wrapper.cds_answer import read_answer, read_card
 from cds_wrapper.errors import MalformedRequest
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)

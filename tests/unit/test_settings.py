@@ -46,9 +46,15 @@ def test_every_wrong_setting_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert len(refused.value.mistakes) == 2
 
 
-def test_user_information_in_an_address_is_masked_when_shown() -> None:
-    shown = read_settings(public_url="https://admin:hunter2@cds.example.org").shown()
-    assert shown["public_url"] == "https://***@cds.example.org"
+def test_what_could_be_a_secret_in_an_address_is_masked_when_shown() -> None:
+    shown = read_settings(namespace="https://admin:hunter2@ehr.example.org/fhir?token=hunter3").shown()
+    assert shown["namespace"] == "https://***@ehr.example.org/fhir?***"
+
+
+def test_the_public_address_may_hold_no_secret_since_it_stands_on_every_card() -> None:
+    with pytest.raises(ConfigurationRefused) as refused:
+        read_settings(public_url="https://admin:hunter2@cds.example.org")
+    assert "hunter2" not in refused.value.sentence
 
 
 def test_every_setting_says_what_it_is_for() -> None:

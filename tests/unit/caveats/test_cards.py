@@ -23,7 +23,8 @@ from cds_wrapper.caveats.cards import (
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope, Side
 from cds_wrapper.caveats.evidence import Direction, evidence_token
 from cds_wrapper.caveats.wording import CaveatWords, OwnCard
-from cds_wrapper.cds import CDSResponse, VendorCard, VendorSource, VendorSuggestion, encode, read_card
+from cds_wrapper.cds import CDSResponse, encode
+from cds_wrapper.cds_answer import VendorCard, VendorSource, VendorSuggestion, read_card
 from cds_wrapper.vendors.base import NoPrediction, Status, VendorCall
 from tests.spec.prevent import MODEL, SERVICE, VENDOR_CARD, WORDING, book, prediction, stamp
 
@@ -169,8 +170,8 @@ def test_markup_that_could_hide_the_caveat_or_fetch_something_is_made_inert() ->
     [
         ({"links": [{"label": "x", "url": "https://x", "type": "smart"}]}, "cards[0].links: held_back"),
         ({"overrideReasons": [{"code": "a"}]}, "cards[0].overrideReasons: held_back"),
-        ({"hardStop": True}, "cards[0].hardStop: unknown, held_back"),
-        ({"Jane Doe, born 1950": 1}, "cards[0].(unnamed): unknown, held_back"),
+        ({"hardStop": True}, "cards[0].(others): 1 unknown members, held_back"),
+        ({"Jane Doe, born 1950": 1}, "cards[0].(others): 1 unknown members, held_back"),
         ({"detail": ["a"]}, "cards[0].detail: of another type, held_back"),
         (in_source(url="/about"), "cards[0].source.url: not an http(s) address, removed"),
         (in_source(icon="data:x"), "cards[0].source.icon: not an http(s) address, removed"),

@@ -16,15 +16,32 @@ from cds_wrapper.caveats.evidence import (
     Metric,
     ModelCard,
     OutOfScopeRule,
+    Question,
     State,
     TrainingGroup,
     UnknownGroup,
+    build_book,
     evidence_token,
 )
-from cds_wrapper.caveats.policy import key_of
-from cds_wrapper.patient.demographics import Missing
-from cds_wrapper.patient.subgroups import PatientSubgroups
-from tests.spec.prevent import BLACK_YOUNG, CARD, NOBODY, PUBLISHED, book, patient, prediction, row
+from cds_wrapper.caveats.policy import CaveatPolicy, Reason, key_of
+from cds_wrapper.patient.demographics import AgeBands, AgeSpan, Attribute, Demographics, Missing
+from cds_wrapper.patient.subgroups import Display, PatientSubgroups, SubgroupScheme
+from tests.spec.prevent import (
+    AS_OF,
+    BANDS,
+    BLACK_YOUNG,
+    CARD,
+    NOBODY,
+    PUBLISHED,
+    QUESTION,
+    SCHEME,
+    attribute,
+    book,
+    patient,
+    policy,
+    prediction,
+    row,
+)
 
 
 def about(who: PatientSubgroups, card: ModelCard = CARD) -> Evidence:
@@ -122,6 +139,33 @@ def test_a_group_absent_from_training_is_named_until_somebody_tested_it() -> Non
     assert about(patient(race="black"), with_rows(tested, training=(nobody,))).absent == ()
     of_men = row("men", Metric.OE_RATIO, {"sex": ["male"]}, estimate=1.0, ci=(0.9, 1.1))
     assert about(patient(race="black"), with_rows(of_men, training=(nobody,))).absent != ()
+
+
+def test_a_test_of_one_race_is_no_test_of_the_other() -> None:
+    absent = (TrainingGroup({"race": ("aian",)}, share=0),)
+    black = row("black", Metric.OE_RATIO, {"race": ["black"]}, estimate=1.0, ci=(0.9, 1.1))
+    both = patient(race=("aian", "black"))
+    assert about(both, with_rows(black, training=absent)).absent == ({"race": ("aian",)},)
+    aian = replace(black, where={"race": ("aian",)})
+    assert about(both, with_rows(aian, training=absent)).absent == ()
+
+
+# Several races, said of by themselves -----------------------------------------------------------------------
+
+SEVERAL = races("multiple", state=State.NOT_REPORTED, exclusive=True)
+
+
+def test_a_card_that_denies_results_for_several_races_is_believed() -> None:
+    both = patient(race=("black", "white"))
+    assert about(both, with_rows(races("black"))).unreported == ()
+    assert about(both, with_rows(races("black"), SEVERAL)).unreported == (("race", "multiple"),)
+    assert about(patient(race="black"), with_rows(races("black"), SEVERAL)).unreported == ()
+    assert about(both, with_rows(SEVERAL)).unreported == ()
+
+
+def test_a_denial_is_nothing_beside_a_result_of_the_same_group() -> None:
+    measured = races("multiple", exclusive=True)
+    assert about(patient(race=("black", "white")), with_rows(measured, SEVERAL)).unreported == ()
 
 
 @pytest.mark.parametrize(
@@ -232,3 +276,143 @@ def test_a_rule_can_name_several_attributes() -> None:
     card = with_rows(out_of_scope=(rule,))
     assert about(patient("30-39", "female"), card).rules == (rule,)
     assert about(patient("30-39", "male"), card).rules == ()
+
+
+# The same time, written otherwise ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("horizon", ["P120M", "P9Y12M", " P10Y"])
+def test_a_horizon_is_compared_as_a_length_of_time(horizon: str) -> None:
+    card = with_rows(replace(BLACK_YOUNG, horizon=horizon))
+    assert about(patient("30-39", race="black"), card).findings
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ("P2W", "P14D", True),
+        ("PT24H", "PT1440M", True),
+        ("P10M", "PT10M", False),
+        ("P1M", "P30D", False),
+        ("P1Y", "P1M", False),
+        ("soon", "soon", True),
+        ("soon", "P1D", False),
+    ],
+)
+def test_months_days_and_hours_have_no_common_measure(ours: str, theirs: str, same: bool) -> None:
+    figure = row("x", Metric.AUROC, {}, estimate=0.7, horizon=theirs)
+    assert Question("cvd-risk", "death", ours).is_within_our_horizon(figure) is same
+
+
+# What is not on file ----------------------------------------------------------------------------------------
+
+
+def with_groups(card: ModelCard, scheme: SubgroupScheme = SCHEME, **groups: tuple[str, ...]) -> EvidenceBook:
+    unlabelled = {name: replace(one, labels={}) for name, one in scheme.attributes.items()}
+    return build_book(
+        card, replace(scheme, attributes=unlabelled), QUESTION, frozenset({card.digest}), AS_OF, groups=groups
+    )
+
+
+def test_a_missing_value_could_be_a_group_that_the_card_never_mentions() -> None:
+    card = with_rows(races("white"))
+    unknown = (UnknownGroup("race", finding=False, gap=True),)
+    who = patient(race=Missing.DECLINED)
+    assert with_groups(card).about(who, prediction()).unknown == ()
+    assert with_groups(card, race=("white",)).about(who, prediction()).unknown == ()
+    assert with_groups(card, race=("white", "aian")).about(who, prediction()).unknown == unknown
+
+
+def aged(youngest: int, oldest: int, race: str = "white") -> PatientSubgroups:
+    """A patient whose birth date is not known to the day."""
+    scheme = replace(SCHEME, bands=AgeBands.parse(BANDS))
+    found = {
+        "age_band": Attribute(None, Missing.IMPRECISE),
+        "sex": attribute("male"),
+        "race": attribute(race),
+        "language": attribute("en"),
+    }
+    return scheme.assign(Demographics(found, AgeSpan(youngest, oldest)))
+
+
+@pytest.mark.parametrize(
+    ("who", "unknown"),
+    [
+        (aged(39, 40), ()),
+        (aged(39, 40, "black"), (UnknownGroup("age_band", finding=True, gap=False),)),
+        (aged(49, 50, "black"), ()),
+        (aged(29, 30), (UnknownGroup("age_band", finding=True, gap=True),)),
+        (patient(Missing.ABSENT), (UnknownGroup("age_band", finding=True, gap=True),)),
+    ],
+)
+def test_an_age_known_within_two_bands_matters_when_the_bands_differ(
+    who: PatientSubgroups, unknown: tuple[UnknownGroup, ...]
+) -> None:
+    assert about(who).unknown == unknown
+
+
+def test_what_holds_at_every_possible_age_is_certain() -> None:
+    older = OutOfScopeRule({"age_band": ("70-79", "80+")}, "ages over 69")
+    evidence = about(aged(79, 80), with_rows(out_of_scope=(older,)))
+    assert (evidence.rules, evidence.unknown) == ((older,), ())
+
+
+@pytest.mark.parametrize("who", [patient(Missing.ABSENT, race="aian"), aged(39, 40, "aian")])
+def test_a_missing_age_hides_no_gap_that_is_there_at_every_age(who: PatientSubgroups) -> None:
+    assert ("race", "aian") in about(who).unreported
+
+
+def test_a_missing_age_makes_no_gap_that_some_age_would_close() -> None:
+    young = row("young", Metric.AUROC, {"race": ["white"], "age_band": ["30-39"]}, estimate=0.7)
+    old = row("old", Metric.AUROC, {"race": ["black"], "age_band": ["60-69"]}, estimate=0.7)
+    evidence = about(patient(Missing.ABSENT, race="black"), with_rows(young, old))
+    assert ("race", "black") not in evidence.unreported
+
+
+# Race without ethnicity -------------------------------------------------------------------------------------
+
+COMBINED = SubgroupScheme({"race_ethnicity": policy("race_ethnicity", {}, Display.GENERIC)})
+
+
+def combined(level: str, *members: str) -> PatientSubgroups:
+    value = Attribute(level, None, members=members or (level,))
+    return COMBINED.assign(Demographics({"race_ethnicity": value}))
+
+
+def of_combined(*levels: str, **changes: Any) -> Estimate:
+    return row("-".join(levels), Metric.AUROC, {"race_ethnicity": levels}, estimate=0.7, **changes)
+
+
+GAP = row(
+    "gap", Metric.OE_RATIO, {"race_ethnicity": ["nh_black"]}, estimate=2.0, ci=(1.8, 2.2), reference="rest"
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "finding", "gap"),
+    [
+        ((GAP,), True, True),
+        ((GAP, of_combined("hispanic")), True, False),
+        ((of_combined("nh_black"), of_combined("nh_white")), False, True),
+    ],
+)
+def test_race_without_ethnicity_could_be_two_groups(
+    rows: tuple[Estimate, ...], finding: bool, gap: bool
+) -> None:
+    evidence = book(with_rows(*rows), scheme=COMBINED).about(
+        combined("black_ethnicity_unknown"), prediction()
+    )
+    assert evidence.unknown == (UnknownGroup("race_ethnicity", finding, gap),)
+    assert evidence.unreported == ()
+    caveat = CaveatPolicy(COMBINED).weigh(evidence, prediction())
+    assert Reason.GROUP_UNKNOWN in {reason.reason for reason in caveat.reasons}
+
+
+def test_race_without_ethnicity_is_no_question_when_both_groups_are_alike() -> None:
+    who = combined("black_ethnicity_unknown")
+    reported = with_rows(of_combined("nh_black", "hispanic"))
+    neither = with_rows(of_combined("nh_white"))
+    assert book(reported, scheme=COMBINED).about(who, prediction()).unknown == ()
+    evidence = book(neither, scheme=COMBINED).about(who, prediction())
+    assert evidence.unknown == ()
+    assert evidence.unreported == (("race_ethnicity", "black_ethnicity_unknown"),)

@@ -9,7 +9,14 @@ import msgspec
 import pytest
 from ruamel.yaml import YAML
 
-from cds_wrapper.caveats.wording import WORDING_IDS, OwnCard, UnusableWording, Wording, longest_values
+from cds_wrapper.caveats.wording import (
+    WORDING_IDS,
+    OwnCard,
+    UnusableWording,
+    Wording,
+    longest_values,
+    never_said,
+)
 from tests.spec.prevent import CARD, SCHEME, SERVICE, WORDING, WORDING_FILE
 
 LONGEST = longest_values(SERVICE, SCHEME, CARD)
@@ -112,6 +119,20 @@ def test_a_file_of_texts_that_is_not_whole_is_refused(change: Callable[[dict[str
     change(document)
     with pytest.raises(UnusableWording):
         Wording.read(document, "sha256:x")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["biased", "Bias", "unbiased", "unfairly", "fair", "fairness", "unsafe", "safe", "minority", "minorities",
+     "non-compliant", "noncompliance", "algorithms", "algorithmic", "high-risk groups", "high risk group"],
+)  # fmt: skip
+def test_verdicts_and_blame_are_said_by_no_card_in_whatever_form(words: str) -> None:
+    assert never_said(f"This score is {words} here") == words
+
+
+@pytest.mark.parametrize("words", ["affair", "safety net", "10-year cardiovascular risk", "high-risk score"])
+def test_ordinary_words_are_left_alone(words: str) -> None:
+    assert never_said(words) is None
 
 
 def test_every_card_of_our_own_says_that_silence_is_not_low_risk() -> None:

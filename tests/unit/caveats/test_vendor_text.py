@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from cds_wrapper.caveats.vendor_text import clean_line, clean_markdown, cut, fits, prune, units
 
@@ -46,8 +48,8 @@ def test_a_line_is_one_line_and_shows_all_it_has(text: str, clean: str) -> None:
         ("[go](javascript:alert(1))", "[go]\\(javascript:alert(1))"),
         ("[go](&#106;avascript:alert(1))", "[go]\\(&#106;avascript:alert(1))"),
         ("[go]( data:text/html,x)", "[go]\\( data:text/html,x)"),
-        ("![x][pic]\n\n[pic]: file:///etc/passwd", "[x][pic]\n\n\\[pic]: file:///etc/passwd"),
-        ("[pic]: https://x.example/p", "[pic]: https://x.example/p"),
+        ("![x][pic]\n\n[pic]: file:///etc/passwd", "[x][pic]\n\n[pic]\\: file:///etc/passwd"),
+        ("[pic]: https://x.example/p", "[pic]\\: https://x.example/p"),
         ("hidden\u202e\u200f\x07", "hidden"),
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),
     ],
@@ -113,3 +115,32 @@ def test_length_counts_what_the_strictest_reader_counts() -> None:
 )
 def test_json_without_a_value_is_left_out_at_any_depth(value: Any, kept: Any) -> None:
     assert prune(value) == kept
+
+
+ACTING = [
+    "!![x](https://evil.example/p.png)",
+    "!!![x][r]\n\n[r]: https://evil.example/p.png",
+    "- [a]: javascript:x\n\n[a]",
+    "1. [a]: data:text/html,x\n\n[a]",
+    "> - [a]: file:///x\n>\n> [a]",
+    "[a\\]b]: javascript:x\n\n[a\\]b]",
+    "[a\nb]: javascript:x\n\n[a\nb]",
+    "[x](javascript:alert(1))",
+    "[x]( <javascript:alert(1)>)",
+    "<img src=x onerror=y>",
+    "<javascript:alert(1)>",
+]
+
+
+@pytest.mark.parametrize("text", ACTING)
+def test_rendered_it_loads_nothing_and_leads_to_web_addresses_only(text: str) -> None:
+    html = MarkdownIt("commonmark").render(clean_markdown(text))
+    assert "<img" not in html
+    assert all(target.startswith(("http://", "https://")) for target in re.findall(r'href="([^"]*)"', html))
+
+
+@given(st.text(alphabet="![]()<>:ab \n-\\/htps", max_size=60))
+def test_whatever_is_written_renders_to_nothing_that_acts(text: str) -> None:
+    html = MarkdownIt("commonmark").render(clean_markdown(text))
+    assert "<img" not in html
+    assert all(target.startswith(("http://", "https://")) for target in re.findall(r'href="([^"]*)"', html))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import product
 
+import msgspec
 import pytest
 
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope, Side
@@ -18,6 +19,7 @@ from cds_wrapper.caveats.wording import (
     WORDING_IDS,
     CaveatWords,
     OwnCard,
+    Wording,
     choose_words,
     own_words,
     wording_id,
@@ -71,12 +73,13 @@ def choose(
     *reasons: CaveatReason,
     answered: Prediction | NoPrediction | None = None,
     evidence: Evidence = EVIDENCE,
+    wording: Wording = WORDING,
     disposition: Disposition = Disposition.ANNOTATE,
     scheme: SubgroupScheme = SCHEME,
 ) -> CaveatWords:
     caveat = Caveat(CaveatLevel.worst(reason.level for reason in reasons), reasons)
     vendor = answered if answered is not None else prediction()
-    return choose_words(caveat, disposition, vendor, evidence, scheme, WORDING, SERVICE)
+    return choose_words(caveat, disposition, vendor, evidence, scheme, wording, SERVICE)
 
 
 def gap(
@@ -193,12 +196,12 @@ def test_a_group_without_a_label_is_not_named() -> None:
     ("group", "say", "line"),
     [
         (GROUPS["show"], "ages over 80", "The developer advises against this score for ages over 80."),
-        (GROUPS["generic"], "dialysis patients", "The developer advises against this score for dialysis"),
-        (GROUPS["generic"], "Ruritanian people", "This patient is outside the use the developer intended."),
+        (GROUPS["generic"], "Black adults", "This patient is outside the use the developer intended."),
+        (GROUPS["generic"], "dialysis patients", "This patient is outside the use the developer intended."),
         (GROUPS["never"], "dialysis patients", "This patient is outside the use the developer intended."),
     ],
 )
-def test_the_developers_rule_is_said_unless_it_names_a_group_that_must_not_be(
+def test_the_developers_rule_is_said_only_where_its_group_may_be_named(
     group: tuple[str, str], say: str, line: str
 ) -> None:
     reason = CaveatReason(
@@ -278,7 +281,7 @@ def checked(n: int) -> Evidence:
         ((THIN,), checked(10), "Not yet checked here."),
         ((UNKNOWN,), EVIDENCE, "Not yet checked here."),
         ((UNREPORTED,), EVIDENCE, "No local results yet."),
-        ((gap(),), EVIDENCE, "Not yet checked here. Known since March 2026; the hospital's plan: see link."),
+        ((gap(),), EVIDENCE, "Not yet checked here. The hospital's plan: see link."),
         (
             (replace(gap(), since=date(2025, 11, 3)),),
             checked(987_654),
@@ -296,6 +299,12 @@ def test_only_what_reduces_trust_is_known_since_a_month() -> None:
     older = replace(gap(kind=Reason.UNDER_REVIEW), since=date(2024, 5, 1))
     words = choose(replace(gap(), since=date(2025, 11, 3)), older)
     assert words.evidence_line == f"Not yet checked here. {SINCE_NOVEMBER}"
+
+
+def test_words_kept_before_a_plans_own_line_existed_are_said_as_they_were() -> None:
+    kept = replace(WORDING, lines=msgspec.structs.replace(WORDING.lines, plan_link=None))
+    since = "Known since March 2026; the hospital's plan: see link."
+    assert choose(gap(), wording=kept).evidence_line == f"Not yet checked here. {since}"
 
 
 def test_every_card_with_a_score_says_that_nobody_reviewed_it() -> None:

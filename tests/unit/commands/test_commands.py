@@ -68,8 +68,8 @@ def test_check_says_which_digest_to_sign_when_the_card_was_changed(tmp_path: Pat
 
 
 def test_check_shows_the_settings_masked() -> None:
-    checked = run("check", CDS_WRAPPER_PUBLIC_URL="https://admin:hunter2@cds.example.org")
-    assert checked.returncode == 0 and "https://***@cds.example.org" in checked.stdout
+    checked = run("check", CDS_WRAPPER_NAMESPACE="https://admin:hunter2@ehr.example.org")
+    assert checked.returncode == 0 and "https://***@ehr.example.org" in checked.stdout
     assert "hunter2" not in checked.stdout + checked.stderr
 
 

@@ -176,7 +176,7 @@ async def the_stage() -> AsyncIterator[Stage]:
             switch_vendor=wrapper.switch_vendor,
         )
         transport = httpx.ASGITransport(Starlette(routes=screen_routes(around)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://demo.test") as browser:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as browser:
             yield Stage(browser, wrapper, vendor)
 
 

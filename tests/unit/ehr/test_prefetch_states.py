@@ -86,7 +86,7 @@ CASES = [
     (
         "a Patient of odd shape",
         {"resourceType": "Patient", "id": "p1", "subject": "x"},
-        State.UNREADABLE,
+        State.PRESENT,
         True,
     ),
     (
@@ -157,3 +157,53 @@ def test_no_value_crashes_and_a_withheld_one_is_nowhere(value: Any) -> None:
     prefetch = sort(lipids=value)
     withheld = prefetch.states["lipids"] in {State.OTHER_PATIENT, State.ERROR, State.ABSENT}
     assert withheld == ("lipids" not in prefetch.values)
+
+
+P2 = {"resourceType": "Patient", "id": "p2"}
+WRAPPED: list[tuple[str, Any]] = [
+    ("as a parameter", {"resourceType": "Parameters", "parameter": [{"resource": P2}]}),
+    ("as a parameter in a Bundle", bundle({"resourceType": "Parameters", "parameter": [{"resource": P2}]})),
+    ("in an entry's outcome", {"resourceType": "Bundle", "entry": [{"response": {"outcome": P2}}]}),
+    ("in a contained resource", {"resourceType": "Observation", "contained": [OF_P2]}),
+    ("with a lower-case type", {"resourceType": "patient", "id": "p2"}),
+    ("as a text", {"resourceType": "Observation", "subject": "Patient/p2"}),
+    ("in an array of references", {"resourceType": "Observation", "subject": [{"reference": "Patient/p2"}]}),
+]
+
+
+@pytest.mark.parametrize(("where", "value"), WRAPPED, ids=[row[0] for row in WRAPPED])
+def test_another_patient_is_found_however_it_is_wrapped(where: str, value: Any) -> None:
+    assert sort(lipids=value).states["lipids"] is State.OTHER_PATIENT
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "Patient/p2/",
+        " Patient/p2",
+        "patient/p2",
+        "Patient//p2",
+        "Patient%2Fp2",
+        "Patient/p1/_history/../p2",
+        "Patient/p2/$everything",
+        "https://ehr.example/fhir/Patient/p2/_history/3",
+    ],
+)
+def test_another_patient_is_found_however_the_reference_is_spelled(reference: str) -> None:
+    assert sort(lipids=bundle(about(reference))).states["lipids"] is State.OTHER_PATIENT
+
+
+@pytest.mark.parametrize(
+    "reference", ["Patient/p1#x", "Patient/p1|1", "Patient/p1/_history/2", "Patient/p1/"]
+)
+def test_this_patient_is_recognised_however_the_reference_is_spelled(reference: str) -> None:
+    assert sort(lipids=bundle(about(reference))).states["lipids"] is State.PRESENT
+
+
+@pytest.mark.parametrize(
+    "patient", [{"resourceType": "Patient"}, {"resourceType": "Patient", "id": None}, "Jane"]
+)
+def test_a_patient_that_does_not_say_it_is_this_one_is_nobodys(patient: Any) -> None:
+    prefetch = sort(patient=patient)
+    assert (prefetch.patient, prefetch.patient_state) == (None, State.UNREADABLE)
+    assert "patient" not in prefetch.values

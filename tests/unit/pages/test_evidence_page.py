@@ -21,11 +21,13 @@ from cds_wrapper.caveats.evidence import (
     Figures,
     Grade,
     LocalResult,
+    OutOfScopeRule,
+    TrainingGroup,
     evidence_token,
 )
 from cds_wrapper.caveats.policy import Reason
 from cds_wrapper.pages.evidence import evidence_routes
-from cds_wrapper.pages.published import hidden_names
+from cds_wrapper.pages.published import hidden_in
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 
 HOOKS = Path(__file__).parents[3] / "hooks"
@@ -119,7 +121,7 @@ async def test_the_eight_parts_stand_in_their_order(browser: httpx.AsyncClient) 
         ("not_reported", "The developer gives no results for similar patients", "one sign among others"),
         ("group_unknown", "could not be checked: details not on file", "whatever the reason a detail is not"),
         ("thin_evidence", "not yet been checked on enough patients here", "one sign among others"),
-        (GENERAL, "not yet been checked on enough patients here", "not a certificate"),
+        (GENERAL, "How 10-year cardiovascular risk (demonstration) was checked", "not a certificate"),
     ],
 )
 async def test_the_page_repeats_the_caveat_and_says_what_to_do(
@@ -185,10 +187,46 @@ async def test_a_finding_nobody_signed_is_under_review() -> None:
 async def test_no_page_behind_a_card_names_a_group_that_a_card_may_not_name(
     browser: httpx.AsyncClient, key: str
 ) -> None:
-    names = hidden_names(SERVICE.card.estimates, SERVICE.scheme) | {"African American", "Native", "Latino"}
+    names = hidden_in(SERVICE.card, SERVICE.scheme) | {"African American", "Native", "Latino"}
     assert {"Black", "White", "Hispanic"} <= names
     page = await page_of(browser, address(key))
     assert not [name for name in names if re.search(rf"\b{re.escape(name)}\b", page.words, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize(
+    ("where", "say", "said"),
+    [
+        ({"race": ("black",)}, "Black adults", False),
+        ({"race": ("black",)}, "darker-skinned adults", False),
+        ({"age_band": ("80+",)}, "Samoan people aged 80 and over", False),
+        ({"age_band": ("80+",)}, "people aged 80 and over", True),
+    ],
+)
+async def test_neither_heading_nor_text_says_a_rule_about_a_group_that_a_card_may_not_name(
+    where: dict[str, tuple[str, ...]], say: str, said: bool
+) -> None:
+    rule = OutOfScopeRule(where, say)
+    training = (TrainingGroup({"race": ("nhpi",)}, as_reported="Samoan"),)
+    service = replace(
+        with_book(out_of_scope=(rule,)),
+        card=replace(SERVICE.card, out_of_scope=(rule,), training=training),
+    )
+    async with browser_of(ServiceCatalog((service,))) as browser:
+        page = await page_of(browser, address("out_of_scope", service.book))
+    assert (say in page.headings[0][1]) is said
+    assert page.words.count(say) == (2 if said else 0)
+
+
+async def test_a_sentence_that_names_a_hidden_group_stands_only_on_the_models_own_page(
+    browser: httpx.AsyncClient,
+) -> None:
+    behind, model = (
+        await page_of(browser, address(FINDING)),
+        await page_of(browser, "/evidence/cvd-risk/model"),
+    )
+    assert "the events of Black adults were predicted" in model.words
+    assert "by a factor of two. [on the model’s own page] Over four health systems" in behind.words
+    assert "Young Adults: Fairness, Calibration, and Performance" in behind.words
 
 
 async def test_from_the_fourth_part_on_the_page_is_the_same_for_everybody(browser: httpx.AsyncClient) -> None:
@@ -242,10 +280,22 @@ async def test_an_unknown_or_old_token_gives_the_general_page(browser: httpx.Asy
     assert page.headings == general.headings
 
 
+NOT_IN_FORCE = "This address is not of the edition in force:"
+
+
 async def test_a_card_of_an_earlier_edition_is_told_so(browser: httpx.AsyncClient) -> None:
     old = await page_of(browser, "/evidence/cvd-risk/2020-01-01.00000000/89224c5adad59cfd")
-    assert "an earlier edition" in old.words
-    assert "an earlier edition" not in (await page_of(browser, address(FINDING))).words
+    assert NOT_IN_FORCE in old.words
+    assert NOT_IN_FORCE not in (await page_of(browser, address(FINDING))).words
+
+
+@pytest.mark.parametrize("token", ["0000000000000000", "89224c5adad59cf", "%3Cscript%3E"])
+async def test_a_mistyped_token_of_the_edition_in_force_says_nothing_about_editions(
+    browser: httpx.AsyncClient, token: str
+) -> None:
+    page = await page_of(browser, f"/evidence/cvd-risk/{BOOK.edition}/{token}")
+    assert NOT_IN_FORCE not in page.words
+    assert "may have been made with an earlier one" not in page.words
 
 
 @pytest.mark.parametrize("path", ["/evidence/nope", "/evidence/nope/e/t", "/evidence/nope/model"])

@@ -12,21 +12,24 @@ from cds_wrapper.caveats.evidence import (
     IntervalKind,
     Metric,
     ModelCard,
+    OutOfScopeRule,
     State,
     Stated,
     TrainingGroup,
 )
 from cds_wrapper.caveats.plan import Disposition, OnError
-from cds_wrapper.pages.attributes import ELSEWHERE, source_attributes
+from cds_wrapper.pages.attributes import source_attributes
 from cds_wrapper.pages.decisions import _on_error, _then
+from cds_wrapper.pages.names import ELSEWHERE, mentions, readable
 from cds_wrapper.pages.published import (
     count,
     figure,
     group_name,
+    hidden_in,
     hidden_names,
     horizon,
     may_name,
-    mentions,
+    may_say,
     not_found,
     studies_of,
     training_rows,
@@ -226,6 +229,110 @@ def test_attributes_nobody_states_are_listed_as_not_reported() -> None:
     assert (found["Stage"].value, found["Stage"].source) == ("Research", "Doe")
     assert (found["Funding"].value, found["Funding"].said) == ("not reported", False)
     assert found["Known risks and limits"].value == ELSEWHERE
+
+
+def test_only_the_sentence_and_the_source_that_name_a_hidden_group_are_elsewhere() -> None:
+    facts = {
+        "stage": Stated(
+            State.REPORTED, "Ready. Too low in African-Americans. Watch it.", "Doe, Latino cohort"
+        ),
+        "developer.funding": Stated(State.REPORTED, "A fund", "Doe 2025"),
+    }
+    made = card(HIDDEN, OPEN, facts=facts)
+    groups = source_attributes(made, hidden_in(made, SCHEME))
+    found = {one.label: (one.value, one.source) for group in groups for one in group.attributes}
+    assert found["Stage"] == (f"Ready. [{ELSEWHERE}] Watch it.", ELSEWHERE)
+    assert found["Funding"] == ("A fund", "Doe 2025")
+
+
+CLOSED = SubgroupScheme(
+    {
+        "age_band": policy("age_band", Display.SHOW, BANDS),
+        "language": policy("language", Display.GENERIC, {"es": "people who speak Spanish", "other": "other"}),
+        "interpreter_needed": policy("interpreter_needed", Display.NEVER),
+    }
+)
+OPEN_RACE = SubgroupScheme(
+    {
+        "race": policy("race", Display.SHOW, {"black": "Black people"}),
+        "ethnicity": policy("ethnicity", Display.GENERIC),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "named"),
+    [
+        ("in Blacks and whites", SCHEME, True),
+        ("the level nhpi", SCHEME, True),
+        ("in Samoan adults", SCHEME, True),
+        ("people on Medicaid", SCHEME, True),
+        ("in American  Indian or Pacific-Islander adults", SCHEME, True),
+        ("among LATINX adults", SCHEME, True),
+        ("white blood cell count; a black box; the Whitehall study", SCHEME, False),
+        ("missing values, other sites, multiple imputation, no race, yes", SCHEME, False),
+        ("people aged 30 to 39; women", SCHEME, False),
+        ("in people who speak Spanish", CLOSED, True),
+        ("by others, es", CLOSED, False),
+        ("in Black adults", OPEN_RACE, False),
+        ("in Hispanic adults", OPEN_RACE, True),
+    ],
+)
+def test_hidden_groups_are_known_by_level_label_and_common_name(
+    text: str, scheme: SubgroupScheme, named: bool
+) -> None:
+    rows = (HIDDEN, row(where={"race": ("missing", "multiple", "other")}))
+    made = card(*rows, training=(TrainingGroup({"race": ("nhpi",)}, as_reported="Samoan"),))
+    assert mentions(text, hidden_in(made, scheme)) is named
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Good. Low in Native\nAmerican adults. Fine.", f"Good. [{ELSEWHERE}] Fine."),
+        ("Low in Native American adults.", ELSEWHERE),
+        ("Good. Fine.", "Good. Fine."),
+        ("", ""),
+    ],
+)
+def test_a_text_loses_only_the_sentences_that_name_a_hidden_group(text: str, said: str) -> None:
+    assert readable(text, frozenset({"Native American"})) == said
+    assert readable(text, frozenset()) == text
+
+
+def test_a_source_that_names_a_hidden_group_is_named_on_the_models_own_page() -> None:
+    cited = row(cite="Fairness in Black adults", where={"sex": ("female",)}, who="women")
+    made = card(cited, HIDDEN)
+    assert studies_of(made, SCHEME, all_groups=False)[0].cite == f"source named {ELSEWHERE}"
+    assert studies_of(made, SCHEME, all_groups=True)[0].cite == "Fairness in Black adults"
+
+
+def test_a_title_about_fairness_stays_readable() -> None:
+    title = "PREVENT Equations in Young Adults: Fairness, Calibration, and Performance"
+    made = card(row(cite=title), HIDDEN)
+    assert studies_of(made, SCHEME, all_groups=False)[0].cite == title
+
+
+def test_people_of_an_open_row_are_not_described_by_a_hidden_name() -> None:
+    (study,) = studies_of(card(row(who="Black veterans"), HIDDEN), SCHEME, all_groups=False)
+    assert [one.group for one in study.rows] == [f"described {ELSEWHERE}"]
+
+
+@pytest.mark.parametrize(
+    ("where", "say", "allowed"),
+    [
+        ({"age_band": ("80+",)}, "ages outside 30 to 79", True),
+        ({"race": ("black",)}, "Black adults", False),
+        ({"race": ("black",)}, "some adults", False),
+        ({"race": ("black",), "age_band": ("80+",)}, "people aged 80 and over", False),
+        ({"age_band": ("80+",)}, "Hispanic people aged 80 and over", False),
+    ],
+)
+def test_a_rule_of_the_developer_is_said_only_if_it_names_no_hidden_group(
+    where: Mapping[str, tuple[str, ...]], say: str, allowed: bool
+) -> None:
+    rule = OutOfScopeRule(where, say)
+    assert may_say(rule, SCHEME, hidden_in(card(out_of_scope=(rule,)), SCHEME)) is allowed
 
 
 @pytest.mark.parametrize("disposition", Disposition, ids=lambda one: one.value)

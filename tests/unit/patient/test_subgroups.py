@@ -19,8 +19,9 @@ from cds_wrapper.patient.subgroups import (
     Subgroup,
     SubgroupScheme,
     UnusableScheme,
+    possible_groups,
 )
-from tests.unit.patient.patients import BLACK, DECLINED, NOON, WHITE, described, patient, race
+from tests.unit.patient.patients import BLACK, DECLINED, EVERYTHING, NOON, WHITE, described, patient, race
 
 RULES = DemographicRules(collect=("age_band", "sex", "race"), bands=AgeBands.parse(("<30", "30-39", "40+")))
 
@@ -138,6 +139,79 @@ def test_what_speaks_exclusively_speaks_in_combination_too(codes: list[str]) -> 
         assert groups.speaks({"race": [level]}) or not groups.speaks({"race": [level]}, exclusive=True)
 
 
+# Values known in part ---------------------------------------------------------------------------------------
+
+BANDED = replace(SCHEME, bands=RULES.bands)
+COMBINED = DemographicRules(collect=("race_ethnicity",))
+
+
+def born(year: str) -> PatientSubgroups:
+    return BANDED.assign(described(patient(race(BLACK), birthDate=year), RULES))
+
+
+def without_ethnicity(*codes: str) -> PatientSubgroups:
+    scheme = SubgroupScheme({"race_ethnicity": policy("race_ethnicity")})
+    return scheme.assign(described(patient(race(*codes)), COMBINED))
+
+
+def could(groups: PatientSubgroups) -> dict[str, list[str]]:
+    return {name: [one.level for one in values] for name, values in groups.could.items()}
+
+
+@pytest.mark.parametrize(
+    ("groups", "left"),
+    [
+        (born("1986"), {"age_band": ["30-39", "40+"]}),  # 39 or 40
+        (born("1990"), {}),  # 35 or 36: one band
+        (BANDED.assign(describe(NoPatient.ABSENT, NOON, RULES)), {}),
+        (without_ethnicity(BLACK), {"race_ethnicity": ["hispanic", "nh_black"]}),
+        (without_ethnicity(BLACK, WHITE), {"race_ethnicity": ["hispanic", "nh_multiple"]}),
+        (without_ethnicity(), {}),
+    ],
+)
+def test_what_is_known_in_part_says_what_it_could_be(
+    groups: PatientSubgroups, left: dict[str, list[str]]
+) -> None:
+    assert could(groups) == left
+    assert set(groups.unsettled) == {*left, *groups.missing}
+
+
+@pytest.mark.parametrize(
+    ("groups", "where", "exclusive", "may", "does"),
+    [
+        (born("1986"), {"age_band": ["30-39"]}, False, True, False),
+        (born("1986"), {"age_band": ["<30"]}, False, False, False),
+        (born("1986"), {"age_band": ["30-39", "40+"]}, False, True, True),
+        (born("1986"), {"age_band": ["30-39"], "race": ["white"]}, False, False, False),
+        (without_ethnicity(BLACK), {"race_ethnicity": ["nh_black"]}, False, True, False),
+        (without_ethnicity(BLACK), {"race_ethnicity": ["nh_white"]}, False, False, False),
+        (without_ethnicity(BLACK), {"race_ethnicity": ["nh_black", "hispanic"]}, False, True, True),
+        (without_ethnicity(BLACK, WHITE), {"race_ethnicity": ["nh_black"]}, False, True, False),
+        (without_ethnicity(BLACK, WHITE), {"race_ethnicity": ["nh_black"]}, True, False, False),
+        (REFUSED, {"race": ["black"]}, False, True, False),
+        (REFUSED, {"race": "black"}, False, True, False),
+        (REFUSED, {"race": ["missing:unknown"]}, False, False, False),
+        (BOTH, {"race": ["asian"]}, False, False, False),
+    ],
+)
+def test_an_estimate_may_speak_when_what_is_not_on_file_could_make_every_key_hold(
+    groups: PatientSubgroups, where: Mapping[str, Sequence[str]], exclusive: bool, may: bool, does: bool
+) -> None:
+    assert groups.may_speak(where, exclusive) is may
+    assert groups.speaks(where, exclusive) is does
+
+
+def test_an_age_kept_as_ninety_could_be_any_that_is_older() -> None:
+    rules = replace(RULES, bands=AgeBands.parse(("<90", "90-94", "95+")))
+    found = described(patient(birthDate="1931"), rules)  # 94 or 95
+
+    assert could(replace(SCHEME, bands=rules.bands).assign(found)) == {"age_band": ["90-94", "95+"]}
+
+
+def test_what_could_be_is_printed_nowhere() -> None:
+    assert "black" not in repr(without_ethnicity(BLACK).could)
+
+
 # Display ----------------------------------------------------------------------------------------------------
 
 
@@ -195,3 +269,11 @@ def test_a_subgroup_writes_itself_as_the_record_does() -> None:
     assert (
         Subgroup("age_band*race_ethnicity", "75-84*nh_black").text == "age_band*race_ethnicity=75-84*nh_black"
     )
+
+
+def test_a_value_that_is_not_on_file_could_be_each_group_but_not_several_of_them() -> None:
+    assert possible_groups(EVERYTHING, "race") == ("aian", "asian", "black", "nhpi", "white", "other")
+    assert possible_groups(EVERYTHING, "race_ethnicity") == (
+        "hispanic", "nh_aian", "nh_asian", "nh_black", "nh_nhpi", "nh_white", "nh_other",
+    )  # fmt: skip
+    assert possible_groups(EVERYTHING, "sex") == ("female", "male", "other")
