@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from cds_wrapper import __version__, log
 from cds_wrapper.cds import TrustedClient
-from cds_wrapper.errors import ConfigurationRefused, Mistake, WrapperError
+from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
 from cds_wrapper.ledger.pseudonyms import Pseudonyms, new_keys_file, pseudonyms_from, read_keys
 from cds_wrapper.ledger.store import SQLiteLedger
 from cds_wrapper.outbound import Outbound
@@ -52,6 +52,7 @@ def create_app(
     """
     refuse_what_is_unsafe(settings)
     services = ServicesInForce(load_services(settings.hooks))
+    pseudonyms = pseudonyms_of(settings)
     doors = Doors(DEVELOPMENT_CLIENT, settings.max_body_bytes, operator_log, clock)
     app = FastAPI(
         title="cds-wrapper",
@@ -59,7 +60,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda app: lifespan(settings, operator_log, services, doors),
+        lifespan=lambda app: lifespan(settings, operator_log, services, pseudonyms, doors),
     )
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
@@ -72,7 +73,11 @@ def create_app(
 
 @asynccontextmanager
 async def lifespan(
-    settings: Settings, operator_log: log.OperatorLog, services: ServicesInForce, doors: Doors
+    settings: Settings,
+    operator_log: log.OperatorLog,
+    services: ServicesInForce,
+    pseudonyms: Pseudonyms,
+    doors: Doors,
 ) -> AsyncIterator[None]:
     """Open the way out and the ledger, serve, then write out what is queued and close both."""
     operator_log.emit(log.PROCESS_STARTED, settings_digest=settings.digest(), profile=settings.profile.value)
@@ -80,7 +85,7 @@ async def lifespan(
         operator_log.emit(log.DEVELOPMENT_PROFILE)
     async with AsyncExitStack() as stack:
         try:
-            doors.runtime = await open_runtime(settings, operator_log, services, stack)
+            doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
             raise
@@ -95,7 +100,11 @@ async def lifespan(
 
 
 async def open_runtime(
-    settings: Settings, operator_log: log.OperatorLog, services: ServicesInForce, stack: AsyncExitStack
+    settings: Settings,
+    operator_log: log.OperatorLog,
+    services: ServicesInForce,
+    pseudonyms: Pseudonyms,
+    stack: AsyncExitStack,
 ) -> Runtime:
     """Everything a request meets that outlives it, opened; `stack` closes it again in reverse order."""
     outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
@@ -105,12 +114,20 @@ async def open_runtime(
     await ledger.open()
     stack.push_async_callback(ledger.close)
     catalog = services.catalog
-    await ledger.keep_files([file for service in catalog for file in service.files], KEEP_FILES_WITHIN)
+    try:
+        await ledger.keep_files([file for service in catalog for file in service.files], KEEP_FILES_WITHIN)
+    except LedgerUnavailable:
+        problem = (
+            f"names {settings.ledger_path}, which cannot be written: is the disk full, or held by others?"
+        )
+        raise ConfigurationRefused(
+            (Mistake("environment", None, None, "CDS_WRAPPER_LEDGER", problem),)
+        ) from None
     return Runtime(
         services=services,
         vendors={(service.id, service.hook): vendor_of(service, settings, outbound) for service in catalog},
         ledger=ledger,
-        pseudonyms=pseudonyms_of(settings),
+        pseudonyms=pseudonyms,
         namespace=settings.namespace,
         public_url=settings.public_url,
         extension_key=settings.extension_key,

@@ -6,9 +6,14 @@ row in `EVENTS` names, values are short scalars, and exceptions leave only their
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import enum
 import logging
+import queue
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -173,15 +178,55 @@ EVENTS: Mapping[str, Event] = {
 }
 
 
+class Detached:
+    """A stream written by a thread of its own: a reader that stalls must not stop an answer.
+
+    What it cannot take any more is refused with `OSError`, which costs that line and nothing else.
+    """
+
+    MOST_LINES = 10_000
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: queue.Queue[str] = queue.Queue(self.MOST_LINES)
+        threading.Thread(target=self._write_on, name="operator-log", daemon=True).start()
+        atexit.register(self._flush_at_exit)
+
+    def write(self, text: str) -> int:
+        """Hand a line over; `OSError` when too many are waiting."""
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            raise OSError("the operator log's reader has stalled") from None
+        return len(text)
+
+    def flush(self) -> None:
+        """The thread flushes after every line."""
+
+    def _write_on(self) -> None:
+        while True:
+            text = self._lines.get()
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write(text)
+                self._stream.flush()
+            self._lines.task_done()
+
+    def _flush_at_exit(self) -> None:
+        """Wait for the lines that are waiting, but not for a reader that is not there."""
+        give_up = time.monotonic() + 1
+        while self._lines.unfinished_tasks and time.monotonic() < give_up:
+            time.sleep(0.01)
+
+
 class OperatorLog:
     """Writes events of the list, each with the fields it may carry and no others."""
 
-    def __init__(self, writer: str, stream: TextIO | None = None) -> None:
+    def __init__(self, writer: str, stream: TextIO | Detached | None = None) -> None:
         """`writer` names host and process; lines go to `stream` (standard error by default)."""
         self._bound = {"writer": writer, "version": __version__}
         self._lost = 0
         self._lines = structlog.wrap_logger(
-            structlog.WriteLogger(stream or sys.stderr),
+            structlog.WriteLogger(stream or sys.stderr),  # type: ignore[arg-type]  # it writes and flushes, no more
             processors=[_in_order, structlog.processors.JSONRenderer()],
         )
 

@@ -6,6 +6,7 @@ would follow it. No error raised here holds a URL or a body.
 
 from __future__ import annotations
 
+import math
 import ssl
 import time
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ class Outbound:
         """
         if self._session is None:
             raise RuntimeError("the pool is closed")
+        # Time-outs over five seconds would be rounded up to a whole second, past the deadline.
         left = deadline.remaining.total_seconds()
         if left <= 0:
             raise OutboundTrouble(Trouble.TIMED_OUT)
@@ -93,7 +95,7 @@ class Outbound:
                 url,
                 data=body,
                 headers={"content-type": "application/json", "accept": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=left),
+                timeout=aiohttp.ClientTimeout(total=left, ceil_threshold=math.inf),
                 allow_redirects=False,
             ) as response:
                 return Answer(response.status, response.content_type, await _read(response, size_limit))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cds_wrapper.errors import ConfigurationRefused, Mistake
@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     max_vendor_bytes: int = Field(
         2_000_000, ge=10_000, le=100_000_000, description="Largest vendor answer read, in bytes."
     )
-    ca_bundle: Path | None = Field(None, description="Certificates to trust towards vendors, as a PEM file.")
+    ca_bundle: FilePath | None = Field(
+        None, description="Certificates to trust towards vendors, as a PEM file."
+    )
     extension_key: str = Field(
         "org.cds-wrapper.prediction",
         pattern=r"^[a-z][a-z0-9-]*(\.[A-Za-z0-9-]+)+$",

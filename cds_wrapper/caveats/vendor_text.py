@@ -17,10 +17,14 @@ SUMMARY_LIMIT: Final = 139
 
 ELLIPSIS: Final = "…"
 
+LONGEST_LINE: Final = 1_000
+LONGEST_DETAIL: Final = 20_000
+"""Characters of a vendor's text that are passed on; no panel of an EHR shows more."""
+
 _BIDIRECTIONAL = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDIRECTIONAL}\u2028\u2029\ufeff]")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_BIDI_ONLY = re.compile(f"[{_BIDIRECTIONAL}\ufeff]")
+_UNSEEN = re.compile(f"[{_BIDIRECTIONAL}\u00ad\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _IMAGE = re.compile(r"!+(?=\[)")
@@ -33,14 +37,21 @@ _EXTENDING = (range(0x1F3FB, 0x1F400), range(0xE0020, 0xE0080), range(0x1160, 0x
 
 
 def clean_line(text: str) -> str:
-    """The text as one line: breaks and control characters become one blank, bidirectional marks go."""
-    visible = _BIDI_ONLY.sub("", _SURROGATES.sub("\ufffd", text))
-    return _BREAKS.sub(" ", visible).strip()
+    """The text as one line: breaks and control characters become one blank, what cannot be seen goes.
+
+    Nothing is left of a text without a visible character, nor of what stands behind `LONGEST_LINE`.
+    """
+    if text.isascii():
+        return _BREAKS.sub(" ", text[:LONGEST_LINE]).strip()
+    visible = _UNSEEN.sub("", _SURROGATES.sub("\ufffd", text[:LONGEST_LINE]))
+    line = _BREAKS.sub(" ", visible).strip()
+    return line if any(unicodedata.category(character)[0] in "LNPS" for character in line) else ""
 
 
 def clean_markdown(text: str) -> str:
     """Markdown without anything that acts: HTML shown as text, no images, links to http(s) only."""
-    plain = _SURROGATES.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
+    shortened = text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}\n\n{ELLIPSIS}"
+    plain = _SURROGATES.sub("\ufffd", shortened).replace("\r\n", "\n").replace("\r", "\n")
     plain = _TAG.sub("&lt;", _INVISIBLE.sub("", plain))
     # Without definitions, a link by reference leads nowhere.
     return _DEFINITION.sub(r"]\\:", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))

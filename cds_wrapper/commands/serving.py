@@ -35,7 +35,7 @@ class _Server(uvicorn.Server):
 
 def operator_log() -> log.OperatorLog:
     """The operator log of this process on standard error, libraries included."""
-    lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", sys.stderr)
+    lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", log.Detached(sys.stderr))
     log.quieten_libraries(lines)
     return lines
 

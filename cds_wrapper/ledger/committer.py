@@ -224,7 +224,7 @@ class Committer:
             if not self._available:
                 self._wake.wait(_CLOSING_RETRY.total_seconds())
             is_late = time.monotonic() > self._give_up_at
-            return not is_late and bool(self._queue or self._pending)
+            return not is_late and bool(self._queue or self._pending or self._doubtful)
 
     def _commit_batch(self) -> None:
         """One transaction: the lock first, only then the rows, so that a row can be withdrawn until then."""

@@ -67,6 +67,8 @@ def prepare(path: Path) -> None:
     is_new = _create(path)
     try:
         connect(path).close()
+        with contextlib.suppress(OSError):
+            path.chmod(0o600)  # ours, as we know by now
     except sqlite3.OperationalError as error:
         if is_new:
             path.unlink()
@@ -76,12 +78,12 @@ def prepare(path: Path) -> None:
 
 
 def _create(path: Path) -> bool:
-    """Create an empty file with mode 0600, or narrow the mode of the one that is there."""
+    """Create an empty file with mode 0600; false when there is one already."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        with contextlib.suppress(OSError):
-            path.chmod(0o600)
+        if not path.is_file():
+            raise refused(f"names {path}, which is no file.") from None
         return False
     except OSError as error:
         problem = f"names {path}, which cannot be created ({type(error).__name__}): create its folder."
@@ -199,6 +201,10 @@ class Checkpoints:
 # Writing ----------------------------------------------------------------------------------------------------
 
 
+class LedgerGone(sqlite3.OperationalError):
+    """The file is not where it was; nothing written to the open one would ever be found."""
+
+
 class LedgerFile:
     """The committer's connection: begin, add, commit. Opens itself when it has to.
 
@@ -212,12 +218,15 @@ class LedgerFile:
         self._synchronous = synchronous
         self._log = path.with_name(path.name + "-wal")
         self._open: sqlite3.Connection | None = None
+        self._identity = (0, 0)
         self._last: dict[str, int] = {}
 
     @property
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
             self._open = connect(self.path, self._synchronous)
+            found = self.path.stat()
+            self._identity = (found.st_dev, found.st_ino)
             self._last = {table: self._last_sequence(table) for table in _COUNTED}
         return self._open
 
@@ -226,8 +235,19 @@ class LedgerFile:
         return int(self._connection.execute(query, (self.writer,)).fetchone()[0])
 
     def begin(self) -> None:
-        """Take the write lock; raises while another connection holds it."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        """Take the write lock; raises while another connection holds it, or when the file is gone."""
+        connection = self._connection
+        if not self._is_still_there():
+            raise LedgerGone("the ledger's file was removed or replaced")
+        connection.execute("BEGIN IMMEDIATE")
+
+    def _is_still_there(self) -> bool:
+        """Whether the path still leads to the file that is open: writes to a removed one reach nobody."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
 
     def add_predictions(self, waiting: Sequence[tuple[LedgerEntry, timedelta]]) -> list[Stamp | None]:
         """Write predictions in order, first in the transaction; None for one that is recorded already.
@@ -269,6 +289,8 @@ class LedgerFile:
             row = (*place, correction.prediction_id, correction.delivery, cards)
             if self._connection.execute(schema.INSERT_CORRECTION, row).rowcount:
                 self._next("corrections")
+                returned = [(uuid, correction.prediction_id) for uuid in correction.cards_returned or ()]
+                self._connection.executemany(schema.INSERT_CARD, returned)
 
     def add_feedback(self, entries: Sequence[FeedbackEntry]) -> tuple[int, int]:
         """Write feedback; how many entries were new, and how many of these name a card we do not know.

@@ -55,6 +55,10 @@ class FeedbackEntry:
     user_comment_present: bool
     flags: tuple[Flag, ...]
 
+    def __post_init__(self) -> None:
+        """Check it on the caller's own path: what reaches the committer can be written."""
+        self.row("checked", 1, None)
+
     def __repr__(self) -> str:
         return f"FeedbackEntry({self.outcome})"
 
@@ -74,7 +78,8 @@ def read_feedback_entry(
     if not isinstance(raw, Mapping):
         return BadFeedback.NOT_AN_OBJECT
     card, outcome, at_raw = _text(raw, "card"), _text(raw, "outcome"), _text(raw, "outcomeTimestamp")
-    if card is None:
+    card_uuid = (card or "").lower().removeprefix("urn:uuid:").strip()
+    if not card_uuid:
         return BadFeedback.NO_CARD
     if outcome not in {"accepted", "overridden"}:
         return BadFeedback.NO_OUTCOME
@@ -87,7 +92,7 @@ def read_feedback_entry(
         service_id=service_id,
         client=client,
         received_at=received_at,
-        card_uuid=card.lower().removeprefix("urn:uuid:"),
+        card_uuid=card_uuid,
         outcome=outcome,
         outcome_at=moment if moment.tzinfo else moment.replace(tzinfo=UTC),
         outcome_at_raw=at_raw,

@@ -226,7 +226,8 @@ class WriterSlot:
 
     def __init__(self, path: Path) -> None:
         self._ledger = path
-        self._path = path.with_name(f"{path.name}.writer-{SLOT}")
+        real = path.resolve()  # two names of one file are one ledger
+        self._path = real.with_name(f"{real.name}.writer-{SLOT}")
         self._descriptor: int | None = None
 
     def take(self) -> None:

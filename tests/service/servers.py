@@ -119,7 +119,12 @@ def environment(folder: Path, hooks: Path, port: int, extra: Mapping[str, str]) 
 
 @contextlib.contextmanager
 def server(
-    folder: Path, hooks: Path, before: Sequence[str] = (), module: str = "cds_wrapper.cli", **extra: str
+    folder: Path,
+    hooks: Path,
+    before: Sequence[str] = (),
+    module: str = "cds_wrapper.cli",
+    log_to: int | None = None,
+    **extra: str,
 ) -> Iterator[Server]:
     """The wrapper as its own process; `before` is a command it is run under, such as strace."""
     port = free_port()
@@ -128,7 +133,7 @@ def server(
             [*before, sys.executable, "-m", module, "serve"],
             cwd=ROOT,
             env=environment(folder, hooks, port, extra),
-            stderr=log,
+            stderr=log if log_to is None else log_to,
         )
     running = Server(process, port, folder, traced=bool(before))
     try:

@@ -61,6 +61,20 @@ async def test_one_feedback_entry_that_cannot_be_read_does_not_cost_the_others(t
     assert answer.status_code == 200
 
 
+async def test_feedback_without_a_card_costs_no_prediction_its_record(tmp_path: Path) -> None:
+    entry = {**FEEDBACK, "card": "urn:uuid:"}
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            calls = [running.call(request_of("white-55")) for _ in range(5)]
+            posts = [
+                running.http.post("/cds-services/cvd-risk/feedback", json={"feedback": [entry]})
+                for _ in range(5)
+            ]
+            answers = await asyncio.gather(*calls, *posts)
+            assert len(running.rows()) == 5
+    assert [answer.status_code for answer in answers] == [200] * 5 + [400] * 5
+
+
 async def test_a_feedback_batch_without_end_is_refused_before_it_is_read(tmp_path: Path) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, NOWHERE)) as running:
         answer = await running.http.post(

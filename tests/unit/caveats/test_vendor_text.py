@@ -144,3 +144,14 @@ def test_whatever_is_written_renders_to_nothing_that_acts(text: str) -> None:
     html = MarkdownIt("commonmark").render(clean_markdown(text))
     assert "<img" not in html
     assert all(target.startswith(("http://", "https://")) for target in re.findall(r'href="([^"]*)"', html))
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u2060\u00ad", "\u3164", "\u180e \ufeff", "\u0301"])
+def test_a_line_without_a_visible_character_is_nothing(text: str) -> None:
+    assert clean_line(text) == ""
+
+
+def test_a_text_no_panel_could_show_is_shortened_visibly() -> None:
+    long = "word " * 10_000
+    assert clean_markdown(long).endswith("\n\n…") and len(clean_markdown(long)) < 20_010
+    assert len(clean_line(long)) <= 1_000

@@ -43,9 +43,11 @@ def test_every_command_has_help_with_an_example_and_its_exit_codes(name: str) ->
 def test_production_is_refused_in_one_sentence() -> None:
     refused = run("serve", CDS_WRAPPER_PROFILE="production")
     assert refused.returncode == 2
-    *log, sentence = refused.stderr.strip().splitlines()
+    said = refused.stderr.strip().splitlines()
+    (event,) = [json.loads(line) for line in said if line.startswith("{")]
+    (sentence,) = [line for line in said if not line.startswith("{")]
     assert "CDS_WRAPPER_PROFILE" in sentence and "development" in sentence
-    assert json.loads(log[0])["event"] == "settings_refused"
+    assert event["event"] == "settings_refused"
 
 
 def test_check_lists_every_mistake_with_file_line_and_right_spelling(tmp_path: Path) -> None:

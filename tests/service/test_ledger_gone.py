@@ -1,0 +1,69 @@
+"""What an operator can do to a running ledger: remove it, replace it, name it twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests import fakes
+from tests.service.harness import ROOT, copy_hooks, request_of, wrapper
+from tests.service.servers import environment, free_port, server
+
+NOT_RECORDED = "not shown right now"
+
+
+async def test_a_removed_ledger_is_noticed_and_no_score_is_shown_without_a_record(tmp_path: Path) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            await running.call(request_of("white-55"))
+            for file in tmp_path.glob("ledger.db*"):
+                if "writer" not in file.name:
+                    file.unlink()
+            answers = [await running.call(request_of("white-55")) for _ in range(3)]
+            ready = await running.http.get("/readyz")
+    assert all(NOT_RECORDED in answer.text for answer in answers)
+    assert ready.status_code == 503 and not (tmp_path / "ledger.db").exists()
+
+
+def test_a_second_process_is_refused_under_another_name_of_the_same_ledger(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, "http://127.0.0.1:9/x")
+    with server(tmp_path, hooks):
+        (tmp_path / "link.db").symlink_to(tmp_path / "ledger.db")
+        variables = environment(tmp_path, hooks, free_port(), {})
+        variables["CDS_WRAPPER_LEDGER"] = f"sqlite:///{tmp_path / 'link.db'}"
+        second = subprocess.run(
+            [sys.executable, "-m", "cds_wrapper.cli", "serve"],
+            cwd=ROOT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert second.returncode == 1 and "which another process is writing" in second.stderr
+
+
+async def test_a_log_nobody_reads_stops_no_answer(tmp_path: Path) -> None:
+    """The server's standard error is a pipe that is full: 64 kB hold fewer than these lines."""
+    reader, writer = os.pipe()
+    body = json.dumps(request_of("white-55")).encode()
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url)
+        with server(tmp_path, hooks, log_to=writer) as running:
+            for _ in range(150):
+                status = await asyncio.to_thread(post, f"{running.url}/cds-services/cvd-risk", body)
+                assert status == 200
+    os.close(reader)
+    os.close(writer)
+
+
+def post(url: str, body: bytes) -> int:
+    """One call, given up after ten seconds."""
+    headers = {"content-type": "application/json"}
+    return httpx.post(url, content=body, headers=headers, timeout=10).status_code
