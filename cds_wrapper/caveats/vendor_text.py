@@ -27,9 +27,9 @@ _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _UNSEEN = re.compile(f"[{_BIDIRECTIONAL}\u00ad\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_IMAGE = re.compile(r"!+(?=\[)")
+_IMAGE = re.compile(r"(?<!!)!+(?=\[)")
 _LINK = re.compile(r"\](?=\((?!\s*<?https?://))")
-_DEFINITION = re.compile(r"\]:")
+_DEFINITION = re.compile(r"^([ \t>*+\-\d.)]*)\[(?=(?:\\.|[^\]\\]){1,1000}\]:)", re.MULTILINE | re.DOTALL)
 
 _JOINER: Final = "\u200d"
 _REGIONAL = range(0x1F1E6, 0x1F200)
@@ -54,7 +54,7 @@ def clean_markdown(text: str) -> str:
     plain = _SURROGATES.sub("\ufffd", shortened).replace("\r\n", "\n").replace("\r", "\n")
     plain = _TAG.sub("&lt;", _INVISIBLE.sub("", plain))
     # Without definitions, a link by reference leads nowhere.
-    return _DEFINITION.sub(r"]\\:", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
+    return _DEFINITION.sub(r"\1\\[", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
 
 
 def cut(text: str, limit: int = SUMMARY_LIMIT) -> str:

@@ -134,8 +134,8 @@ def _bundle_state(bundle: Mapping[str, Any]) -> PrefetchState:
 def _outcome_state(outcomes: list[Any]) -> PrefetchState:
     """An error stops the key; a warning such as "no results" means that there is nothing."""
     issues = [issue for outcome in outcomes for issue in _items(outcome.get("issue"))]
-    severities = {issue.get("severity") for issue in issues if isinstance(issue, dict)}
-    return PrefetchState.ERROR if {"error", "fatal"} & severities else PrefetchState.EMPTY
+    failed = any(isinstance(issue, dict) and issue.get("severity") in ("error", "fatal") for issue in issues)
+    return PrefetchState.ERROR if failed else PrefetchState.EMPTY
 
 
 def _items(value: object) -> list[Any]:
@@ -179,6 +179,13 @@ def _is_other(reference: str, patient_id: str) -> bool:
     names no patient (a group, `urn:uuid:`, `#contained`) says nothing.
     """
     path = unquote(reference).strip().split("#")[0].split("?")[0].split("|")[0]
-    parts = [part.strip() for part in path.split("/") if part.strip()]
+    is_absolute = "://" in path
+    parts = [
+        part.strip() for part in path.partition("://")[2 if is_absolute else 0].split("/") if part.strip()
+    ]
+    if is_absolute:
+        # A server's address may hold any word; whom it is about stands at the end.
+        end = parts.index("_history") if "_history" in parts else len(parts)
+        parts = parts[max(1, end - 2) : end]
     places = [place for place, part in enumerate(parts[:-1]) if part.casefold() == _PATIENT]
     return any(parts[place + 1] != patient_id for place in places) or ".." in parts

@@ -224,6 +224,10 @@ class LedgerFile:
     @property
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
+            # Another file at the path is not this ledger, even an empty one: opening it would make SQLite
+            # throw away the log that stands beside it.
+            if self._identity != (0, 0) and not self._is_still_there():
+                raise LedgerGone("the ledger's file was removed or replaced")
             self._open = connect(self.path, self._synchronous)
             found = self.path.stat()
             self._identity = (found.st_dev, found.st_ino)

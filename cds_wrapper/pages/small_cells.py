@@ -109,7 +109,7 @@ def _is_small(row: Estimate) -> bool:
     counts += [row.n - row.positives] if row.positives is not None else []
     if row.metric is Metric.ALERT_RATE and row.estimate is not None:
         counts += [row.estimate * row.n, (1 - row.estimate) * row.n]
-    return row.n < SMALLEST_COUNT or any(is_few(one) for one in counts)
+    return is_few(row.n) or any(is_few(one) for one in counts)
 
 
 def hidden_training(groups: Sequence[TrainingGroup]) -> frozenset[Hashable]:

@@ -31,6 +31,26 @@ async def test_a_removed_ledger_is_noticed_and_no_score_is_shown_without_a_recor
     assert ready.status_code == 503 and not (tmp_path / "ledger.db").exists()
 
 
+async def test_another_file_in_its_place_is_not_taken_for_the_ledger_and_the_ledger_itself_is(
+    tmp_path: Path,
+) -> None:
+    ledger, aside = tmp_path / "ledger.db", tmp_path / "aside.db"
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            await running.call(request_of("white-55"))
+            ledger.rename(aside)
+            ledger.touch()
+            replaced = [await running.call(request_of("white-55")) for _ in range(3)]
+            await asyncio.sleep(1.5)  # the committer tries again by itself in the meantime
+            assert ledger.stat().st_size == 0
+            aside.rename(ledger)
+            await asyncio.sleep(1.5)
+            after = await running.call(request_of("white-55"))
+            rows = running.rows()
+    assert all(NOT_RECORDED in answer.text for answer in replaced)
+    assert NOT_RECORDED not in after.text and len(rows) == 2, "nothing of before was lost"
+
+
 def test_a_second_process_is_refused_under_another_name_of_the_same_ledger(tmp_path: Path) -> None:
     hooks = copy_hooks(tmp_path, "http://127.0.0.1:9/x")
     with server(tmp_path, hooks):

@@ -48,8 +48,8 @@ def test_a_line_is_one_line_and_shows_all_it_has(text: str, clean: str) -> None:
         ("[go](javascript:alert(1))", "[go]\\(javascript:alert(1))"),
         ("[go](&#106;avascript:alert(1))", "[go]\\(&#106;avascript:alert(1))"),
         ("[go]( data:text/html,x)", "[go]\\( data:text/html,x)"),
-        ("![x][pic]\n\n[pic]: file:///etc/passwd", "[x][pic]\n\n[pic]\\: file:///etc/passwd"),
-        ("[pic]: https://x.example/p", "[pic]\\: https://x.example/p"),
+        ("![x][pic]\n\n[pic]: file:///etc/passwd", "[x][pic]\n\n\\[pic]: file:///etc/passwd"),
+        ("[pic]: https://x.example/p", "\\[pic]: https://x.example/p"),
         ("hidden\u202e\u200f\x07", "hidden"),
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),
     ],
@@ -130,6 +130,11 @@ ACTING = [
     "<img src=x onerror=y>",
     "<javascript:alert(1)>",
 ]
+
+
+def test_a_unit_in_brackets_and_many_exclamation_marks_stay_as_they_are() -> None:
+    text = "Creatinine [mg/dL]: 1.2" + "!" * 19_000
+    assert clean_markdown(text) == text
 
 
 @pytest.mark.parametrize("text", ACTING)

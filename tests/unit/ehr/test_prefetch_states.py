@@ -207,3 +207,9 @@ def test_a_patient_that_does_not_say_it_is_this_one_is_nobodys(patient: Any) -> 
     prefetch = sort(patient=patient)
     assert (prefetch.patient, prefetch.patient_state) == (None, State.UNREADABLE)
     assert "patient" not in prefetch.values
+
+
+@pytest.mark.parametrize("severity", [["error"], {"a": 1}, 5, None])
+def test_an_outcome_of_odd_shape_is_no_error(severity: Any) -> None:
+    odd = {"resourceType": "OperationOutcome", "issue": [{"severity": severity}, 5]}
+    assert sort(lipids=odd).states["lipids"] is State.EMPTY
