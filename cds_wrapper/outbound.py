@@ -45,10 +45,9 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """What a peer answered: the status, its declared content type and the whole body."""
+    """What a peer answered: the status and the whole body."""
 
     status: int
-    content_type: str
     body: bytes
 
     def __repr__(self) -> str:
@@ -98,7 +97,7 @@ class Outbound:
                 timeout=aiohttp.ClientTimeout(total=left, ceil_threshold=math.inf),
                 allow_redirects=False,
             ) as response:
-                return Answer(response.status, response.content_type, await _read(response, size_limit))
+                return Answer(response.status, await _read(response, size_limit))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise OutboundTrouble(translate(error)) from None
 

@@ -50,11 +50,6 @@ class NoLedger:
         """Nothing to do."""
 
     @property
-    def available(self) -> bool:
-        """Always."""
-        return True
-
-    @property
     def health(self) -> LedgerHealth:
         """Always there."""
         return LedgerHealth(True, 0, 0, 0, 0, None)

@@ -45,10 +45,8 @@ def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key
     no FHIR resource of a known shape; forwarded all the same (CDS Hooks 2.0.1, "Prefetch Template"). The
     Patient is forwarded only under this patient's own id: one without an id is nobody's.
     """
-    states = {key: _state(request, key) for key in templates}
+    states = {key: _state(request, key, is_the_patient=key == patient_key) for key in templates}
     patient_state = states.get(patient_key, PrefetchState.ABSENT)
-    if patient_state is PrefetchState.PRESENT and not _is_this_patient(request, patient_key):
-        patient_state = states[patient_key] = PrefetchState.UNREADABLE
     forwarded = {PrefetchState.PRESENT, PrefetchState.EMPTY, PrefetchState.UNREADABLE}
     values = {
         key: request.prefetch[key]
@@ -86,13 +84,7 @@ def carries_test_label(patient: bytes | None) -> bool:
     return any(coding.code == "HTEST" for coding in (labels.security or [] if labels else []))
 
 
-def _is_this_patient(request: CDSRequest, key: str) -> bool:
-    """Whether the value is a resource that says it is this patient, or no Patient at all."""
-    value = msgspec.json.decode(request.prefetch[key])
-    return _type_of(value) != _PATIENT or value.get("id") == request.patient_id
-
-
-def _state(request: CDSRequest, key: str) -> PrefetchState:
+def _state(request: CDSRequest, key: str, *, is_the_patient: bool) -> PrefetchState:
     raw = request.prefetch.get(key)
     if raw is None:
         return PrefetchState.ABSENT
@@ -111,6 +103,8 @@ def _state(request: CDSRequest, key: str) -> PrefetchState:
             return _outcome_state([value])
         case "bundle":
             return _bundle_state(value)
+        case kind if is_the_patient and kind == _PATIENT and value.get("id") != request.patient_id:
+            return PrefetchState.UNREADABLE  # it does not say whose it is
         case _:
             return PrefetchState.PRESENT
 

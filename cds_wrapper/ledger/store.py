@@ -70,11 +70,6 @@ class Ledger(Protocol):
         """State and counts."""
         ...
 
-    @property
-    def available(self) -> bool:
-        """Whether the last thing tried could be written in time."""
-        ...
-
 
 class SQLiteLedger:
     """A ledger in one SQLite file, for one serving process.
@@ -136,11 +131,6 @@ class SQLiteLedger:
     def health(self) -> LedgerHealth:
         """State and counts."""
         return self._committer.health
-
-    @property
-    def available(self) -> bool:
-        """Whether the last thing tried could be written in time."""
-        return self.health.available
 
     async def prediction(self, prediction_id: str) -> dict[str, Any] | None:
         """As `LedgerReader.prediction`, in a thread."""

@@ -45,6 +45,16 @@ async def test_a_vendor_in_trouble(
     assert row["total_ms"] < row["budget_ms"], "decided within the time budget, by the record's own times"
 
 
+@pytest.mark.slow
+async def test_a_budget_of_more_than_five_seconds_leaves_the_record_its_part_too(tmp_path: Path) -> None:
+    async with fakes.running(fakes.says_nothing_for(8)) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url, **{"time_budget: PT0.5S": "time_budget: PT5.6S"})
+        async with wrapper(tmp_path, hooks) as running:
+            (card,) = (await running.call(request_of("white-55"))).json()["cards"]
+            (row,) = running.rows()
+    assert (card["summary"], row["status"], row["delivery"]) == (NO_RESULT, "timed_out", "sent")
+
+
 async def test_a_vendor_that_is_down(tmp_path: Path) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, "http://127.0.0.1:9/cds-services/prevent")) as running:
         (card,) = (await running.call(request_of("white-55"))).json()["cards"]

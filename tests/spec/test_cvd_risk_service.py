@@ -66,7 +66,7 @@ def ask_vendor(patient_id: str) -> Prediction | NoPrediction:
         size_limit=100_000,
         outbound=Outbound(),
     )
-    return vendor.read(Answer(status, "application/json", json.dumps(answer).encode()), VendorCall())
+    return vendor.read(Answer(status, json.dumps(answer).encode()), VendorCall())
 
 
 def decide(patient: bytes | NoPatient, prediction: Prediction | NoPrediction) -> Decided:

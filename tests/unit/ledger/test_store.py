@@ -81,7 +81,7 @@ async def test_a_prediction_recorded_twice_is_refused_and_takes_no_neighbour_wit
 
     assert [isinstance(result, LedgerUnavailable) for result in results] == [False, False, True, False]
     assert [row["sequence"] for row in await ledger.recent(10)] == [3, 2, 1]
-    assert ledger.available
+    assert ledger.health.available
 
 
 async def test_recent_predictions_come_latest_first(ledger: SQLiteLedger) -> None:
@@ -161,7 +161,7 @@ async def test_a_closed_ledger_takes_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerUnavailable, match="closed"):
         await ledger.append(entry(), LONG_ENOUGH)
-    assert not ledger.available
+    assert not ledger.health.available
 
 
 async def test_the_ledger_is_readable_by_its_owner_alone(tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
+from cds_wrapper.ledger.database import LedgerFile, prepare
+from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
 from cds_wrapper.ledger.store import LedgerReader, SQLiteLedger
 from tests.unit.ledger.examples import LONG_ENOUGH, count, entry, opened
 
@@ -39,12 +43,12 @@ async def test_while_somebody_holds_the_lock_appends_give_up_in_time_and_their_r
             *(ledger.append(entry(), SOON) for _ in range(50)), return_exceptions=True
         )
         assert all(isinstance(result, LedgerUnavailable) for result in results)
-        assert (ledger.available, ledger.health.queue_depth) == (False, 0)
+        assert (ledger.health.available, ledger.health.queue_depth) == (False, 0)
     receipt = await ledger.append(entry(), LONG_ENOUGH)
 
     assert receipt.sequence == 1
     assert (count(ledger.path), count(ledger.path, "corrections")) == (1, 0)
-    assert ledger.available
+    assert ledger.health.available
 
 
 async def test_an_append_that_can_wait_longer_than_the_lock_is_held_succeeds(ledger: SQLiteLedger) -> None:
@@ -84,14 +88,14 @@ async def test_a_ledger_nobody_writes_to_notices_by_itself_that_it_can_write_aga
     with Locked(ledger.path):
         with pytest.raises(LedgerUnavailable):
             await ledger.append(entry(), SOON)
-        assert not ledger.available
+        assert not ledger.health.available
     await asyncio.wait_for(until_available(ledger), LONG_ENOUGH.total_seconds())
 
     assert count(ledger.path) == 0
 
 
 async def until_available(ledger: SQLiteLedger) -> None:
-    while not ledger.available:
+    while not ledger.health.available:
         await asyncio.sleep(0.05)
 
 
@@ -155,3 +159,70 @@ async def test_closing_while_the_lock_is_held_for_good_gives_up_and_tells_who_wa
             await waiting
 
     assert count(ledger.path) == 0
+
+
+def lies_once() -> Callable[[LedgerFile], None]:
+    """A commit that is written and, the first time, reported as failed by the disk."""
+    real, commits = LedgerFile.commit, 0
+
+    def commit(file: LedgerFile) -> None:
+        nonlocal commits
+        commits += 1
+        real(file)
+        if commits == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    return commit
+
+
+async def test_a_commit_that_only_said_it_failed_is_corrected_even_when_the_ledger_is_closed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = SQLiteLedger(tmp_path / "ledger.db")
+    await ledger.open()
+    monkeypatch.setattr(LedgerFile, "commit", lies_once())
+    with pytest.raises(LedgerUnavailable):
+        await ledger.append(entry(), LONG_ENOUGH, if_late=["instead"])
+    await ledger.close()
+
+    (row,) = LedgerReader(tmp_path / "ledger.db").recent(1)
+    assert (row["delivery"], row["cards_returned"]) == ("not_returned", ["instead"])
+
+
+async def test_feedback_on_the_card_that_was_returned_in_its_stead_belongs_to_the_prediction(
+    ledger: SQLiteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = entry()
+    monkeypatch.setattr(LedgerFile, "commit", lies_once())
+    with pytest.raises(LedgerUnavailable):
+        await ledger.append(late, LONG_ENOUGH, if_late=["instead"])
+    await ledger.append(entry(), LONG_ENOUGH)  # writes the correction first or with it
+    await ledger.append(entry(), LONG_ENOUGH)
+    given = read_feedback_entry(
+        {"card": "instead", "outcome": "overridden", "outcomeTimestamp": "2026-06-30T12:00:00Z"},
+        "cvd-risk",
+        "test",
+        datetime(2026, 6, 30, 12, tzinfo=UTC),
+    )
+    assert isinstance(given, FeedbackEntry)
+    await ledger.append_feedback([given], LONG_ENOUGH)
+
+    (stored,) = LedgerReader(ledger.path).feedback(late.prediction_id)
+    assert stored["matched"]
+
+
+def test_a_file_that_is_not_ours_keeps_its_mode(tmp_path: Path) -> None:
+    for name, make in (("folder", Path.mkdir), ("other.db", other_database)):
+        path = tmp_path / name
+        make(path)
+        path.chmod(0o755)
+        with pytest.raises(ConfigurationRefused):
+            prepare(path)
+        assert path.stat().st_mode & 0o777 == 0o755
+
+
+def other_database(path: Path) -> None:
+    """A database of another program."""
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()

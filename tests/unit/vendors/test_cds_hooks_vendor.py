@@ -60,7 +60,7 @@ def sent(**values: bytes) -> Prefetch:
 
 def read(document: object, status: int = 200, **score: Any) -> Prediction | NoPrediction:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return vendor(**score).read(Answer(status, "application/json", body), VendorCall())
+    return vendor(**score).read(Answer(status, body), VendorCall())
 
 
 @pytest.mark.parametrize(
