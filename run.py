@@ -196,14 +196,15 @@ def install() -> None:
     """Install every pinned package, its hash checked, then the program itself as it stands in this checkout.
 
     Two steps, since pip takes no editable package while it checks hashes. The second is built by the build
-    tool that the first has installed.
+    tool that the first has installed. Nothing is resolved: constraints.txt is complete, and a resolver that
+    checks hashes stumbles over a pinned package with an extra as soon as a newer version of it appears.
     """
     pip = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
     advice = (
         "pip could not install (its own words are above). Behind a proxy or without the internet, point pip "
         "at your mirror (PIP_INDEX_URL, PIP_PROXY, PIP_CERT); then run the same command again to go on."
     )
-    run([*pip, "--require-hashes", "-r", str(ROOT / "constraints.txt")], advice)
+    run([*pip, "--no-deps", "--require-hashes", "-r", str(ROOT / "constraints.txt")], advice)
     run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], advice)
 
 
