@@ -40,11 +40,17 @@ OLDEST = (3, 11)
 
 # `python -m importlinter` does not exist, and `-m importlinter.cli` does nothing and reports success.
 IMPORT_FLOORS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+# hadolint is a program, not a module; it stands beside the environment's Python.
+IMAGE_STYLE = (
+    "import os, sys; hadolint = os.path.join(os.path.dirname(sys.executable), 'hadolint'); "
+    "os.execv(hadolint, [hadolint, 'docker/Dockerfile'])"
+)
 CHECKS = (
     ("-m", "ruff", "check", "."),
     ("-m", "ruff", "format", "--check", "."),
     ("-m", "mypy"),
     ("-c", IMPORT_FLOORS),
+    ("-c", IMAGE_STYLE),
 )
 EXTRAS = ("test", "monitor", "quality")
 

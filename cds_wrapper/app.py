@@ -16,14 +16,22 @@ from starlette.routing import BaseRoute
 
 from cds_wrapper import __version__, log
 from cds_wrapper.cds import TrustedClient
+from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
+from cds_wrapper.ehr.clients import KnownClients
+from cds_wrapper.ehr.keys import KeyRing
+from cds_wrapper.ehr.replay import ReplayMemory
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
+from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.pseudonyms import Pseudonyms, new_keys_file, pseudonyms_from, read_keys
+from cds_wrapper.ledger.sinks import FileSink, Sink, SocketSink
 from cds_wrapper.ledger.store import SQLiteLedger
+from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.evidence import evidence_routes
+from cds_wrapper.production import unsafe, unusable_certificates
 from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
-from cds_wrapper.services import ServiceDefinition, load_services
+from cds_wrapper.services import ServiceCatalog, ServiceDefinition, examine_clients, examine_services
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
 from cds_wrapper.vendors.base import Vendor
@@ -50,17 +58,17 @@ def create_app(
 
     Raises `ConfigurationRefused` with every mistake in the settings or in hooks/.
     """
-    refuse_what_is_unsafe(settings)
-    services = ServicesInForce(load_services(settings.hooks))
+    catalog, clients = read_hospital_files(settings)
+    services = ServicesInForce(catalog)
     pseudonyms = pseudonyms_of(settings)
-    doors = Doors(DEVELOPMENT_CLIENT, settings.max_body_bytes, operator_log, clock)
+    doors = Doors(settings.certificate_header, settings.max_body_bytes, operator_log, clock)
     app = FastAPI(
         title="cds-wrapper",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda app: lifespan(settings, operator_log, services, pseudonyms, doors),
+        lifespan=lambda app: lifespan(settings, operator_log, services, clients, pseudonyms, doors),
     )
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
@@ -76,6 +84,7 @@ async def lifespan(
     settings: Settings,
     operator_log: log.OperatorLog,
     services: ServicesInForce,
+    clients: KnownClients | None,
     pseudonyms: Pseudonyms,
     doors: Doors,
 ) -> AsyncIterator[None]:
@@ -85,6 +94,7 @@ async def lifespan(
         operator_log.emit(log.DEVELOPMENT_PROFILE)
     async with AsyncExitStack() as stack:
         try:
+            doors.callers = await open_callers(settings, clients, operator_log, stack)
             doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
@@ -110,15 +120,24 @@ async def open_runtime(
     outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
     await outbound.open()
     stack.push_async_callback(outbound.close)
-    ledger = SQLiteLedger(settings.ledger_path)
+    stream = stream_of(settings, operator_log)
+    if stream is not None:  # closed after the ledger, which writes out its last rows when it closes
+        stack.push_async_callback(stream.close)
+    ledger = SQLiteLedger(
+        settings.ledger_path, spool=settings.spool_path, on_commit=stream.wake if stream else None
+    )
     await ledger.open()
     stack.push_async_callback(ledger.close)
+    if stream is not None:
+        stream.start()
+        stack.push_async_callback(stream.let_go)
     catalog = services.catalog
     try:
         await ledger.keep_files([file for service in catalog for file in service.files], KEEP_FILES_WITHIN)
     except LedgerUnavailable:
         problem = (
-            f"names {settings.ledger_path}, which cannot be written: is the disk full, or held by others?"
+            f"names {settings.ledger_path}, which cannot be written, and neither can the spool"
+            f" {settings.spool_path}: is the disk full, or held by others?"
         )
         raise ConfigurationRefused(
             (Mistake("environment", None, None, "CDS_WRAPPER_LEDGER", problem),)
@@ -133,7 +152,22 @@ async def open_runtime(
         extension_key=settings.extension_key,
         new_id=new_prediction_id,
         log=operator_log,
+        stream=stream,
     )
+
+
+def stream_of(settings: Settings, operator_log: log.OperatorLog) -> PredictionStream | None:
+    """The prediction stream the setting names, not started yet; None when it is off."""
+    if settings.stream.lower() == "off":
+        return None
+    sink: Sink
+    if "://" in settings.stream:
+        sink, beside = SocketSink(settings.stream), settings.ledger_path
+        cursor = beside.with_name(f"{beside.name}.stream-cursor")
+    else:
+        sink = FileSink(settings.stream_path, settings.stream_max_bytes, settings.stream_keep)
+        cursor = sink.path.with_name(f"{sink.path.name}.cursor")
+    return PredictionStream(settings.ledger_path, sink, CursorFile(cursor), operator_log)
 
 
 def vendor_of(service: ServiceDefinition, settings: Settings, outbound: Outbound) -> Vendor:
@@ -171,22 +205,50 @@ def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime
     )
 
 
-def refuse_what_is_unsafe(settings: Settings) -> None:
-    """Production without authenticated callers is refused, in one sentence."""
-    refused = unsafe(settings)
+def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClients | None]:
+    """The services and the EHRs that may call them; `ConfigurationRefused` lists every objection."""
+    services, clients = examine_services(settings.hooks), examine_clients(settings.hooks)
+    catalog = ServiceCatalog(services.services, services.warnings)
+    refused = (
+        *services.mistakes,
+        *clients.mistakes,
+        *unusable_certificates(settings, clients.known),
+        *unsafe(settings, catalog, clients),
+    )
     if refused:
         raise ConfigurationRefused(refused)
+    return catalog, clients.known
 
 
-def unsafe(settings: Settings) -> tuple[Mistake, ...]:
-    """What `serve` refuses to start with, beyond settings and files that are wrong in themselves."""
-    if settings.profile is Profile.DEVELOPMENT:
-        return ()
-    problem = (
-        "is `production`, which needs trusted issuers, and this version cannot verify an EHR's token yet: set"
-        " it to `development` to try the service without patients."
+async def open_callers(
+    settings: Settings, clients: KnownClients | None, operator_log: log.OperatorLog, stack: AsyncExitStack
+) -> Callers:
+    """Whoever answers who is calling, opened; `stack` closes it again.
+
+    Key sets are fetched over a pool of their own: an EHR that is slow to give them takes no connection away
+    from a vendor.
+    """
+    if clients is None:
+        operator_log.emit(log.CALLERS_NOT_AUTHENTICATED)
+        return Anybody(DEVELOPMENT_CLIENT)
+    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
+    await outbound.open()
+    stack.push_async_callback(outbound.close)
+    memory = ReplayMemory(settings.replay_path, operator_log)
+    memory.open()
+    stack.callback(memory.close)
+    ring = KeyRing(clients.clients, outbound, operator_log)
+    stack.push_async_callback(ring.close)
+    await ring.open()
+    callers = KnownCallers(clients, ring, memory, CertificateProxies(settings.proxy_networks), operator_log)
+    stack.callback(callers.close)
+    operator_log.emit(
+        log.CLIENTS_LOADED,
+        clients=[one.name for one in clients.clients],
+        digest=clients.digest,
+        discovery="open" if clients.open_discovery else "token",
     )
-    return (Mistake("environment", None, None, "CDS_WRAPPER_PROFILE", problem),)
+    return callers
 
 
 def pseudonyms_of(settings: Settings) -> Pseudonyms:

@@ -37,12 +37,19 @@ class TrustedClient:
     """The EHR that calls, as far as it is known.
 
     `environment` is `production`, `test` or `development`: a property of the issuer, not of this process.
+    `services` are those it may call, None for all; `trust_ms` is how long it took to recognise it.
     """
 
     name: str
     issuer: str | None
     tenant: str | None
     environment: str
+    services: frozenset[str] | None = None
+    trust_ms: float | None = None
+
+    def may_call(self, service_id: str) -> bool:
+        """Whether this client is entitled to a service of that id, if there is one."""
+        return self.services is None or service_id in self.services
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -87,6 +87,7 @@ _CARD_MEMBERS: Mapping[str, type] = {
 MOST_CARDS = 20
 MOST_SUGGESTIONS = 20
 DEEPEST = 64
+_NESTED = (dict, list)
 
 
 def _is_shallow(value: object) -> bool:
@@ -96,9 +97,9 @@ def _is_shallow(value: object) -> bool:
         level = [
             item
             for outer in level
-            if isinstance(outer, dict | list)
+            if isinstance(outer, _NESTED)
             for item in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(item, dict | list)
+            if isinstance(item, _NESTED)
         ]
         if not level:
             return True

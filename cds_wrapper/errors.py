@@ -3,6 +3,8 @@
     WrapperError
     ├── RequestRefused            a call that is refused before a service and a context are known
     │   ├── MalformedRequest      400  the body is not what CDS Hooks describes
+    │   ├── NotAuthenticated      401  no EHR we know, whatever the reason
+    │   ├── NotEntitled           403  an EHR we know, and not its service
     │   ├── UnknownService        404  no service of that id
     │   ├── MethodNotAllowed      405  the address takes another method
     │   ├── RequestTimedOut       408  the body did not come to its end
@@ -50,6 +52,34 @@ class MalformedRequest(RequestRefused):
     """The body does not have the shape CDS Hooks 2.0.1 describes."""
 
     reason = "malformed"
+
+
+class NotAuthenticated(RequestRefused):
+    """The caller is no EHR we know; the answer is the same whatever the reason.
+
+    `why` is for the operator log alone, as is `client`: whom the caller claimed to be, where we know of one.
+    """
+
+    http_status = 401
+    issue_code = "login"
+    reason = "not_authenticated"
+
+    def __init__(self, why: str, client: str | None = None) -> None:
+        super().__init__("This call was not authenticated.")
+        self.why = why
+        self.client = client
+
+
+class NotEntitled(RequestRefused):
+    """The caller is known, and this service is none of its own."""
+
+    http_status = 403
+    issue_code = "forbidden"
+    reason = "not_entitled"
+
+    def __init__(self, client: str) -> None:
+        super().__init__("This client is not entitled to a service of that id.")
+        self.client = client
 
 
 class UnknownService(RequestRefused):

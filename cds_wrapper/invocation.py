@@ -25,7 +25,6 @@ from cds_wrapper.cds import (
 from cds_wrapper.ehr.fhir import patient_view, sort_prefetch
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
-from cds_wrapper.outbound import Deadline
 from cds_wrapper.patient.demographics import NoPatient, describe
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.runtime import Call, HungUp, Reply, Runtime
@@ -74,7 +73,7 @@ async def answer(
 
     An error is recorded too; if even that cannot be done, there is no record, and so no score.
     """
-    call = Call(rt.new_id(), Deadline.after(service.time_budget), hung_up)
+    call = Call.begun(rt.new_id(), service.time_budget, client.trust_ms or 0.0, hung_up)
     for attempt in (invoke, own_error):
         try:
             return await attempt(request, client, service, rt, call)

@@ -6,14 +6,10 @@ row in `EVENTS` names, values are short scalars, and exceptions leave only their
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import enum
+import json
 import logging
-import queue
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -24,6 +20,7 @@ from typing import Any, TextIO
 import structlog
 
 from cds_wrapper import __version__
+from cds_wrapper.log_stream import Detached
 
 LONGEST_VALUE = 300
 _PACKAGE = Path(__file__).parent
@@ -69,7 +66,42 @@ SETTINGS_REFUSED = _event(
 DEVELOPMENT_PROFILE = _event(
     "development_profile",
     Level.WARNING,
-    "Callers are not authenticated and plain http is allowed: never use this profile with patients.",
+    "Plain http and keys that end with the process are allowed: never use this profile with patients.",
+)
+CALLERS_NOT_AUTHENTICATED = _event(
+    "callers_not_authenticated",
+    Level.WARNING,
+    "There is no `clients.yaml`, so anybody may call: development only, never with patients.",
+)
+CLIENTS_LOADED = _event(
+    "clients_loaded", Level.INFO, "Only the EHRs of `clients.yaml` may call.", "clients digest discovery"
+)
+CLIENT_KEYS_UNAVAILABLE = _event(
+    "client_keys_unavailable",
+    Level.WARNING,
+    "An EHR's key set could not be read; its last good one, of this age, serves until it is too old.",
+    "client reason keys_age_seconds",
+)
+CLIENT_KEYS_READ = _event(
+    "client_keys_read",
+    Level.INFO,
+    "An EHR's key set was read again after a failure, holds no usable key, or holds a private one.",
+    "client keys unusable private",
+)
+TOKEN_REPLAYED = _event(
+    "token_replayed",
+    Level.ERROR,
+    "A valid token was used a second time and refused: a copied token, or a proxy that sends calls twice.",
+    "client",
+)
+REPLAY_MEMORY_UNAVAILABLE = _event(
+    "replay_memory_unavailable",
+    Level.ERROR,
+    "Used tokens cannot be written to `CDS_WRAPPER_REPLAY`; this process remembers them by itself.",
+    "error",
+)
+REPLAY_MEMORY_AVAILABLE = _event(
+    "replay_memory_available", Level.INFO, "Used tokens are written to `CDS_WRAPPER_REPLAY` again."
 )
 CONFIGURATION_LOADED = _event(
     "configuration_loaded", Level.INFO, "The files of a service are in force.", "service_id digest edition"
@@ -119,7 +151,7 @@ REQUEST_REFUSED = _event(
     "request_refused",
     Level.WARNING,
     "A call was refused before a service and a context were known.",
-    "request_id http_status reason service_id",
+    "request_id http_status reason service_id client",
 )
 VENDOR_FAILED = _event(
     "vendor_failed",
@@ -139,10 +171,73 @@ MODEL_VERSION_UNKNOWN = _event(
     "The model's version is not in the plan; its scores are recorded and not shown.",
     "request_id prediction_id service_id model_id",
 )
+_STORES = "error spool_error queue_depth records"
 LEDGER_UNAVAILABLE = _event(
-    "ledger_unavailable", Level.CRITICAL, "Records cannot be written.", "error queue_depth"
+    "ledger_unavailable",
+    Level.CRITICAL,
+    "The ledger cannot be written, or does not answer in time; the spool stands in for it while it can.",
+    _STORES,
 )
-LEDGER_AVAILABLE = _event("ledger_available", Level.INFO, "Records are written again.", "error queue_depth")
+LEDGER_AVAILABLE = _event("ledger_available", Level.INFO, "The ledger is written again.", _STORES)
+SPOOL_UNAVAILABLE = _event(
+    "spool_unavailable",
+    Level.ERROR,
+    "The spool cannot be written: nothing would stand in for the ledger.",
+    _STORES,
+)
+SPOOL_AVAILABLE = _event("spool_available", Level.INFO, "The spool can be written again.", _STORES)
+RECORDS_UNAVAILABLE = _event(
+    "records_unavailable",
+    Level.CRITICAL,
+    "Neither the ledger nor the spool can be written: scores are withheld as the plan decided for that case.",
+    _STORES,
+)
+RECORDS_AVAILABLE = _event("records_available", Level.INFO, "Records can be made durable again.", _STORES)
+SPOOL_STARTED = _event(
+    "spool_started",
+    Level.ERROR,
+    "Records become durable in the spool from now on; cards go out as ever.",
+    "error records",
+)
+SPOOL_REPLAYED = _event(
+    "spool_replayed",
+    Level.INFO,
+    "What the spool held is in the ledger, which is used again; `oldest` is when it was first written to.",
+    "records seconds oldest",
+)
+RECORD_LOST = _event(
+    "record_lost",
+    Level.CRITICAL,
+    "Lines of the spool were damaged or are missing; what is left of them is in `damaged.jsonl` beside it.",
+    "records",
+)
+SPOOL_OUT_OF_ORDER = _event(
+    "spool_out_of_order",
+    Level.ERROR,
+    "Lines of the spool stood where others had been written; all of them were moved to the ledger.",
+    "records",
+)
+CHAIN_BROKEN = _event(
+    "chain_broken",
+    Level.CRITICAL,
+    "The end of this writer's rows is not what was written last: somebody changed the ledger; audit it.",
+    "problems",
+)
+STREAM_INTERRUPTED = _event(
+    "stream_interrupted",
+    Level.ERROR,
+    "Lines of the prediction stream cannot be written; no record and no answer is affected.",
+    "stream error problem lag_rows",
+)
+STREAM_RESUMED = _event(
+    "stream_resumed", Level.INFO, "The prediction stream goes on from where it stopped.", "stream lag_rows"
+)
+STREAM_RESTARTED = _event(
+    "stream_restarted",
+    Level.WARNING,
+    "The stream's cursor does not fit this ledger: it is written from the ledger's beginning.",
+    "stream reason",
+)
 LIBRARY_WARNING = _event(
     "library_warning",
     Level.WARNING,
@@ -159,6 +254,13 @@ EVENTS: Mapping[str, Event] = {
         PROCESS_STOPPED,
         SETTINGS_REFUSED,
         DEVELOPMENT_PROFILE,
+        CALLERS_NOT_AUTHENTICATED,
+        CLIENTS_LOADED,
+        CLIENT_KEYS_UNAVAILABLE,
+        CLIENT_KEYS_READ,
+        TOKEN_REPLAYED,
+        REPLAY_MEMORY_UNAVAILABLE,
+        REPLAY_MEMORY_AVAILABLE,
         CONFIGURATION_LOADED,
         INVOCATION_COMPLETED,
         INVOCATION_FAILED,
@@ -173,49 +275,21 @@ EVENTS: Mapping[str, Event] = {
         MODEL_VERSION_UNKNOWN,
         LEDGER_UNAVAILABLE,
         LEDGER_AVAILABLE,
+        SPOOL_STARTED,
+        SPOOL_REPLAYED,
+        SPOOL_UNAVAILABLE,
+        SPOOL_AVAILABLE,
+        RECORDS_UNAVAILABLE,
+        RECORDS_AVAILABLE,
+        RECORD_LOST,
+        SPOOL_OUT_OF_ORDER,
+        CHAIN_BROKEN,
+        STREAM_INTERRUPTED,
+        STREAM_RESUMED,
+        STREAM_RESTARTED,
         LIBRARY_WARNING,
     )
 }
-
-
-class Detached:
-    """A stream written by a thread of its own: a reader that stalls must not stop an answer.
-
-    What it cannot take any more is refused with `OSError`, which costs that line and nothing else.
-    """
-
-    MOST_LINES = 10_000
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: queue.Queue[str] = queue.Queue(self.MOST_LINES)
-        threading.Thread(target=self._write_on, name="operator-log", daemon=True).start()
-        atexit.register(self._flush_at_exit)
-
-    def write(self, text: str) -> int:
-        """Hand a line over; `OSError` when too many are waiting."""
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
-            raise OSError("the operator log's reader has stalled") from None
-        return len(text)
-
-    def flush(self) -> None:
-        """The thread flushes after every line."""
-
-    def _write_on(self) -> None:
-        while True:
-            text = self._lines.get()
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write(text)
-                self._stream.flush()
-            self._lines.task_done()
-
-    def _flush_at_exit(self) -> None:
-        """Wait for the lines that are waiting, but not for a reader that is not there."""
-        give_up = time.monotonic() + 1
-        while self._lines.unfinished_tasks and time.monotonic() < give_up:
-            time.sleep(0.01)
 
 
 class OperatorLog:
@@ -227,8 +301,8 @@ class OperatorLog:
         self._lost = 0
         self._lines = structlog.wrap_logger(
             structlog.WriteLogger(stream or sys.stderr),  # type: ignore[arg-type]  # it writes and flushes, no more
-            processors=[_in_order, structlog.processors.JSONRenderer()],
-        )
+            processors=[_in_order, _as_json],
+        ).bind()
 
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line; a field the event does not name is dropped and counted in `dropped`."""
@@ -254,6 +328,14 @@ def _in_order(_logger: object, _method: str, line: MutableMapping[str, Any]) -> 
     return {**first, **line}
 
 
+_encoder = json.JSONEncoder()
+
+
+def _as_json(_logger: object, _method: str, line: MutableMapping[str, Any]) -> str:
+    """One line of JSON; `_short` has left nothing in it that JSON does not know."""
+    return _encoder.encode(line)
+
+
 def timestamp(moment: datetime) -> str:
     """UTC, ISO 8601, milliseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -262,10 +344,10 @@ def timestamp(moment: datetime) -> str:
 def _short(value: object) -> object:
     """Scalars as they are, long text cut, collections item by item, anything else by its type only."""
     match value:
-        case None | bool() | int() | float():
-            return value
         case str():
             return value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
+        case None | bool() | int() | float():
+            return value
         case list() | tuple():
             return [_short(item) for item in value[:20]]
         case dict():

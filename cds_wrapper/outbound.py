@@ -6,6 +6,7 @@ would follow it. No error raised here holds a URL or a body.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import ssl
 import time
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
 
 from cds_wrapper.errors import OutboundTrouble, Trouble
 
@@ -61,6 +64,7 @@ class Outbound:
         """`ca_bundle` is a file of certificates to trust instead of the system's (a hospital's own CA)."""
         self._tls = ssl.create_default_context(cafile=ca_bundle)
         self._session: aiohttp.ClientSession | None = None
+        self._reads: httpx.AsyncClient | None = None
 
     async def open(self) -> None:
         """Create the pool."""
@@ -71,12 +75,14 @@ class Outbound:
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
         )
+        transport = AiohttpTransport(verify=self._tls, client=self._session)
+        self._reads = httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:
         """Close the pool and every idle connection."""
         if self._session is not None:
             await self._session.close()
-            self._session = None
+            self._session = self._reads = None
 
     async def post_json(self, url: str, body: bytes, deadline: Deadline, size_limit: int) -> Answer:
         """POST JSON once; raises `OutboundTrouble` for every way in which no whole answer came.
@@ -101,6 +107,35 @@ class Outbound:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise OutboundTrouble(translate(error)) from None
 
+    async def get(self, url: str, deadline: Deadline, size_limit: int) -> Answer:
+        """GET a document once, such as a key set; raises as `post_json` does.
+
+        The answer is asked for uncompressed: a small one that unpacks into a large one is no answer.
+        """
+        if self._reads is None:
+            raise RuntimeError("the pool is closed")
+        try:
+            async with asyncio.timeout(deadline.remaining.total_seconds()):
+                headers = {"accept": "application/json", "accept-encoding": "identity"}
+                async with self._reads.stream("GET", url, headers=headers) as response:
+                    return Answer(response.status_code, await _read_raw(response, size_limit))
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+            # The transport calls a refused connection a time-out; what it met itself says it better.
+            met = error.__cause__
+            known = met if isinstance(met, aiohttp.ClientError | OSError) else error
+            raise OutboundTrouble(translate(known)) from None
+
+
+async def _read_raw(response: httpx.Response, size_limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > size_limit:
+            raise OutboundTrouble(Trouble.TOO_LARGE)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
 
 async def _read(response: aiohttp.ClientResponse, size_limit: int) -> bytes:
     if response.content_length is not None and response.content_length > size_limit:
@@ -122,11 +157,15 @@ def translate(error: BaseException) -> Trouble:
     match error:
         case TimeoutError():  # aiohttp's own time-outs are TimeoutErrors too
             return Trouble.TIMED_OUT
+        case httpx.TimeoutException():
+            return Trouble.TIMED_OUT
         case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+            return Trouble.UNREACHABLE
+        case httpx.ConnectError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.ProxyError():
             return Trouble.UNREACHABLE
         case aiohttp.ServerFingerprintMismatch():
             return Trouble.UNREACHABLE
-        case aiohttp.ClientError() | OSError():
+        case aiohttp.ClientError() | OSError() | httpx.HTTPError():
             return Trouble.CLOSED_EARLY
         case _:
             raise AssertionError(f"an exception nobody translates: {type(error).__name__}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import msgspec
@@ -18,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive
 
 from cds_wrapper import log
 from cds_wrapper.cds import (
@@ -29,10 +31,13 @@ from cds_wrapper.cds import (
     read_feedback,
     read_request,
 )
+from cds_wrapper.ehr.callers import Callers, Shown
 from cds_wrapper.errors import (
     LedgerUnavailable,
     MalformedRequest,
     MethodNotAllowed,
+    NotAuthenticated,
+    NotEntitled,
     NotJSON,
     RequestRefused,
     RequestTimedOut,
@@ -55,11 +60,12 @@ BODY_WITHIN = timedelta(seconds=10)
 class Doors:
     """What the doors need: the runtime, once the process is ready, and whether it is about to stop."""
 
-    client: TrustedClient
+    certificate_header: str | None
     max_body_bytes: int
     log: log.OperatorLog
     clock: Callable[[], datetime]
     _runtime: Runtime | None = None
+    _callers: Callers | None = None
     draining: bool = False
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -74,6 +80,17 @@ class Doors:
     def runtime(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
+    @property
+    def callers(self) -> Callers:
+        """Whoever answers who is calling; there before any door is open."""
+        if self._callers is None:
+            raise RuntimeError("the application's lifespan has not started")
+        return self._callers
+
+    @callers.setter
+    def callers(self, callers: Callers) -> None:
+        self._callers = callers
+
     def routes(self) -> list[Route]:
         """Every route of the CDS service, in one table."""
         return [
@@ -84,8 +101,9 @@ class Doors:
             Route("/readyz", self.readyz, methods=["GET"]),
         ]
 
-    async def discover(self, _request: Request) -> Response:
-        """List the services (CDS Hooks 2.0.1, "Discovery"); the vendor is not asked."""
+    async def discover(self, request: Request) -> Response:
+        """List the services (CDS Hooks 2.0.1, "Discovery"), its own to a client that has not all of them."""
+        client = None if self.callers.open_discovery else await self._caller(request, "")
         services = [
             DiscoveryEntry(
                 hook=service.hook,
@@ -96,25 +114,34 @@ class Doors:
                 usageRequirements=service.usage_requirements,
             )
             for service in self.runtime.services.catalog
+            if client is None or client.may_call(service.id)
         ]
         return Response(encode(Discovery(services)), media_type=JSON)
 
     async def invoke_service(self, request: Request) -> Response:
         """One hook call: read it, find the service, answer."""
-        candidates = self._services(request)
+        path = f"/{request.path_params['service_id']}"
+        client = await self._caller(request, path)
+        candidates = self._services(request, client)
         call = read_request(await self._body(request), self.clock())
+        hung_up = partial(has_hung_up, request.receive)
         for service in candidates:
             if service.hook == call.hook:
-                reply = await answer(call, self.client, service, self.runtime, request.is_disconnected)
+                reply = await answer(call, client, service, self.runtime, hung_up)
                 return Response(reply.body, reply.http_status, self._headers(), JSON)
         raise MalformedRequest("This service listens to another hook; see /cds-services.")
 
     async def receive_feedback(self, request: Request) -> Response:
         """Store what clinicians did with cards; an empty 200 says that it is kept."""
-        service = self._services(request)[0]
+        path = f"/{request.path_params['service_id']}"
+        # Some EHRs make one token out to the service for both of its addresses.
+        client = await self._caller(request, f"{path}/feedback", path)
+        service = self._services(request, client)[0]
         entries = read_feedback(await self._body(request))
         received = self.clock()
-        read = [read_feedback_entry(entry, service.id, self.client.name, received) for entry in entries]
+        read = [
+            read_feedback_entry(entry, service.id, client.name, received, client.tenant) for entry in entries
+        ]
         good = [entry for entry in read if isinstance(entry, FeedbackEntry)]
         if entries and not good:
             raise MalformedRequest(
@@ -136,23 +163,47 @@ class Doors:
         return Response(b'{"status":"alive"}', media_type=JSON)
 
     async def readyz(self, _request: Request) -> Response:
-        """Configuration and evidence in memory, ledger writable, not draining; never the vendor."""
+        """Configuration and evidence in memory, ledger or spool writable, not draining; never the vendor."""
         runtime = self._runtime
         checks = {
             "configuration": runtime is not None,
-            "ledger": runtime is not None and runtime.ledger.health.available,
+            "records": runtime is not None and runtime.ledger.health.available,
             "accepting": not self.draining,
         }
+        authenticates = self._callers is not None and self._callers.authenticates
         ready = all(checks.values())
-        body = {"status": "ready" if ready else "not_ready", "checks": checks, "refused": dict(self.refused)}
+        body = {
+            "status": "ready" if ready else "not_ready",
+            "checks": checks,
+            "callers": "authenticated" if authenticates else "not_authenticated",
+            "refused": dict(self.refused),
+            **_written(runtime, self.clock()),
+            **_streamed(runtime),
+        }
         return Response(msgspec.json.encode(body), status_code=200 if ready else 503, media_type=JSON)
 
     def _headers(self) -> dict[str, str]:
         """While draining, a client is told not to send its next call over this connection."""
         return {"connection": "close"} if self.draining else {}
 
-    def _services(self, request: Request) -> tuple[ServiceDefinition, ...]:
-        """The services of this address, one for each hook it listens to."""
+    async def _caller(self, request: Request, *paths: str) -> TrustedClient:
+        """Who calls one of these paths below `/cds-services`, by its headers, before the body is read."""
+        header = self.certificate_header
+        shown = Shown(
+            authorization=request.headers.getlist("authorization"),
+            certificate=request.headers.getlist(header) if header else (),
+            peer=request.client.host if request.client else None,
+        )
+        base = f"{self.runtime.public_url}/cds-services"
+        return await self.callers.who(shown, [base + path for path in paths], self.clock())
+
+    def _services(self, request: Request, client: TrustedClient) -> tuple[ServiceDefinition, ...]:
+        """The services of this address, one for each hook it listens to.
+
+        A client that has not all of them hears the same of the others, whether they are there or not.
+        """
+        if not client.may_call(request.path_params["service_id"]):
+            raise NotEntitled(client.name)
         found = self.runtime.services.catalog.of(request.path_params["service_id"])
         if not found:
             raise UnknownService("No CDS service answers at this address; see /cds-services.")
@@ -195,13 +246,59 @@ class Doors:
                 log.REQUEST_REFUSED,
                 request_id=uuid4().hex[:16],
                 http_status=ours.http_status,
-                reason=ours.reason,
+                reason=ours.why if isinstance(ours, NotAuthenticated) else ours.reason,
                 service_id=known if known and self.runtime.services.catalog.of(known) else None,
+                **({"client": ours.client} if isinstance(ours, NotAuthenticated | NotEntitled) else {}),
             )
-        headers = {**self._headers(), **({"Retry-After": "5"} if ours.http_status == 503 else {})}
+        headers = {**self._headers(), **_OF_STATUS.get(ours.http_status, {})}
         return Response(
             outcome(ours.issue_code, ours.sentence), ours.http_status, headers=headers, media_type=JSON
         )
+
+
+def _written(runtime: Runtime | None, now: datetime) -> dict[str, object]:
+    """Where records can be made durable, how many came into the ledger so far, what the spool holds."""
+    if runtime is None:
+        return {}
+    health = runtime.ledger.health
+    oldest = health.spool_oldest
+    return {
+        "ledger": health.ledger_available,
+        "records": health.records_total,
+        "batches": health.batches_total,
+        "spool": health.spool_available,
+        "spool_records": health.spool_records,
+        "spool_bytes": health.spool_bytes,
+        "spool_oldest_seconds": max(0, int((now - oldest).total_seconds())) if oldest else None,
+    }
+
+
+def _streamed(runtime: Runtime | None) -> dict[str, object]:
+    """Whether lines are written, and how many rows wait for theirs; no reason not to answer."""
+    if runtime is None or runtime.stream is None:
+        return {}
+    health = runtime.stream.health
+    return {"stream": {"available": health.available, "lag_rows": health.lag_rows}}
+
+
+_OF_STATUS: Mapping[int, Mapping[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    503: {"Retry-After": "5"},
+}
+
+
+async def has_hung_up(receive: Receive) -> bool:
+    """Whether the server knows by now that the EHR has gone; it is asked, and not waited for.
+
+    Taking one step by hand costs a tenth of a cancel scope, which is how the framework looks.
+    """
+    asking = receive().__await__()
+    try:
+        next(asking)
+    except StopIteration as told:
+        return bool(told.value["type"] == "http.disconnect")
+    asking.close()
+    return False
 
 
 def _translated(error: Exception) -> WrapperError:

@@ -14,6 +14,7 @@ from cds_wrapper.cds import Card, CDSResponse, encode, outcome
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.record import Life, Spent
 from cds_wrapper.ledger.store import Ledger
+from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceCatalog
 from cds_wrapper.services.definitions import kept_edition
@@ -39,6 +40,7 @@ class Runtime:
     extension_key: str
     new_id: Callable[[], UUID]
     log: log.OperatorLog
+    stream: PredictionStream | None = None
 
 
 class ServicesInForce:
@@ -69,6 +71,12 @@ class Call:
     life: Life | None = None
     _started: float = field(default_factory=time.perf_counter)
     _answered: float | None = None
+
+    @classmethod
+    def begun(cls, prediction_id: UUID, budget: timedelta, trust_ms: float, hung_up: HungUp) -> Call:
+        """A call whose time began before its caller was recognised, which took `trust_ms` milliseconds."""
+        deadline = Deadline.after(budget).earlier(timedelta(milliseconds=trust_ms))
+        return cls(prediction_id, deadline, hung_up, _started=time.perf_counter() - trust_ms / 1000)
 
     def vendor_has_answered(self) -> None:
         """From here on the time is spent on deciding."""

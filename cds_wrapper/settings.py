@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +45,26 @@ class Settings(BaseSettings):
     ledger: str = Field(
         "sqlite:///ledger.db", description="Where predictions are recorded: `sqlite:///PATH`."
     )
+    spool: Path = Field(
+        Path("spool"),
+        description="Folder that takes records while the ledger cannot be written, best on another disk (a"
+        " relative path begins at the ledger's folder). It holds health data.",
+    )
+    stream: str = Field(
+        "predictions.jsonl",
+        min_length=1,
+        description="Where each record is written as a line too: a file (a relative path begins at the"
+        " ledger's folder), `unix:///PATH`, `tcp://HOST:PORT` or `off`. It holds health data.",
+    )
+    stream_max_bytes: int = Field(
+        100_000_000, ge=10_000, description="Size at which the stream's file is rotated, in bytes."
+    )
+    stream_keep: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="How many rotated files of the stream are kept; older ones go.",
+    )
     public_url: str = Field(
         "http://127.0.0.1:8080", description="Address under which EHRs and browsers reach this service."
     )
@@ -71,6 +92,19 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9-]*(\.[A-Za-z0-9-]+)+$",
         description="Reverse-domain name of the wrapper's own member in `card.extension`.",
     )
+    replay: Path = Field(
+        Path("replay.db"),
+        description="File that remembers used tokens for as long as they live (a relative path begins at the"
+        " ledger's folder); processes share it.",
+    )
+    certificate_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z][A-Za-z0-9-]*$",
+        description="Header in which a proxy writes the subject of the EHR's client certificate.",
+    )
+    proxies: str = Field(
+        "", description="Addresses or networks of the proxies that may write it, with commas between."
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -90,6 +124,16 @@ class Settings(BaseSettings):
             )
         return value.rstrip("/")
 
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for text in value.split(","):
+            try:
+                ip_network(text.strip() or "127.0.0.1")
+            except ValueError:
+                raise ValueError("write addresses or networks, such as 10.1.2.3, 10.9.0.0/16") from None
+        return value
+
     @field_validator("ledger")
     @classmethod
     def _a_ledger_we_know(cls, value: str) -> str:
@@ -97,10 +141,40 @@ class Settings(BaseSettings):
             raise ValueError("write sqlite:///PATH, such as sqlite:////var/lib/cds-wrapper/ledger.db")
         return value
 
+    @field_validator("stream")
+    @classmethod
+    def _a_stream_we_can_write(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if "://" not in value or (parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc):
+            return value
+        if parts.scheme == "tcp" and parts.hostname and _port_of(parts) and value.count("/") == 2:
+            return value
+        raise ValueError("write a file's path, unix:///PATH, tcp://HOST:PORT or off")
+
     @property
     def ledger_path(self) -> Path:
         """The file behind `sqlite:///PATH`."""
         return Path(self.ledger.removeprefix("sqlite:///"))
+
+    @property
+    def spool_path(self) -> Path:
+        """The spool's folder."""
+        return self.ledger_path.parent / self.spool
+
+    @property
+    def stream_path(self) -> Path:
+        """The stream's file, when the setting names one."""
+        return self.ledger_path.parent / self.stream
+
+    @property
+    def replay_path(self) -> Path:
+        """The file that remembers used tokens."""
+        return self.ledger_path.parent / self.replay
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks behind `CDS_WRAPPER_PROXIES`; none when it is empty."""
+        return tuple(ip_network(text.strip()) for text in self.proxies.split(",") if text.strip())
 
     def shown(self) -> dict[str, str]:
         """Every setting as text for people, secrets masked."""
@@ -110,6 +184,13 @@ class Settings(BaseSettings):
         """A short digest of the settings in force, to compare replicas."""
         text = json.dumps(self.shown(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        return None
 
 
 def _plain(value: object) -> object:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 
 from cds_wrapper import log
@@ -13,6 +12,7 @@ from cds_wrapper.cds import PrefetchState
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
 from cds_wrapper.ledger.store import Ledger
+from cds_wrapper.ledger.work import LedgerHealth, Replay
 from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
@@ -28,14 +28,48 @@ def later(tell: Callable[..., None], *about: object) -> None:
 
 async def watch_ledger(ledger: Ledger, lines: log.OperatorLog) -> None:
     """Say when records cannot be written, and when they can again; runs until it is cancelled."""
-    was_available = True
+    before = LedgerHealth(spool_available=True)
     while True:
-        health = ledger.health
-        if health.available is not was_available:
-            was_available = health.available
-            event = log.LEDGER_AVAILABLE if was_available else log.LEDGER_UNAVAILABLE
-            lines.emit(event, error=health.last_error, queue_depth=health.queue_depth)
+        now = ledger.health
+        for event, fields in changes(before, now):
+            lines.emit(event, **fields)
+        before = now
         await asyncio.sleep(LOOK_AT_LEDGER_EVERY.total_seconds())
+
+
+def changes(before: LedgerHealth, now: LedgerHealth) -> Iterator[tuple[log.Event, dict[str, object]]]:
+    """What an operator is told of the difference between two looks at the ledger, the worst first."""
+    if now.lost_total > before.lost_total:
+        yield log.RECORD_LOST, {"records": now.lost_total - before.lost_total}
+    if now.chain_problems and now.chain_problems != before.chain_problems:
+        yield log.CHAIN_BROKEN, {"problems": now.chain_problems}
+    stores: dict[str, object] = {
+        "error": now.last_error,
+        "spool_error": now.spool_error,
+        "queue_depth": now.queue_depth,
+        "records": now.spool_records,
+    }
+    for was, is_now, gone, back in (
+        (before.available, now.available, log.RECORDS_UNAVAILABLE, log.RECORDS_AVAILABLE),
+        (before.ledger_available, now.ledger_available, log.LEDGER_UNAVAILABLE, log.LEDGER_AVAILABLE),
+        (before.spool_available, now.spool_available, log.SPOOL_UNAVAILABLE, log.SPOOL_AVAILABLE),
+    ):
+        if was is not is_now:
+            yield (back if is_now else gone), stores
+    if now.spool_starts_total > before.spool_starts_total:
+        yield log.SPOOL_STARTED, {"error": now.last_error, "records": now.spool_records}
+    if now.replays_total > before.replays_total and now.last_replay is not None:
+        yield log.SPOOL_REPLAYED, _replayed(now.last_replay)
+    if now.out_of_place_total > before.out_of_place_total:
+        yield log.SPOOL_OUT_OF_ORDER, {"records": now.out_of_place_total - before.out_of_place_total}
+
+
+def _replayed(replay: Replay) -> dict[str, object]:
+    return {
+        "records": replay.records,
+        "seconds": round(replay.took.total_seconds(), 3),
+        "oldest": log.timestamp(replay.oldest) if replay.oldest else None,
+    }
 
 
 def tell_operator(
@@ -48,6 +82,7 @@ def tell_operator(
 ) -> None:
     """The canonical line, made from the record so that the two cannot disagree, and what needs a look."""
     known = life.service.plan.approves(prediction.model.version)
+    name = call.name
     waited = round(call.elapsed_ms - float(entry["total_ms"] or 0), 3)
     rt.log.emit(
         log.INVOCATION_COMPLETED,
@@ -56,10 +91,10 @@ def tell_operator(
         model_version=prediction.model.version if known else "other",
         ledger_ms=waited,
         cards=len(entry.card_uuids),
-        prefetch=dict(Counter(state.value for state in life.prefetch.states.values())),
-        **call.name,
+        prefetch=_counted(life.prefetch.states.values()),
+        **name,
     )
-    named = {"service_id": life.service.id, "prediction_id": entry.prediction_id, **call.name}
+    named = {"service_id": life.service.id, "prediction_id": entry.prediction_id, **name}
     if waited > life.service.ledger_reserve.total_seconds() * 1000 * SLOW_SHARE:
         rt.log.emit(log.LEDGER_SLOW, ledger_ms=waited, **named)
     _tell_of_the_call(life, rt.log, named)
@@ -69,6 +104,12 @@ def tell_operator(
         rt.log.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
     if decision is not None and decision.disposition is Disposition.SHADOW and not known:
         rt.log.emit(log.MODEL_VERSION_UNKNOWN, model_id=prediction.model.id, **named)
+
+
+def _counted(states: Collection[PrefetchState]) -> dict[str, int]:
+    """How many keys are in each state; of the few there are, most calls have one."""
+    found = list(states)
+    return {state.value: found.count(state) for state in dict.fromkeys(found)}
 
 
 def _tell_of_the_call(life: Life, lines: log.OperatorLog, named: Mapping[str, str]) -> None:

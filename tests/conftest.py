@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.contract.requirements import fail_if_skipped
 from tests.service.servers import demo_vendor
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What stands for a requirement must run: nobody notices a skipped test."""
+    return fail_if_skipped((yield))
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,11 @@ def untrue_records(ledger: Path, told: Mapping[str, bool]) -> list[str]:
     return [one for one, durable in told.items() if recorded.get(one) not in allowed[durable]]
 
 
+def without_spool(folder: Path) -> Path:
+    """Take the spool beside a ledger away, as an unmounted disk would be; where it is now."""
+    return (folder / "spool").rename(folder / "spool-away")
+
+
 def gaps(ledger: Path) -> list[str]:
     """Writers whose count of predictions has a gap."""
     query = "SELECT writer, count(*) AS n, max(sequence) AS last FROM predictions_v1 GROUP BY writer"
@@ -174,15 +179,15 @@ def is_answer(call: Call) -> bool:
     return call.name in ANSWERS and not call.file.startswith("/")
 
 
-def unsynced_answers(calls: Sequence[Call], ledger: Path, ids: Iterable[str]) -> list[str]:
-    """Ids whose answer began before their row was synced: written, and then a whole sync of the ledger's log.
+def unsynced_answers(calls: Sequence[Call], file: Path, ids: Iterable[str]) -> list[str]:
+    """Ids whose answer began before their row was synced: written to `file`, and then a whole sync of it.
 
     An id counts as answered by the first call that sends it to a pipe or a socket. An id that was never sent
     or never written is a violation too: then the trace proves nothing about it. Give prediction ids: they
-    stand first in a row, so that no id is split between two pages.
+    stand first in a row, so that no id is split between two pages. `file` is a ledger or a spool's segment.
     """
-    log = f"{ledger}-wal"
-    writes = [call for call in calls if call.file == log and call.name.startswith("pwrite")]
+    log = str(file) if file.suffix == ".jsonl" else f"{file}-wal"
+    writes = [call for call in calls if call.file == log and call.name.startswith(("pwrite", "write"))]
     syncs = [call for call in calls if call.file == log and call.name in SYNCS and call.result == 0]
     answers = [call for call in calls if is_answer(call)]
 

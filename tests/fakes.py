@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.contract import wire
+
 Behaviour = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 DEFAULT_CARD = {
@@ -38,6 +40,7 @@ class FakeVendor:
     port: int = 0
     asked: list[dict[str, Any]] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -59,6 +62,7 @@ class FakeVendor:
                 )
                 body = await reader.readexactly(length)
                 self.heads.append(head)
+                self.bodies.append(body)
                 self.asked.append(json.loads(body))
                 await self.behaviour(writer)
                 await writer.drain()
@@ -66,8 +70,11 @@ class FakeVendor:
 
 
 @contextlib.asynccontextmanager
-async def running(behaviour: Behaviour) -> AsyncIterator[FakeVendor]:
-    """A vendor that listens on a free port of 127.0.0.1 until the block ends."""
+async def running(behaviour: Behaviour, *, strict: bool = True) -> AsyncIterator[FakeVendor]:
+    """A vendor that listens on a free port of 127.0.0.1 until the block ends.
+
+    A strict one fails its test when it was asked with anything that is no hook call of CDS Hooks 2.0.1.
+    """
     vendor = FakeVendor(behaviour)
     server = await asyncio.start_server(vendor.serve_connection, "127.0.0.1", 0)
     vendor.port = server.sockets[0].getsockname()[1]
@@ -75,6 +82,7 @@ async def running(behaviour: Behaviour) -> AsyncIterator[FakeVendor]:
         yield vendor
     finally:
         server.close()
+    assert not strict or [wrong for body in vendor.bodies for wrong in wire.question(body)] == []
 
 
 def answers(

@@ -131,6 +131,7 @@ class _Composing:
         self._ours = ours
         self._position = position
         self._vendor = vendor
+        self._whole_summary = clean_line(vendor.summary or "")
         self.changes: list[str] = []
 
     def card(self) -> Card | None:
@@ -159,7 +160,7 @@ class _Composing:
         vendor = self._vendor
         if vendor.indicator not in _INDICATORS:
             return "indicator", "invalid, card replaced"
-        if not clean_line(vendor.summary or ""):
+        if not self._whole_summary:
             return "summary", "missing, card replaced"
         recommended = sum(suggestion.is_recommended for suggestion in vendor.suggestions)
         if vendor.selection_behavior == _AT_MOST_ONE and recommended > 1:
@@ -190,7 +191,7 @@ class _Composing:
                 self._note(member, "held_back")
         return Card(
             uuid=self._stamp.card_uuid(self._position),
-            summary=self._summary(clean_line(self._vendor.summary or "") or self._words.title),
+            summary=self._summary(self._whole_summary or self._words.title),
             indicator="info",
             source=Source(label=self._label(self._vendor.source)),
             detail=self._detail(),
@@ -233,9 +234,8 @@ class _Composing:
         clean = clean_markdown(detail)
         if clean != detail:
             self._note("detail", "cleaned")
-        summary = clean_line(self._vendor.summary or "")
         ours = f"{_DASH}{self._words.short}" if self._words.short else ""
-        whole = [] if fits(summary + ours) else [clean_markdown(summary)]
+        whole = [] if fits(self._whole_summary + ours) else [clean_markdown(self._whole_summary)]
         return [*whole, *([clean] if clean.strip() else [])]
 
     def _label(self, source: VendorSource) -> str:

@@ -33,7 +33,7 @@ class CaveatLevel(enum.Enum):
     @staticmethod
     def worst(levels: Iterable[CaveatLevel]) -> CaveatLevel:
         """The worst of several; `supported` when there is none."""
-        return max(levels, default=CaveatLevel.SUPPORTED)
+        return max(levels, key=_RANK.__getitem__, default=CaveatLevel.SUPPORTED)
 
 
 _RANK = {level: rank for rank, level in enumerate(CaveatLevel)}

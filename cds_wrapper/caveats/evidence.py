@@ -13,9 +13,10 @@ model), `outside` (results from elsewhere), `local` (this hospital's own), `cont
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 import msgspec
 
@@ -83,6 +84,9 @@ __all__ = [
 GENERAL = "general"
 """The key of a service's page when no finding and no reason has one of its own."""
 
+MOST_ANSWERS = 1024
+"""Answers one edition keeps at hand, one for each combination of groups it was asked about."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Evidence:
@@ -116,13 +120,15 @@ class Evidence:
 class EvidenceBook:
     """One immutable edition of the evidence for one service; `edition` is its date and part of its digest.
 
-    `digest` is the SHA-256 of what `to_json` gives, by which the ledger keeps it.
+    `digest` is the SHA-256 of what `to_json` gives, by which the ledger keeps it. An edition never changes,
+    so an answer once found stays right; it is about groups, and holds nothing of the patient who was first.
     """
 
     contents: BookContents
     edition: str
     digest: str
     _silence: Silence = field(repr=False, compare=False)
+    _answers: dict[Hashable, Evidence] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, contents: BookContents) -> EvidenceBook:
@@ -171,8 +177,17 @@ class EvidenceBook:
 
     def about(self, subgroups: PatientSubgroups, prediction: Prediction | NoPrediction) -> Evidence:
         """What speaks to a patient of these groups and to this prediction."""
+        same_version = prediction.model.version == self.contents.model_version
+        question = (subgroups.groups, same_version)
+        answer = self._answers.get(question)
+        if answer is None:
+            if len(self._answers) >= MOST_ANSWERS:
+                self._answers.clear()
+            answer = self._answers[question] = self._found(subgroups, same_version=same_version)
+        return answer
+
+    def _found(self, subgroups: PatientSubgroups, *, same_version: bool) -> Evidence:
         contents = self.contents
-        same_version = prediction.model.version == contents.model_version
         return Evidence(
             edition=self.edition,
             as_of=contents.as_of,
@@ -224,6 +239,7 @@ def build_book(
     )
 
 
+@lru_cache(maxsize=1024)
 def evidence_token(edition: str, key: str) -> str:
     """The last part of an evidence page's address, from the edition and a finding's id or a reason.
 

@@ -316,4 +316,6 @@ def placeholders(template: str) -> list[str]:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """A text with its placeholders filled; `KeyError` for one without a value."""
+    if "{" not in template:
+        return template
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)

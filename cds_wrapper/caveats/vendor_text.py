@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from typing import Any, Final
 
 SUMMARY_LIMIT: Final = 139
@@ -53,6 +52,8 @@ def clean_markdown(text: str) -> str:
     shortened = text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}\n\n{ELLIPSIS}"
     plain = _SURROGATES.sub("\ufffd", shortened).replace("\r\n", "\n").replace("\r", "\n")
     plain = _TAG.sub("&lt;", _INVISIBLE.sub("", plain))
+    if "[" not in plain and "]" not in plain:
+        return plain
     # Without definitions, a link by reference leads nowhere.
     return _DEFINITION.sub(r"\1\\[", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
 
@@ -77,10 +78,10 @@ def fits(text: str, limit: int = SUMMARY_LIMIT) -> bool:
 
 def prune(value: Any) -> Any:
     """JSON without null, "", [] and {} at any depth; None when nothing is left ("Use of JSON")."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         members = {name: kept for name, member in value.items() if (kept := prune(member)) is not None}
         return members or None
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [kept for item in value if (kept := prune(item)) is not None] or None
     return None if value == "" else value
 

@@ -1,4 +1,4 @@
-"""`check`: everything that is wrong with settings and hooks/, at once, before anybody is served."""
+"""`check`: everything that is wrong with settings and hooks/, or with the ledger, at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
-from cds_wrapper.app import unsafe
+from cds_wrapper.commands.audit_ledger import audit_ledger
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
+from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.errors import ConfigurationRefused, Mistake
-from cds_wrapper.services import ServiceCatalog, load_services, warnings_of
+from cds_wrapper.ledger.spool_report import SpoolReport, report_on
+from cds_wrapper.production import unsafe, unusable_certificates
+from cds_wrapper.services import ExaminedClients, ServiceCatalog, examine_clients, load_services, warnings_of
 from cds_wrapper.settings import Settings, read_settings
 
 
@@ -20,16 +23,33 @@ def command(
         Path | None,
         typer.Option(help="Folder with one folder per service; the setting CDS_WRAPPER_HOOKS otherwise."),
     ] = None,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Audit the ledger of CDS_WRAPPER_LEDGER, and nothing else.")
+    ] = False,
+    ledger_file: Annotated[Path | None, typer.Option(help="Audit this ledger, and nothing else.")] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            help="What an earlier audit printed with --json: are those rows still there, unchanged?"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")] = False,
 ) -> None:
-    """Check settings and the files of every service; print every mistake with its file and line.
+    """Check settings and the hospital's files, or the ledger; print everything that is wrong.
+
+    With --ledger every row is compared with its hash and with the rows beside it, while the service runs.
 
     \b
-    Exit codes: 0 nothing is wrong, 2 something is.
+    Exit codes: 0 nothing is wrong, 2 a setting or a file is, 6 the ledger is not whole.
 
     \b
     Example: python3 run.py check --hooks hooks
+    Example: python3 run.py check --ledger --json > heads.json
+    Example: python3 run.py check --ledger --heads heads.json
     """
+    if ledger or ledger_file or heads:
+        audit_ledger(ledger_file, heads, as_json)
+        return
     settings, mistakes = _settings()
     if settings is not None and hooks is not None:
         settings = settings.model_copy(update={"hooks": hooks})
@@ -39,14 +59,20 @@ def command(
         catalog = load_services(folder)
     except ConfigurationRefused as refused:
         mistakes += refused.mistakes
+    clients = examine_clients(folder)
+    mistakes += clients.mistakes
+    if settings is not None:
+        mistakes += unusable_certificates(settings, clients.known)
     if not mistakes and not len(catalog):
         problem = "holds no service: it needs one folder per service, with service.yaml in it."
         mistakes = (Mistake(str(folder), None, None, "", problem),)
-    warnings = (*warnings_of(catalog), *(unsafe(settings) if settings else ()))
+    not_served = unsafe(settings, catalog, clients) if settings else ()
+    spool = report_on(settings.ledger_path, settings.spool_path) if settings else None
+    warnings = (*warnings_of(catalog), *clients.warnings, *not_served, *(spool.warnings if spool else ()))
     if as_json:
-        typer.echo(json.dumps(_document(settings, catalog, mistakes, warnings), indent=2))
+        typer.echo(json.dumps(_document(settings, spool, catalog, clients, mistakes, warnings), indent=2))
     else:
-        _print(settings, catalog, mistakes, warnings)
+        _print(settings, spool, catalog, clients, mistakes, warnings)
     if mistakes:
         raise typer.Exit(CONFIGURATION_EXIT)
 
@@ -60,15 +86,19 @@ def _settings() -> tuple[Settings | None, tuple[Mistake, ...]]:
 
 def _document(
     settings: Settings | None,
+    spool: SpoolReport | None,
     catalog: ServiceCatalog,
+    clients: ExaminedClients,
     mistakes: tuple[Mistake, ...],
     warnings: tuple[Mistake, ...],
 ) -> dict[str, object]:
     return {
         "settings": settings.shown() if settings else None,
+        "spool": spool.plain() if spool else None,
         "services": [
             {"id": service.id, "hook": service.hook, "edition": service.book.edition} for service in catalog
         ],
+        "clients": [_shown(client) for client in clients.known.clients] if clients.known else None,
         "mistakes": [
             {
                 "file": mistake.file,
@@ -84,9 +114,26 @@ def _document(
     }
 
 
+def _shown(client: KnownClient) -> dict[str, object]:
+    """A client for people and scripts; an absent limit is null."""
+    keys = client.keys
+    return {
+        "name": client.name,
+        "environment": client.environment,
+        "issuer": client.issuer,
+        "keys": keys.url if isinstance(keys, KeyAddress) else sorted(keys.names) if keys else None,
+        "algorithms": sorted(client.algorithms) if client.issuer else None,
+        "certificate": client.certificate,
+        "tenants": sorted(client.tenants) if client.tenants is not None else None,
+        "services": sorted(client.services) if client.services is not None else None,
+    }
+
+
 def _print(
     settings: Settings | None,
+    spool: SpoolReport | None,
     catalog: ServiceCatalog,
+    clients: ExaminedClients,
     mistakes: tuple[Mistake, ...],
     warnings: tuple[Mistake, ...],
 ) -> None:
@@ -94,8 +141,13 @@ def _print(
         typer.echo("Settings")
         for name, value in settings.shown().items():
             typer.echo(f"  CDS_WRAPPER_{name.upper():<18} {value}")
+    if spool is not None:
+        typer.echo(str(spool))
     for service in catalog:
         typer.echo(f"Service {service.id} on {service.hook}: evidence edition {service.book.edition}")
+    for client in clients.known.clients if clients.known else ():
+        limits = {name: value for name, value in _shown(client).items() if value is not None}
+        typer.echo("Client " + ", ".join(f"{name} {_in_words(value)}" for name, value in limits.items()))
     for warning in warnings:
         typer.echo(f"Warning: {warning}")
     for mistake in mistakes:
@@ -104,3 +156,7 @@ def _print(
     typer.echo(
         "No mistakes." if not count else f"{count} mistake{'s' if count > 1 else ''}.", err=bool(count)
     )
+
+
+def _in_words(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

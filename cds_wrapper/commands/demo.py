@@ -50,25 +50,35 @@ def command(
     data: Path = typer.Option(
         DATA, help="Folder for the record, the keys and the operator log; made when missing."
     ),
+    host: str = typer.Option(HOST, help="Address to listen on; in a container 0.0.0.0."),
+    vendor: str | None = typer.Option(
+        None, help="Address of a demonstration vendor that runs elsewhere, such as http://vendor:8081."
+    ),
+    fhir: str | None = typer.Option(
+        None, help="Address of a demonstration FHIR server that runs elsewhere, such as http://fhir:8082."
+    ),
 ) -> None:
     """Run the whole program with synthetic patients: wrapper, demonstration vendor, FHIR server, EHR screen.
 
     \b
     Prints `ready http://127.0.0.1:PORT/` when it can be used; Ctrl-C stops everything.
-    Not a medical device; nothing leaves this machine.
+    Not a medical device; nothing leaves this machine unless an option names another one.
     Exit codes: 0 stopped, 1 did not start, 2 a setting or a file in hooks/ is wrong.
 
     \b
     Example: python3 run.py demo --port 9000 --data /tmp/demo
     """
-    raise typer.Exit(run_demo(port, data))
+    raise typer.Exit(run_demo(data, host, Ports(port, _base(vendor), _base(fhir))))
 
 
-def run_demo(port: int, data: Path) -> int:
+def _base(address: str | None) -> str | None:
+    return address.rstrip("/") if address else None
+
+
+def run_demo(data: Path, host: str, ports: Ports) -> int:
     """Start everything, serve until SIGTERM or Ctrl-C, stop everything; the exit code."""
     if not str(data).strip(" ."):
         return _fail("--data is empty: name a folder for the demonstration's files.")
-    ports = Ports(port)
     taken = ports.taken()
     if taken is not None:
         return _fail(f"Port {taken} is in use: choose three others with --port N (N, N+1 and N+2 are used).")
@@ -76,7 +86,7 @@ def run_demo(port: int, data: Path) -> int:
         with held(data) as ours:
             if not ours:
                 return _fail(f"{data} is in use by another demonstration: choose another folder with --data.")
-            return _run_in(data, ports)
+            return _run_in(data, host, ports)
     except OSError as error:
         place = error.filename or data
         return _fail(f"{place} cannot be used ({error.strerror}): choose another folder with --data.")
@@ -85,16 +95,16 @@ def run_demo(port: int, data: Path) -> int:
         return CONFIGURATION_EXIT
 
 
-def _run_in(data: Path, ports: Ports) -> int:
+def _run_in(data: Path, host: str, ports: Ports) -> int:
     """Everything, in a folder that is ours; raises as `settle` and `create_app`."""
-    settings, files = settle(ports, data)
+    settings, files = settle(ports, data, host)
     with files.operator_log.open("a", encoding="utf-8") as stream:
         lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", stream)
         log.quieten_libraries(lines)
         return _serve(settings, files, ports, lines)
 
 
-def settle(ports: Ports, data: Path) -> tuple[Settings, DemoFiles]:
+def settle(ports: Ports, data: Path, host: str = HOST) -> tuple[Settings, DemoFiles]:
     """The demonstration's files and settings; what the environment says about the rest still holds.
 
     Raises `OSError` when files cannot be made, `ConfigurationRefused` when a setting is wrong.
@@ -109,7 +119,7 @@ def settle(ports: Ports, data: Path) -> tuple[Settings, DemoFiles]:
         hooks=files.hooks,
         ledger=f"sqlite:///{files.ledger}",
         public_url=ports.wrapper_url,
-        host=HOST,
+        host=host,
         port=ports.wrapper,
         namespace=ports.fhir_url,
         pseudonym_keys=files.keys,

@@ -11,7 +11,8 @@ import typer
 from cds_wrapper import errors
 from cds_wrapper.commands.problems import MISMATCH_EXIT
 from cds_wrapper.commands.table import COMMANDS, build
-from cds_wrapper.ledger.columns import COLUMNS
+from cds_wrapper.ledger.columns import COLUMNS, Kind
+from cds_wrapper.ledger.lines import CUT, KINDS, LONGEST
 from cds_wrapper.log import EVENTS
 from cds_wrapper.services.keys import FILE_FORMATS, keys_of
 from cds_wrapper.settings import Settings
@@ -57,6 +58,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "events.md": events_page,
         "errors.md": errors_page,
         "predictions_v1.md": columns_page,
+        "prediction-stream.md": stream_page,
         "hospital-files.md": files_page,
     }
     return {name: f"{GENERATED}\n\n{make()}\n" for name, make in makers.items()}
@@ -140,12 +142,38 @@ def columns_page() -> str:
     return intro + _table(("column", "kind", "meaning"), rows)
 
 
-def files_page() -> str:
-    """Every key of the four files of a service."""
+def stream_page() -> str:
+    """The lines of the prediction stream."""
     intro = (
-        "# The files of a service\n\n"
-        "One folder `hooks/<service-id>/` for each CDS service. An unknown key is an error; `[]` stands for"
-        " each item of a list, `*` for a name of your own."
+        "# The lines of the prediction stream\n\n"
+        "One flat JSON object in UTF-8 for each row of the ledger, at most"
+        f" {LONGEST:,} bytes with its newline. Members stand in this order; unknown is `null`, and a list"
+        " holds texts. `writer` and `sequence` name a row within its schema: the same line may come twice,"
+        " with the same bytes. Where a row would make a longer line, lists are shortened and the rest is"
+        " counted in `<name>_more`; if that is not enough, long texts end in `…`."
+        f" `{CUT.name}` then lists the names of what was shortened; the ledger has it whole.\n\n"
+        "Of the columns of `predictions_v1`, the wide ones (demographics, inputs, changes, file digests) and"
+        " `previous_hash` stay there. So `hash` cannot be computed again from a line: it is there to be"
+        " compared with the ledger's."
+    )
+    parts = [intro]
+    for kind in KINDS:
+        rows = [(f"`{column.name}`", _in_a_line(column.kind), column.meaning) for column in kind.columns]
+        parts.append(f"## `{kind.schema}`\n\n" + _table(("member", "kind", "meaning"), rows))
+    return "\n\n".join(parts)
+
+
+def _in_a_line(kind: Kind) -> str:
+    return "list" if kind is Kind.JSON else kind.value
+
+
+def files_page() -> str:
+    """Every key of the hospital's files."""
+    intro = (
+        "# The hospital's files\n\n"
+        "One folder `hooks/<service-id>/` with four files for each CDS service, and `hooks/clients.yaml` for"
+        " the EHRs that may call. An unknown key is an error; `[]` stands for each item of a list, `*` for a"
+        " name of your own."
     )
     parts = [intro]
     for name, file_format in FILE_FORMATS.items():

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from cds_wrapper import log
+from cds_wrapper.log_stream import Detached
 from cds_wrapper.routes import Doors
 from cds_wrapper.settings import Settings
 
@@ -35,7 +36,7 @@ class _Server(uvicorn.Server):
 
 def operator_log() -> log.OperatorLog:
     """The operator log of this process on standard error, libraries included."""
-    lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", log.Detached(sys.stderr))
+    lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", Detached(sys.stderr))
     log.quieten_libraries(lines)
     return lines
 
@@ -52,6 +53,8 @@ def run(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who may say whose certificate it was is told by the connection itself, never by a header.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
     )

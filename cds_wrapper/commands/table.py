@@ -16,6 +16,9 @@ COMMANDS: Mapping[str, str] = {
     "check": "cds_wrapper.commands.check",
     "try": "cds_wrapper.commands.try_request",
     "explain": "cds_wrapper.commands.explain",
+    "retention": "cds_wrapper.commands.retention",
+    "export": "cds_wrapper.commands.export",
+    "bench": "cds_wrapper.commands.bench",
     "reference": "cds_wrapper.commands.reference",
 }
 

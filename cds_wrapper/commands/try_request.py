@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from cds_wrapper import log
@@ -52,7 +51,7 @@ class NoLedger:
     @property
     def health(self) -> LedgerHealth:
         """Always there."""
-        return LedgerHealth(True, 0, 0, 0, 0, None)
+        return LedgerHealth()
 
 
 def command(
@@ -142,7 +141,7 @@ async def _still_there() -> bool:
 
 def _show(reply: Reply, ledger: NoLedger, service: ServiceDefinition, as_json: bool) -> None:
     response = json.loads(reply.body)
-    record = dict(ledger.entry.columns) if ledger.entry else {}
+    record = ledger.entry.plain() if ledger.entry else {}
     if as_json:
         typer.echo(
             json.dumps(
@@ -160,6 +159,4 @@ def _show(reply: Reply, ledger: NoLedger, service: ServiceDefinition, as_json: b
     typer.echo("\nThe record would hold:")
     for name, value in record.items():
         if value is not None and name != "demographics":
-            typer.echo(
-                f"  {name:<22} {value if not isinstance(value, bytes) else msgspec.json.decode(value)}"
-            )
+            typer.echo(f"  {name:<22} {value}")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from cds_wrapper.ledger.pseudonyms import create_keys
+from cds_wrapper.services import CLIENTS_FILE
 
 HOST: Final = "127.0.0.1"
 KEY_ID: Final = "demo1"
@@ -35,9 +36,14 @@ _GRACE: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Three neighbours: the wrapper's port, then the vendor's, then the FHIR server's."""
+    """Three neighbours: the wrapper's port, then the vendor's, then the FHIR server's.
+
+    A part that runs elsewhere, in a container of its own, has its address here; its port is not used then.
+    """
 
     wrapper: int
+    vendor_elsewhere: str | None = None
+    fhir_elsewhere: str | None = None
 
     @property
     def vendor(self) -> int:
@@ -53,15 +59,16 @@ class Ports:
 
     @property
     def vendor_url(self) -> str:
-        return f"http://{HOST}:{self.vendor}"
+        return self.vendor_elsewhere or f"http://{HOST}:{self.vendor}"
 
     @property
     def fhir_url(self) -> str:
-        return f"http://{HOST}:{self.fhir}"
+        return self.fhir_elsewhere or f"http://{HOST}:{self.fhir}"
 
     def taken(self) -> int | None:
-        """The first of the three that another program listens on; None when all are free."""
-        return next((port for port in (self.wrapper, self.vendor, self.fhir) if not _free(port)), None)
+        """The first of those to be used that another program listens on; None when all are free."""
+        used = (self.wrapper, *(part.port for part in parts_of(self)))
+        return next((port for port in used if not _free(port)), None)
 
 
 def _free(port: int) -> bool:
@@ -114,6 +121,8 @@ def prepare(folder: Path, hooks: Path, ports: Ports) -> DemoFiles:
     if files.hooks.exists():
         shutil.rmtree(files.hooks)
     shutil.copytree(hooks, files.hooks)
+    # The demonstration's EHR screen signs nothing; whom the hospital lets in is no part of it.
+    (files.hooks / CLIENTS_FILE).unlink(missing_ok=True)
     for service in files.hooks.glob("*/service.yaml"):
         text = service.read_text(encoding="utf-8")
         service.write_text(text.replace(VENDOR_IN_HOOKS, f"{ports.vendor_url}/"), encoding="utf-8")
@@ -152,11 +161,11 @@ class Part:
 
 
 def parts_of(ports: Ports) -> tuple[Part, ...]:
-    """The vendor, which can be told to misbehave, and the FHIR server."""
-    return (
-        Part("vendor", ports.vendor, "/cds-services", ("--allow-faults",)),
-        Part("fhir", ports.fhir, "/metadata"),
-    )
+    """The vendor, which can be told to misbehave, and the FHIR server; without those that run elsewhere."""
+    vendor = Part("vendor", ports.vendor, "/cds-services", ("--allow-faults",))
+    fhir = Part("fhir", ports.fhir, "/metadata")
+    elsewhere = {vendor: ports.vendor_elsewhere, fhir: ports.fhir_elsewhere}
+    return tuple(part for part, address in elsewhere.items() if address is None)
 
 
 class Parts:
@@ -181,7 +190,12 @@ class Parts:
             _wait_for_the_end(process)
 
     def switch(self, name: str, on: bool) -> bool:
-        """Stop or start one part while the others go on; whether it is now as was asked."""
+        """Stop or start one part while the others go on; whether it is now as was asked.
+
+        A part that runs elsewhere is taken to be on, and cannot be stopped from here.
+        """
+        if name not in self._processes:
+            return on
         if on == self._runs(name):
             return True
         part = next(part for part in self._parts if part.name == name)

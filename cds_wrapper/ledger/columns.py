@@ -1,14 +1,15 @@
 """The columns of the contract: what a record holds, column by column, with its meaning.
 
-The tables, the views, the export and the reference pages are made from `COLUMNS` and `FEEDBACK_COLUMNS`, so
-they cannot disagree. Unknown is null: never -1, 0 or an empty text. A column that is not here yet (the hash
-chain's `previous_hash` and `hash`, for one) comes as an added column, null in older rows; `canonical` in
-`entries` leaves null columns out, so the text of an older row does not change when that happens.
+The tables, the views, the export and the reference pages are made from `COLUMNS`, `CORRECTION_COLUMNS` and
+`FEEDBACK_COLUMNS`, so they cannot disagree. Unknown is null: never -1, 0 or an empty text. A column that is
+not here yet comes as an added column, null in older rows; the canonical text in `values` leaves null columns
+out, so neither the text nor the hash of an older row changes when that happens.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -43,8 +44,8 @@ class Column:
     since: int = 1
 
 
-def _text(name: str, meaning: str, *, required: bool = False) -> Column:
-    return Column(name, Kind.TEXT, meaning, required=required)
+def _text(name: str, meaning: str, *, required: bool = False, stream: bool = True) -> Column:
+    return Column(name, Kind.TEXT, meaning, required=required, stream=stream)
 
 
 def _integer(name: str, meaning: str, *, required: bool = False) -> Column:
@@ -72,7 +73,17 @@ def _level(name: str, what: str) -> Column:
 
 
 # Set by the committer at the moment of writing; a caller can know none of them.
-COMMITTED = ("sequence", "writer", "recorded_at", "ledger_ms")
+COMMITTED = ("sequence", "writer", "recorded_at", "ledger_ms", "previous_hash", "hash")
+
+# The end of every table whose rows are chained; the hash is over the canonical text of all other columns.
+CHAIN_COLUMNS = (
+    _text(
+        "previous_hash",
+        "Hash of the row before it; null only in the first row of the ledger's first chain.",
+        stream=False,
+    ),
+    _text("hash", "SHA-256 of all other columns of the row, in hex digits.", required=True),
+)
 
 DEMOGRAPHIC_COLUMNS = (
     _level("age_band", "Age band at the hook's time"),
@@ -181,6 +192,17 @@ COLUMNS: tuple[Column, ...] = (
     _integer("bytes_in", "Size of the request's body in bytes."),
     _integer("bytes_out", "Size of the answer's body in bytes."),
     _text("wrapper_version", "Version of cds-wrapper that wrote the row.", required=True),
+    *CHAIN_COLUMNS,
+)
+
+CORRECTION_COLUMNS: tuple[Column, ...] = (
+    _integer("sequence", "Place in this writer's gap-free count of corrections, from 1.", required=True),
+    _text("writer", "Who wrote the row: host and slot.", required=True),
+    _time("recorded_at", "When the row was written; in the order of `sequence`.", required=True),
+    _text("prediction_id", "Prediction whose row says what was planned and did not happen.", required=True),
+    _text("delivery", "What became of the answer instead: `not_returned`.", required=True),
+    _json("cards_returned", "Ids of the cards that were returned in its stead; null when that is not known."),
+    *CHAIN_COLUMNS,
 )
 
 FEEDBACK_COLUMNS: tuple[Column, ...] = (
@@ -189,6 +211,7 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
     _time("received_at", "When the feedback came in.", required=True),
     _text("service_id", "Service whose feedback address was called.", required=True),
     _text("client", "Configured name of the EHR that called.", required=True),
+    _text("tenant", "Tenant of the calling EHR, where it has several."),
     _text("prediction_id", "Prediction whose card this is about; null when the card is unknown here."),
     _boolean("matched", "Whether the card is one of ours; the others are kept apart.", required=True),
     _text("card_uuid", "The card, as the EHR named it.", required=True),
@@ -205,7 +228,15 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
         required=True,
     ),
     _json("flags", "What was odd about the entry, from a closed list."),
+    *CHAIN_COLUMNS,
 )
+
+# The tables whose rows are chained, each by itself.
+CHAINED: Mapping[str, tuple[Column, ...]] = {
+    "predictions": COLUMNS,
+    "corrections": CORRECTION_COLUMNS,
+    "feedback": FEEDBACK_COLUMNS,
+}
 
 # What the view adds to a feedback row from the prediction it belongs to.
 FEEDBACK_VIEW_COLUMNS: tuple[Column, ...] = (

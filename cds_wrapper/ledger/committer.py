@@ -1,50 +1,49 @@
-"""The committer: one thread that writes what callers hand over, many rows to a transaction.
+"""The committer: the one thread that touches the database; it writes many rows to a transaction.
 
-A row is `queued` until the committer has the write lock and takes it; until then its caller can withdraw it.
-Once taken it may become durable whatever the caller does: a caller that has gone by then gets a correction
-(`not_returned`) behind its row. All of this is decided under one lock, so a row is never both withdrawn and
-written, and no caller waits past its time for a disk that hangs.
+A transaction takes the write lock first and only then the rows, so that a row can be withdrawn until then. It
+holds, in this order: lines of the spool, what callers wait for, corrections of rows that are there.
+
+What may happen to it, and what then becomes of its rows:
+
+    the lock is not to be had  nothing was taken; whoever loses patience goes to the spool
+    it fails while writing     nothing was written; its rows go to the spool
+    it fails while committing  nobody knows; its rows go to the spool, and one that is there is passed over
+    it hangs                   its rows go to the spool as a copy; it may still commit, and each is there once
+    the process is killed      its rows are there or not; lines of the spool stay until the cursor has moved,
+                               which it does behind the commit, so they are looked at twice and written once
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import enum
-import threading
-import time
+import itertools
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, overload
 
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.database import Checkpoints, LedgerFile, error_name, is_locked
-from cds_wrapper.ledger.entries import Correction, Stamp
-from cds_wrapper.ledger.work import (
-    Committed,
-    Feedback,
-    FeedbackReceipt,
-    Files,
-    LedgerHealth,
-    Receipt,
-    Record,
-    Work,
+from cds_wrapper.ledger.entries import Correction, Stamp, Waiting
+from cds_wrapper.ledger.items import Item, tell
+from cds_wrapper.ledger.queues import CHUNK
+from cds_wrapper.ledger.routing import Routing, Taken
+from cds_wrapper.ledger.spool import Chunk, Spool
+from cds_wrapper.ledger.spool_lines import SpooledLine
+from cds_wrapper.ledger.threads import Worker
+from cds_wrapper.ledger.work import Committed, Feedback, FeedbackReceipt, Files, Receipt, Record
+
+_HAND_OVER = 2 * CHUNK
+
+# What a single row can cause by what it holds. Anything else is the ledger's trouble and not the row's.
+_ROWS_OWN = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    TypeError,
+    ValueError,
+    OverflowError,
 )
-
-QUEUE_LIMIT = 1024
-RETRY_AFTER = timedelta(seconds=1)
-"""How often a ledger that cannot be written is tried again while nobody asks."""
-CLOSE_PATIENCE = timedelta(seconds=5)
-_CLOSING_RETRY = timedelta(milliseconds=50)
-
-
-class _State(enum.Enum):
-    QUEUED = "queued"
-    TAKEN = "taken"
-    COMMITTED = "committed"
-    FAILED = "failed"
-    WITHDRAWN = "withdrawn"
 
 
 class _Step(enum.Enum):
@@ -54,296 +53,205 @@ class _Step(enum.Enum):
     CONCLUDING = "concluding"  # durable
 
 
-@dataclass(slots=True, eq=False)
-class _Item:
-    work: Work
-    future: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
-    put_at: float
-    state: _State = _State.QUEUED
-    caller_has_gone: bool = False
-    result: Stamp | Receipt | FeedbackReceipt | LedgerUnavailable | None = None
-
-    def correction(self) -> list[Correction]:
-        """What must follow this row, if it is durable, when its caller was not told so."""
-        if not isinstance(self.work, Record) or isinstance(self.result, LedgerUnavailable):
-            return []
-        return [Correction(self.work.entry.prediction_id, self.work.if_late)]
-
-
 @dataclass(slots=True)
 class _Batch:
-    """What one transaction holds, and how far it has come."""
+    """One transaction and how far it has come."""
 
-    items: list[_Item] = field(default_factory=list)
-    corrections: list[Correction] = field(default_factory=list)
     step: _Step = _Step.LOCKING
+    taken: Taken = field(default_factory=Taken)
+    chunk: Chunk | None = None
+    spool_answers: bool = True
+    rows: int = 0
+    moved: list[Committed] = field(default_factory=list)
+    corrected: int = 0
+    unfounded: list[Correction] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it would write nothing."""
+        return not (self.taken.items or self.taken.corrections or (self.chunk and self.chunk.lines))
 
 
 class Committer:
-    """Owns the thread, the queue and the ledger's file. Start it in the event loop its callers run in."""
+    """Owns the thread and the ledger's file, and moves what is in the spool."""
 
     def __init__(
         self,
         file: LedgerFile,
+        routing: Routing,
+        spool: Spool | None = None,
         on_commit: Callable[[Sequence[Committed]], None] | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         """`on_commit` is called in the committer's thread with each batch, after its callers were told."""
         self._file = file
+        self._routing = routing
+        self._spool = spool
         self._on_commit = on_commit
         self._checkpoints = checkpoints or Checkpoints(file.path)
-        self._wake = threading.Condition(threading.Lock())
-        self._thread = threading.Thread(target=self._run, name="ledger-committer", daemon=True)
-        self._queue: dict[_Item, None] = {}
-        self._pending: list[Correction] = []
-        self._doubtful: list[Correction] = []
         self._batch = _Batch()
-        self._available = True
-        self._retry_at = 0.0
-        self._give_up_at: float | None = None
-        self._records = self._batches = self._corrections = 0
-        self._last_error: str | None = None
-
-    # In the event loop ------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._loop = asyncio.get_running_loop()
-        self._stopped = asyncio.Event()
-        self._thread.start()
-
-    async def close(self, patience: timedelta = CLOSE_PATIENCE) -> None:
-        """Take nothing more, write out the queue, end the thread.
-
-        `patience` is how long writing is tried again when it fails; a write under way is always waited for.
-        """
-        with self._wake:
-            self._give_up_at = time.monotonic() + patience.total_seconds()
-            self._wake.notify()
-        await self._stopped.wait()
-        self._thread.join()
-
-    @overload
-    async def submit(self, work: Record, within: timedelta) -> Receipt: ...
-    @overload
-    async def submit(self, work: Feedback, within: timedelta) -> FeedbackReceipt: ...
-    @overload
-    async def submit(self, work: Files, within: timedelta) -> None: ...
-    async def submit(self, work: Work, within: timedelta) -> Receipt | FeedbackReceipt | None:
-        """Wait until `work` is durable, at most `within`; `LedgerUnavailable` when it is not by then.
-
-        Being cancelled is like running out of time.
-        """
-        loop = asyncio.get_running_loop()
-        item = _Item(work, loop.create_future(), loop, time.monotonic())
-        self._put(item)
-        alarm = loop.call_later(within.total_seconds(), self._expire, item)
-        told = False
-        try:
-            result: Receipt | FeedbackReceipt | None = await item.future
-            told = True
-        finally:
-            alarm.cancel()
-            if not told:
-                self._leave(item)
-        return result
-
-    def _put(self, item: _Item) -> None:
-        with self._wake:
-            if self._give_up_at is not None or not self._thread.is_alive():
-                raise LedgerUnavailable("The ledger is closed.")
-            if len(self._queue) >= QUEUE_LIMIT:
-                raise LedgerUnavailable("The ledger has more to write than it may keep waiting.")
-            self._queue[item] = None
-            self._wake.notify()
-
-    def _expire(self, item: _Item) -> None:
-        """The caller's time is over. A row that is durable by now is told about all the same."""
-        with self._wake:
-            if item.future.done() or item.state in {_State.COMMITTED, _State.FAILED}:
-                return
-            self._available = False
-            self._retry_at = 0.0
-            self._wake.notify()
-        self._leave(item)
-        item.future.set_exception(LedgerUnavailable("The record could not be made durable in time."))
-
-    def _leave(self, item: _Item) -> None:
-        """The caller goes without having been told."""
-        with self._wake:
-            if item.caller_has_gone:
-                return
-            item.caller_has_gone = True
-            match item.state:
-                case _State.QUEUED:
-                    del self._queue[item]
-                    item.state = _State.WITHDRAWN
-                case _State.COMMITTED:
-                    self._pending += item.correction()
-                    self._wake.notify()
-                case _State.TAKEN | _State.FAILED | _State.WITHDRAWN:
-                    pass  # a taken row gets its correction from the committer, if it becomes durable
+        self._one_by_one_until = 0
+        self.worker = Worker(
+            "ledger-committer", routing.wait_for_ledger, self._commit_batch, self._after_failure, self._end
+        )
 
     @property
-    def health(self) -> LedgerHealth:
-        """State and counts, for health checks and metrics."""
-        with self._wake:
-            return LedgerHealth(
-                available=self._available and self._give_up_at is None,
-                queue_depth=len(self._queue),
-                records_total=self._records,
-                batches_total=self._batches,
-                corrections_total=self._corrections,
-                last_error=self._last_error,
-            )
-
-    # In the thread ----------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while self._wait_for_work():
-            try:
-                self._commit_batch()
-            except Exception as error:  # noqa: BLE001  a dead thread would hang every caller
-                self._after_failure(error)
-        self._refuse(self._drain(), "The ledger was closed before the record was durable.")
-        self._checkpoints.close()
-        self._file.discard()
-        with contextlib.suppress(RuntimeError):  # the loop ended without closing the ledger
-            self._loop.call_soon_threadsafe(self._stopped.set)
-
-    def _wait_for_work(self) -> bool:
-        """Sleep until there is something to do; false when the thread may end."""
-        with self._wake:
-            while self._give_up_at is None:
-                if self._queue or (self._pending and self._available):
-                    return True
-                if not self._available and time.monotonic() >= self._retry_at:
-                    return True
-                self._wake.wait(None if self._available else self._retry_at - time.monotonic())
-            if not self._available:
-                self._wake.wait(_CLOSING_RETRY.total_seconds())
-            is_late = time.monotonic() > self._give_up_at
-            return not is_late and bool(self._queue or self._pending or self._doubtful)
+    def chain_problems(self) -> tuple[str, ...]:
+        """What was wrong with the ends of this writer's chains when the file was last opened."""
+        return tuple(f"{one.chain}: {one.trouble.value}" for one in self._file.head_problems)
 
     def _commit_batch(self) -> None:
-        """One transaction: the lock first, only then the rows, so that a row can be withdrawn until then."""
+        """One transaction's life."""
         self._batch = batch = _Batch()
         self._file.begin()
-        self._settle_doubts()
-        self._take(batch)
-        if not batch.items and not batch.corrections:
+        batch.taken = self._routing.take_for_ledger(alone=self._is_one_by_one)
+        batch.step = _Step.WRITING
+        self._read_spool(batch)
+        if batch.is_empty:
             self._file.beat()
-        self._write(batch.items)
-        self._file.add_corrections(batch.corrections)
+        self._write_spooled(batch)
+        self._write(batch)
+        self._write_corrections(batch, batch.taken.corrections)
         batch.step = _Step.COMMITTING
         self._file.commit()
         batch.step = _Step.CONCLUDING
         self._conclude(batch)
 
-    def _settle_doubts(self) -> None:
-        """A commit that failed may have been written all the same: such a row needs its correction."""
-        if not self._doubtful:
+    # The spool's lines ------------------------------------------------------------------------------------
+
+    @property
+    def _is_one_by_one(self) -> bool:
+        """Whether one of the next lines has made a transaction fail, and it has to be found out which."""
+        return self._spool is not None and self._spool.at.number < self._one_by_one_until
+
+    def _read_spool(self, batch: _Batch) -> None:
+        if self._spool is None or batch.taken.until is None:
             return
-        found = self._file.recorded([doubt.prediction_id for doubt in self._doubtful])
-        with self._wake:
-            self._pending += [doubt for doubt in self._doubtful if doubt.prediction_id in found]
-        self._doubtful = []
+        most = 1 if self._is_one_by_one else _HAND_OVER if batch.taken.hands_over else CHUNK
+        try:
+            batch.chunk = self._spool.read(most, batch.taken.until)
+        except OSError:
+            batch.spool_answers = False  # what callers wait for is written all the same
 
-    def _take(self, batch: _Batch) -> None:
-        with self._wake:
-            batch.items = list(self._queue)
-            batch.corrections = list(self._pending)
-            self._queue.clear()
-            for item in batch.items:
-                item.state = _State.TAKEN
-        batch.step = _Step.WRITING
+    def _write_spooled(self, batch: _Batch) -> None:
+        lines = batch.chunk.lines if batch.chunk else []
+        for kind, alike in itertools.groupby(lines, key=lambda line: type(line.piece)):
+            if kind is Record:
+                self._write_records(batch, list(alike))
+                continue
+            for line in alike:
+                match line.piece:
+                    case Correction():
+                        self._write_corrections(batch, [line.piece])
+                    case Feedback(entries):
+                        self._file.add_feedback(entries)
+                    case Files(files):
+                        self._file.add_files(files)
+                    case Record():
+                        pass  # in the arm above
 
-    def _write(self, items: Sequence[_Item]) -> None:
-        now = time.monotonic()
-        records = [(item, item.work.entry) for item in items if isinstance(item.work, Record)]
-        waiting = [(entry, timedelta(seconds=now - item.put_at)) for item, entry in records]
+    def _write_records(self, batch: _Batch, lines: Sequence[SpooledLine]) -> None:
+        records = [(line, line.piece.entry) for line in lines if isinstance(line.piece, Record)]
+        waiting = [Waiting(entry, line.waited, line.recorded_at) for line, entry in records]
+        for (line, entry), stamp in zip(records, self._file.add_predictions(waiting), strict=True):
+            if stamp is not None:  # else it is there already: written by a transaction nobody heard of
+                batch.rows += 1
+                batch.moved.append(Committed(entry, Receipt.of(stamp, line.waited), in_time=True))
+
+    # What callers wait for --------------------------------------------------------------------------------
+
+    def _write(self, batch: _Batch) -> None:
+        items = batch.taken.items
+        records = [(item, item.piece.entry) for item in items if isinstance(item.piece, Record)]
+        waiting = [Waiting(entry, item.waited, item.recorded_at) for item, entry in records]
         for (item, _), stamp in zip(records, self._file.add_predictions(waiting), strict=True):
-            item.result = stamp or LedgerUnavailable("A prediction of that id is recorded already.")
+            item.written = stamp or self._there_already(item)
+            batch.rows += stamp is not None
         for item in items:
-            match item.work:
+            match item.piece:
                 case Feedback(entries):
                     stored, unmatched = self._file.add_feedback(entries)
-                    item.result = FeedbackReceipt(stored, unmatched, len(entries) - stored)
+                    item.written = FeedbackReceipt(stored, unmatched, len(entries) - stored)
                 case Files(files):
                     self._file.add_files(files)
-                case Record():
+                case Record() | Correction():
                     pass
 
-    def _conclude(self, batch: _Batch) -> None:
-        committed = self._mark_durable(batch)
-        _tell(batch.items)
-        self._checkpoints.consider(self._file.log_bytes())
-        if self._on_commit is not None and committed:
-            self._on_commit(committed)
+    def _there_already(self, item: Item) -> Receipt | LedgerUnavailable:
+        """Somebody else's row; or its own, of a commit that only said that it had failed."""
+        if item.in_doubt:
+            return item.receipt_without_place(self._file.writer)
+        return LedgerUnavailable("A prediction of that id is recorded already.")
 
-    def _mark_durable(self, batch: _Batch) -> list[Committed]:
-        now, committed = time.monotonic(), []
-        with self._wake:
-            self._available = True
-            self._batches += 1
-            self._corrections += len(batch.corrections)
-            del self._pending[: len(batch.corrections)]  # it only ever grows at its end
-            for item in batch.items:
-                is_refused = isinstance(item.result, LedgerUnavailable)
-                item.state = _State.FAILED if is_refused else _State.COMMITTED
-                if item.caller_has_gone:
-                    self._pending += item.correction()
-                if isinstance(item.work, Record) and isinstance(item.result, Stamp):
-                    item.result = Receipt.of(item.result, timedelta(seconds=now - item.put_at))
-                    committed.append(Committed(item.work.entry, item.result, not item.caller_has_gone))
-            self._records += len(committed)
-        return committed
+    def _write_corrections(self, batch: _Batch, corrections: Sequence[Correction]) -> None:
+        """Only of rows that are there: one that was never written has nothing to be corrected."""
+        if not corrections:
+            return
+        found = self._file.recorded([correction.prediction_id for correction in corrections])
+        founded = [correction for correction in corrections if correction.prediction_id in found]
+        self._file.add_corrections(founded)
+        batch.corrected += len(founded)
+        batch.unfounded += [correction for correction in corrections if correction.prediction_id not in found]
+
+    # Afterwards -------------------------------------------------------------------------------------------
+
+    def _conclude(self, batch: _Batch) -> None:
+        self._routing.ledger_durable(batch.taken, batch.rows, batch.corrected, batch.unfounded)
+        tell(batch.taken.items)
+        self._move_cursor(batch)
+        self._checkpoints.consider(self._file.log_bytes())
+        if self._on_commit is not None and batch.rows:
+            self._on_commit([*batch.moved, *_committed(batch.taken.items)])
+
+    def _move_cursor(self, batch: _Batch) -> None:
+        """The lines are in the ledger now: the spool may forget them."""
+        if self._spool is None or not (batch.taken.hands_over or batch.taken.until):
+            return
+        lines = batch.chunk.lines if batch.chunk else []
+        if batch.chunk is not None:
+            try:
+                self._spool.drained(batch.chunk)
+            except OSError:
+                batch.spool_answers = False
+            else:
+                self._routing.damaged(batch.chunk.lost, batch.chunk.out_of_place)
+        oldest = lines[0].recorded_at if lines else None
+        self._routing.moved(self._spool.at, len(lines), oldest, is_readable=batch.spool_answers)
 
     def _after_failure(self, error: Exception) -> None:
-        """Fail the rows of this batch and no others; the next batch opens the file afresh."""
-        batch = self._batch
-        self._last_error = error_name(error)
+        """The rows of this batch go where they can; the next batch opens the file afresh."""
+        batch, name = self._batch, error_name(error)
         if batch.step is _Step.CONCLUDING:
-            return  # what was told about durable rows failed, not the rows
-        with self._wake:
-            self._available = False
-            self._retry_at = time.monotonic() + RETRY_AFTER.total_seconds()
+            self._routing.note(name)  # what was told about durable rows failed, not the rows
+            return
         if batch.step is _Step.LOCKING and is_locked(error):
-            return  # the rows stay in the queue, where their callers can withdraw them
-        if batch.step is _Step.COMMITTING:
-            self._doubtful += [doubt for item in batch.items for doubt in item.correction()]
+            self._routing.ledger_locked(name)
+            return
         self._file.discard()
-        rows = self._drain() if batch.step is _Step.LOCKING else batch.items
-        self._refuse(rows, f"The ledger cannot be written ({self._last_error}).")
+        has_begun, in_doubt = batch.step is not _Step.LOCKING, batch.step is _Step.COMMITTING
+        tell(self._routing.ledger_failed(name, has_begun=has_begun, in_doubt=in_doubt))
+        if isinstance(error, _ROWS_OWN) and batch.chunk is not None and batch.chunk.lines:
+            self._look_at_each(batch.chunk)
 
-    def _drain(self) -> list[_Item]:
-        with self._wake:
-            items = list(self._queue)
-            self._queue.clear()
-            return items
+    def _look_at_each(self, chunk: Chunk) -> None:
+        """One of these lines can never be written: once it is found, it is kept aside for a person."""
+        if self._spool is None or not self._is_one_by_one:
+            self._one_by_one_until = chunk.after.number
+            return
+        chunk.damaged += [line.raw for line in chunk.lines]
+        chunk.lines.clear()
+        self._move_cursor(_Batch(taken=Taken(until=chunk.after), chunk=chunk))
 
-    def _refuse(self, items: Sequence[_Item], sentence: str) -> None:
-        with self._wake:
-            for item in items:
-                item.state = _State.FAILED
-                item.result = LedgerUnavailable(sentence)
-        _tell(items)
-
-
-def _tell(items: Sequence[_Item]) -> None:
-    """Wake every caller, once per event loop."""
-    for loop in {item.loop for item in items}:
-        theirs = [item for item in items if item.loop is loop]
-        with contextlib.suppress(RuntimeError):  # a closed loop: nobody is waiting any more
-            loop.call_soon_threadsafe(_settle, theirs)
+    def _end(self) -> None:
+        tell(self._routing.ledger_ended())
+        self._checkpoints.close()
+        self._file.discard()
 
 
-def _settle(items: Sequence[_Item]) -> None:
-    for item in items:
-        if item.future.done():
-            continue
-        if isinstance(item.result, LedgerUnavailable):
-            item.future.set_exception(item.result)
-        else:
-            item.future.set_result(item.result)
+def _committed(items: Sequence[Item]) -> list[Committed]:
+    """The predictions among them that have just been written."""
+    return [
+        Committed(item.piece.entry, Receipt.of(item.written, item.waited), not item.caller_has_gone)
+        for item in items
+        if isinstance(item.piece, Record) and isinstance(item.written, Stamp)
+    ]

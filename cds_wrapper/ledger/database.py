@@ -11,21 +11,22 @@ import enum
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.ledger import schema
-from cds_wrapper.ledger.entries import Correction, KeptFile, LedgerEntry, Stamp
+from cds_wrapper.ledger.columns import CHAINED
+from cds_wrapper.ledger.entries import Correction, KeptFile, Stamp, Waiting
 from cds_wrapper.ledger.feedback import FeedbackEntry
-from cds_wrapper.ledger.values import json_text, timestamp
+from cds_wrapper.ledger.heads import ChainEnd, HeadProblem, read_end
+from cds_wrapper.ledger.values import Plain, timestamp
 
 SETTING = "CDS_WRAPPER_LEDGER"
 BUSY_TIMEOUT = timedelta(milliseconds=100)
 CHECKPOINT_ABOVE_BYTES = 64 * 1024 * 1024
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_COUNTED = ("predictions", "corrections", "feedback")
 
 
 class Synchronous(enum.Enum):
@@ -89,6 +90,13 @@ def _create(path: Path) -> bool:
         problem = f"names {path}, which cannot be created ({type(error).__name__}): create its folder."
         raise refused(problem) from None
     return True
+
+
+def check_not_empty(path: Path) -> None:
+    """Raise `LedgerGone` for a file that holds nothing: opening it, even to read, loses the log beside it."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == 0:
+            raise LedgerGone("the ledger's file is empty")
 
 
 def connect(path: Path, synchronous: Synchronous = Synchronous.FULL) -> sqlite3.Connection:
@@ -219,7 +227,10 @@ class LedgerFile:
         self._log = path.with_name(path.name + "-wal")
         self._open: sqlite3.Connection | None = None
         self._identity = (0, 0)
-        self._last: dict[str, int] = {}
+        self._ends: dict[str, ChainEnd] = {}
+        self._moved: set[str] = set()
+        self.head_problems: tuple[HeadProblem, ...] = ()
+        """What was wrong with the end of this writer's chains when the file was last opened."""
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -231,12 +242,14 @@ class LedgerFile:
             self._open = connect(self.path, self._synchronous)
             found = self.path.stat()
             self._identity = (found.st_dev, found.st_ino)
-            self._last = {table: self._last_sequence(table) for table in _COUNTED}
+            self._read_ends(self._open)
         return self._open
 
-    def _last_sequence(self, table: str) -> int:
-        query = f"SELECT COALESCE(MAX(sequence), 0) FROM {table} WHERE writer = ?"  # noqa: S608  names are ours
-        return int(self._connection.execute(query, (self.writer,)).fetchone()[0])
+    def _read_ends(self, connection: sqlite3.Connection) -> None:
+        read = {chain: read_end(connection, chain, self.writer) for chain in CHAINED}
+        self._ends = {chain: end for chain, (end, _) in read.items()}
+        self._moved = set()
+        self.head_problems = tuple(problem for _, problem in read.values() if problem)
 
     def begin(self) -> None:
         """Take the write lock; raises while another connection holds it, or when the file is gone."""
@@ -253,46 +266,38 @@ class LedgerFile:
             return False
         return (found.st_dev, found.st_ino) == self._identity
 
-    def add_predictions(self, waiting: Sequence[tuple[LedgerEntry, timedelta]]) -> list[Stamp | None]:
-        """Write predictions in order, first in the transaction; None for one that is recorded already.
-
-        `waiting` holds each entry with the time it has waited so far.
-        """
+    def add_predictions(self, waiting: Sequence[Waiting]) -> list[Stamp | None]:
+        """Write predictions in order; None for one that is recorded already, which takes no place."""
         now = datetime.now(UTC)
-        try:
-            stamps = [Stamp(self.writer, self._next("predictions"), now, waited) for _, waited in waiting]
-            rows = [entry.row(stamp) for (entry, _), stamp in zip(waiting, stamps, strict=True)]
-            self._connection.executemany(schema.INSERT_PREDICTION, rows)
-        except sqlite3.IntegrityError:
-            # One row that is there already must not take its neighbours with it.
-            self.discard()
-            self.begin()
-            return [self._add_alone(entry, now, waited) for entry, waited in waiting]
-        self._add_cards(entry for entry, _ in waiting)
-        return list(stamps)
-
-    def _add_alone(self, entry: LedgerEntry, now: datetime, waited: timedelta) -> Stamp | None:
-        stamp = Stamp(self.writer, self._last["predictions"] + 1, now, waited)
-        try:
-            self._connection.execute(schema.INSERT_PREDICTION, entry.row(stamp))
-        except sqlite3.IntegrityError:
-            return None
-        self._next("predictions")
-        self._add_cards([entry])
-        return stamp
-
-    def _add_cards(self, entries: Iterable[LedgerEntry]) -> None:
-        cards = [(uuid, entry.prediction_id) for entry in entries for uuid in entry.card_uuids]
+        stamps = [self._add_prediction(one, now) for one in waiting]
+        cards = [
+            (uuid, one.entry.prediction_id)
+            for one, stamp in zip(waiting, stamps, strict=True)
+            if stamp
+            for uuid in one.entry.card_uuids
+        ]
         self._connection.executemany(schema.INSERT_CARD, cards)
+        return stamps
+
+    def _add_prediction(self, waiting: Waiting, now: datetime) -> Stamp | None:
+        stamp = self._ends["predictions"].stamp(waiting.recorded_at or now, waiting.waited)
+        is_new = self._add("predictions", schema.INSERT_PREDICTION, stamp, waiting.entry.row(stamp))
+        return stamp if is_new else None
+
+    def _add(self, chain: str, insert: str, stamp: Stamp, row: tuple[Plain, ...]) -> bool:
+        """Write a row and move the chain on to it; false when it is there already."""
+        if not self._connection.execute(insert, row).rowcount:
+            return False
+        self._ends[chain].follow(stamp, str(row[-1]))
+        self._moved.add(chain)
+        return True
 
     def add_corrections(self, corrections: Sequence[Correction]) -> None:
         """Write what must be said about earlier predictions; a prediction is corrected once."""
+        now = datetime.now(UTC)
         for correction in corrections:
-            cards = None if correction.cards_returned is None else json_text(correction.cards_returned)
-            place = (self._last["corrections"] + 1, self.writer, timestamp(datetime.now(UTC)))
-            row = (*place, correction.prediction_id, correction.delivery, cards)
-            if self._connection.execute(schema.INSERT_CORRECTION, row).rowcount:
-                self._next("corrections")
+            stamp = self._ends["corrections"].stamp(correction.recorded_at or now)
+            if self._add("corrections", schema.INSERT_CORRECTION, stamp, correction.row(stamp)):
                 returned = [(uuid, correction.prediction_id) for uuid in correction.cards_returned or ()]
                 self._connection.executemany(schema.INSERT_CARD, returned)
 
@@ -303,16 +308,17 @@ class LedgerFile:
         """
         stored = unmatched = 0
         for entry in entries:
-            prediction = self._prediction_of(entry.card_uuid)
-            row = entry.row(self.writer, self._last["feedback"] + 1, prediction)
-            if self._connection.execute(schema.INSERT_FEEDBACK, row).rowcount:
-                self._next("feedback")
+            prediction = self._prediction_of(entry)
+            stamp = self._ends["feedback"].stamp(entry.received_at)
+            row = entry.row(self.writer, stamp.sequence, prediction, stamp.previous_hash)
+            if self._add("feedback", schema.INSERT_FEEDBACK, stamp, row):
                 stored, unmatched = stored + 1, unmatched + (prediction is None)
         return stored, unmatched
 
-    def _prediction_of(self, card_uuid: str) -> str | None:
-        query = "SELECT prediction_id FROM cards WHERE card_uuid = ?"
-        found = self._connection.execute(query, (card_uuid,)).fetchone()
+    def _prediction_of(self, entry: FeedbackEntry) -> str | None:
+        """The prediction whose card it names; a card of another EHR or tenant is none that is known."""
+        asked = (entry.card_uuid, entry.client, entry.tenant)
+        found = self._connection.execute(schema.PREDICTION_OF_CARD, asked).fetchone()
         return str(found[0]) if found else None
 
     def add_files(self, files: Sequence[KeptFile]) -> None:
@@ -331,7 +337,11 @@ class LedgerFile:
         return {one for one in prediction_ids if self._connection.execute(query, (one,)).fetchone()}
 
     def commit(self) -> None:
-        """Make the transaction durable; returns when the disk has said so."""
+        """Make the transaction durable, chain heads included; returns when the disk has said so."""
+        ends = [(chain, self._ends[chain]) for chain in sorted(self._moved)]
+        heads = [(chain, end.writer, end.sequence, end.hash) for chain, end in ends]
+        self._connection.executemany(schema.SET_HEAD, heads)
+        self._moved.clear()
         self._connection.execute("COMMIT")
 
     def discard(self) -> None:
@@ -347,7 +357,3 @@ class LedgerFile:
             return self._log.stat().st_size
         except FileNotFoundError:
             return 0
-
-    def _next(self, table: str) -> int:
-        self._last[table] += 1
-        return self._last[table]

@@ -7,11 +7,9 @@ over into columns; together they make every column that is not simply copied.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any, assert_never
 
 import msgspec
@@ -19,68 +17,97 @@ import msgspec
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
 from cds_wrapper.ledger.columns import COLUMNS, COMMITTED, DEMOGRAPHIC_COLUMNS
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
-from cds_wrapper.ledger.values import Plain, checked, milliseconds, timestamp
+from cds_wrapper.ledger.values import (
+    FORMS,
+    Checker,
+    Plain,
+    json_text,
+    json_text_of_texts,
+    milliseconds,
+    timestamp,
+)
 from cds_wrapper.patient.demographics import Demographics
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
-_NAMES = tuple(column.name for column in COLUMNS)
-_ENTRY_COLUMNS = {column.name: column for column in COLUMNS if column.name not in COMMITTED}
+_texts = msgspec.json.Decoder(tuple[str, ...])
+_OWN = tuple(column for column in COLUMNS if column.name not in COMMITTED)
+_CHECKER = Checker(_OWN)
+_FORM = FORMS["predictions"]
+_PLACES = {column.name: place for place, column in enumerate(_OWN)}
+# `COMMITTED` stands in three places: behind the first of our columns, behind this many, and at the end.
+_LEDGER_MS = _FORM.names.index("ledger_ms") - COMMITTED.index("ledger_ms")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class LedgerEntry:
     """One prediction, ready to be written: every column but the committer's own, checked and normalised.
 
-    Made from Python values by column; afterwards `columns` holds what the database will. `TypeError` and
-    `ValueError` as in `values.checked`.
+    Made from Python values by column; afterwards it holds what the database will. `TypeError` and
+    `ValueError` as in `Checker.checked`.
     """
 
-    columns: Mapping[str, Any]
+    _values: tuple[Plain, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "columns", MappingProxyType(checked(self.columns, _ENTRY_COLUMNS)))
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "_values", _CHECKER.checked(columns))
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, object]) -> LedgerEntry:
+        """The entry that `plain` came from; a column it lacks is null. Errors as in `Checker.from_plain`."""
+        entry = cls.__new__(cls)
+        object.__setattr__(entry, "_values", _CHECKER.from_plain(plain))
+        return entry
+
+    def plain(self) -> dict[str, Plain]:
+        """What the database would hold, by column, in values that JSON can carry; see `of_plain`."""
+        return dict(zip(_PLACES, self._values, strict=True))
 
     def __repr__(self) -> str:
         return f"LedgerEntry({self.prediction_id})"
 
     def __getitem__(self, name: str) -> Plain:
-        value: Plain = self.columns[name]
-        return value
+        return self._values[_PLACES[name]]
 
     @property
     def prediction_id(self) -> str:
         """Id of the prediction."""
-        return str(self.columns["prediction_id"])
+        return str(self["prediction_id"])
 
     @property
     def card_uuids(self) -> tuple[str, ...]:
         """Ids of the cards in the answer; feedback finds the prediction by them."""
-        return tuple(json.loads(self.columns["cards_returned"] or "[]"))
+        cards = self["cards_returned"]
+        return _texts.decode(str(cards)) if cards else ()
 
     def row(self, stamp: Stamp) -> tuple[Plain, ...]:
-        """The whole row in the order of `COLUMNS`, with what only the committer knows."""
-        whole = {**self.columns, **stamp.columns()}
-        return tuple([whole[name] for name in _NAMES])
+        """The whole row in the order of `COLUMNS`, with what only the committer knows, hashed."""
+        own = self._values
+        place = (stamp.sequence, stamp.writer, timestamp(stamp.recorded_at))
+        waited = milliseconds(stamp.waited)
+        row = [*own[:1], *place, *own[1:_LEDGER_MS], waited, *own[_LEDGER_MS:], stamp.previous_hash, None]
+        row[-1] = _FORM.hash(row)
+        return tuple(row)
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the committer adds: place in the writer's count, the moment of writing, the wait before it."""
+    """What the committer adds: place in the writer's count and chain, moment of writing, wait before it."""
 
     writer: str
     sequence: int
     recorded_at: datetime
     waited: timedelta
+    previous_hash: str | None = None
 
-    def columns(self) -> dict[str, Plain]:
-        """The columns of `COMMITTED`."""
-        return {
-            "writer": self.writer,
-            "sequence": self.sequence,
-            "recorded_at": timestamp(self.recorded_at),
-            "ledger_ms": milliseconds(self.waited),
-        }
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An entry to be written, how long it has waited, and when it was recorded elsewhere; None means now."""
+
+    entry: LedgerEntry
+    waited: timedelta
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +115,20 @@ class Correction:
     """A prediction whose row says one thing and whose answer was another: it became durable too late.
 
     `cards_returned` are the ids of the cards that were returned in its stead; None when that is not known.
+    `recorded_at` is when this was recorded elsewhere; None means now.
     """
 
     prediction_id: str
     cards_returned: tuple[str, ...] | None = None
     delivery: str = "not_returned"
+    recorded_at: datetime | None = None
+
+    def row(self, stamp: Stamp) -> tuple[Plain, ...]:
+        """The whole row in the order of `CORRECTION_COLUMNS`, hashed."""
+        cards = None if self.cards_returned is None else json_text(self.cards_returned)
+        place = (stamp.sequence, stamp.writer, timestamp(stamp.recorded_at))
+        row = (*place, self.prediction_id, self.delivery, cards, stamp.previous_hash)
+        return (*row, FORMS["corrections"].hash((*row, None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +229,7 @@ def demographic_columns(demographics: Demographics, subgroups: PatientSubgroups)
     levels = {name: attribute.level for name, attribute in demographics.items()} | dict(subgroups.levels)
     return {
         **{column.name: levels.get(column.name) for column in DEMOGRAPHIC_COLUMNS},
-        "demographics": demographics.to_record(),
+        "demographics": json_text_of_texts(demographics.to_record()),
         "subgroups": subgroups.texts(),
     }
 

@@ -7,17 +7,20 @@ why it is none. EHRs differ from the specification in known ways; those are kept
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from cds_wrapper.ledger.columns import FEEDBACK_COLUMNS
-from cds_wrapper.ledger.values import Plain, checked
+from cds_wrapper.ledger.values import FORMS, Checker, Plain
 
 # Set when the row is written: its place, and whether the card is one of ours.
-_COMMITTED = ("sequence", "writer", "prediction_id", "matched")
+_COMMITTED = ("sequence", "writer", "prediction_id", "matched", "previous_hash", "hash")
 _NAMES = tuple(column.name for column in FEEDBACK_COLUMNS)
-_TABLE = {column.name: column for column in FEEDBACK_COLUMNS}
+_OWN = tuple(column.name for column in FEEDBACK_COLUMNS if column.name not in _COMMITTED)
+_CHECKER = Checker([column for column in FEEDBACK_COLUMNS if column.name in _OWN])
 
 
 class BadFeedback(enum.Enum):
@@ -54,25 +57,52 @@ class FeedbackEntry:
     reason_display: str | None
     user_comment_present: bool
     flags: tuple[Flag, ...]
+    tenant: str | None = None
 
     def __post_init__(self) -> None:
         """Check it on the caller's own path: what reaches the committer can be written."""
-        self.row("checked", 1, None)
+        self.plain()
 
     def __repr__(self) -> str:
         return f"FeedbackEntry({self.outcome})"
 
-    def row(self, writer: str, sequence: int, prediction_id: str | None) -> tuple[Plain, ...]:
-        """The whole row in the order of `FEEDBACK_COLUMNS`."""
-        own = {name: getattr(self, name) for name in _NAMES if name not in _COMMITTED}
-        own["flags"] = [flag.value for flag in self.flags]
-        place = {"sequence": sequence, "writer": writer, "prediction_id": prediction_id}
-        plain = checked({**own, **place, "matched": prediction_id is not None}, _TABLE)
-        return tuple([plain[name] for name in _NAMES])
+    def row(
+        self, writer: str, sequence: int, prediction_id: str | None, previous_hash: str | None = None
+    ) -> tuple[Plain, ...]:
+        """The whole row in the order of `FEEDBACK_COLUMNS`, hashed."""
+        whole: dict[str, Plain] = {
+            **self.plain(),
+            "sequence": sequence,
+            "writer": writer,
+            "prediction_id": prediction_id,
+            "matched": prediction_id is not None,
+            "previous_hash": previous_hash,
+            "hash": None,
+        }
+        row = [whole[name] for name in _NAMES]
+        row[-1] = FORMS["feedback"].hash(row)
+        return tuple(row)
+
+    def plain(self) -> dict[str, Plain]:
+        """What the database would hold, by column, in values that JSON can carry; see `of_plain`."""
+        given = {name: getattr(self, name) for name in _OWN}
+        given["flags"] = [flag.value for flag in self.flags]
+        return dict(zip(_OWN, _CHECKER.checked(given), strict=True))
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, object]) -> FeedbackEntry:
+        """The entry that `plain` came from; a column it lacks is null. Errors as in `Checker.from_plain`."""
+        given: dict[str, Any] = dict(zip(_OWN, _CHECKER.from_plain(plain), strict=True))
+        for name in ("received_at", "outcome_at"):
+            given[name] = datetime.fromisoformat(given[name])
+        suggestions = given["accepted_suggestions"]
+        given["accepted_suggestions"] = None if suggestions is None else tuple(json.loads(suggestions))
+        given["flags"] = tuple(Flag(flag) for flag in json.loads(given["flags"] or "[]"))
+        return cls(**given)
 
 
 def read_feedback_entry(
-    raw: object, service_id: str, client: str, received_at: datetime
+    raw: object, service_id: str, client: str, received_at: datetime, tenant: str | None = None
 ) -> FeedbackEntry | BadFeedback:
     """Read one decoded entry of a feedback call (CDS Hooks 2.0, "Feedback")."""
     if not isinstance(raw, Mapping):
@@ -102,6 +132,7 @@ def read_feedback_entry(
         reason_display=display,
         user_comment_present=comment,
         flags=_flags(raw, outcome, suggestions, moment),
+        tenant=tenant,
     )
 
 

@@ -123,6 +123,7 @@ def _call_columns(life: Life) -> dict[str, object]:
         "is_test": carries_test_label(life.prefetch.patient),
         "tenant": client.tenant,
         "issuer": client.issuer,
+        "trust_ms": client.trust_ms,
         "occurred_at": request.received_at,
         # An Encounter is not read yet, so nothing says where the patient is.
         "site": None,
@@ -176,7 +177,6 @@ def _returned_columns(service: ServiceDefinition, returned: Returned, spent: Spe
         "delivery": "abandoned" if returned.abandoned else "sent",
         "http_status": returned.http_status,
         "cards_returned": [card.uuid for card in returned.cards],
-        "trust_ms": None,
         "fhir_ms": 0.0,
         "decide_ms": spent.decide_ms,
         "total_ms": spent.total_ms,

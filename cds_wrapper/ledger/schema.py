@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cds_wrapper.ledger.columns import COLUMNS, FEEDBACK_COLUMNS, Column, Kind
+from cds_wrapper.ledger.columns import (
+    CHAINED,
+    COLUMNS,
+    CORRECTION_COLUMNS,
+    FEEDBACK_COLUMNS,
+    Column,
+    Kind,
+)
 
-SCHEMA = 1
+SCHEMA = 2
 """The schema number this version writes, kept in `PRAGMA user_version`."""
 
 APPLICATION = 0x43445357
@@ -25,7 +32,7 @@ _TYPES = {
     Kind.TIMESTAMP: "TEXT",
     Kind.JSON: "TEXT",
 }
-APPEND_ONLY = ("predictions", "cards", "corrections", "feedback", "kept_files")
+APPEND_ONLY = ("predictions", "cards", "corrections", "feedback", "kept_files", "erasures")
 # A correction replaces these columns of the view, null included: what was planned did not happen.
 _CORRECTED = ("delivery", "cards_returned")
 
@@ -41,17 +48,29 @@ def _insert(table: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608  names are ours
 
 
-INSERT_PREDICTION = _insert("predictions", (column.name for column in COLUMNS))
+# A prediction that is recorded already is left as it is; whatever else stands in the way is an error.
+INSERT_PREDICTION = (
+    _insert("predictions", (column.name for column in COLUMNS)) + " ON CONFLICT (prediction_id) DO NOTHING"
+)
+INSERT_CORRECTION = (
+    _insert("corrections", (column.name for column in CORRECTION_COLUMNS))
+    + " ON CONFLICT (prediction_id) DO NOTHING"
+)
 INSERT_FEEDBACK = (
-    _insert("feedback", (column.name for column in FEEDBACK_COLUMNS)) + " ON CONFLICT DO NOTHING"
+    _insert("feedback", (column.name for column in FEEDBACK_COLUMNS))
+    + " ON CONFLICT (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''), client,"
+    " COALESCE(tenant, '')) DO NOTHING"
+)
+# The latest row of each chain and writer: without it nobody would see that rows at the end are gone.
+SET_HEAD = (
+    _insert("chain_heads", ("chain", "writer", "sequence", "hash"))
+    + " ON CONFLICT (chain, writer) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash"
+)
+PREDICTION_OF_CARD = (
+    "SELECT c.prediction_id FROM cards c JOIN predictions p ON p.prediction_id = c.prediction_id"
+    " WHERE c.card_uuid = ? AND p.client = ? AND p.tenant IS ?"
 )
 INSERT_CARD = _insert("cards", ("card_uuid", "prediction_id")) + " ON CONFLICT DO NOTHING"
-INSERT_CORRECTION = (
-    _insert(
-        "corrections", ("sequence", "writer", "recorded_at", "prediction_id", "delivery", "cards_returned")
-    )
-    + " ON CONFLICT DO NOTHING"
-)
 INSERT_FILE = (
     _insert("kept_files", ("digest", "kind", "name", "content", "first_kept_at")) + " ON CONFLICT DO NOTHING"
 )
@@ -72,13 +91,9 @@ CREATE TABLE cards (
 ) WITHOUT ROWID;
 
 CREATE TABLE corrections (
-  prediction_id TEXT PRIMARY KEY NOT NULL,
-  delivery TEXT NOT NULL,
-  cards_returned TEXT,
-  recorded_at TEXT NOT NULL,
-  writer TEXT NOT NULL,
-  sequence INTEGER NOT NULL
-) WITHOUT ROWID;
+  {_columns(CORRECTION_COLUMNS)},
+  PRIMARY KEY (prediction_id)
+);
 CREATE UNIQUE INDEX corrections_by_sequence ON corrections (writer, sequence);
 
 CREATE TABLE feedback (
@@ -86,7 +101,8 @@ CREATE TABLE feedback (
   PRIMARY KEY (writer, sequence)
 );
 CREATE UNIQUE INDEX feedback_once
-  ON feedback (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''));
+  ON feedback (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''), client,
+               COALESCE(tenant, ''));
 CREATE INDEX feedback_by_prediction ON feedback (prediction_id);
 
 CREATE TABLE kept_files (
@@ -97,6 +113,26 @@ CREATE TABLE kept_files (
   first_kept_at TEXT NOT NULL
 );
 
+CREATE TABLE chain_heads (
+  chain TEXT NOT NULL,
+  writer TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  PRIMARY KEY (chain, writer)
+) WITHOUT ROWID;
+
+CREATE TABLE erasures (
+  chain TEXT NOT NULL,
+  writer TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  hash TEXT NOT NULL,
+  previous_hash TEXT,
+  erased_at TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (chain, writer, sequence)
+);
+CREATE INDEX erasures_by_hash ON erasures (hash);
+
 CREATE TABLE heartbeat (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   beat_at TEXT NOT NULL
@@ -104,11 +140,29 @@ CREATE TABLE heartbeat (
 """
 
 
-def _never(table: str, verb: str) -> str:
+def _never(table: str, verb: str, when: str = "") -> str:
     return f"""
-CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}
+CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}
 BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;
 """
+
+
+# A chained row goes only after its place in the chain was written down, a card after its prediction.
+_MAY_GO = {
+    **{
+        chain: (
+            f"EXISTS (SELECT 1 FROM erasures e WHERE e.chain = '{chain}' AND e.writer IS OLD.writer"  # noqa: S608  names are ours
+            " AND e.sequence IS OLD.sequence AND e.hash IS OLD.hash AND e.previous_hash IS OLD.previous_hash)"
+        )
+        for chain in CHAINED
+    },
+    "cards": "NOT EXISTS (SELECT 1 FROM predictions p WHERE p.prediction_id IS OLD.prediction_id)",
+}
+
+
+def _triggers(table: str) -> tuple[str, ...]:
+    unless = f"WHEN NOT ({_MAY_GO[table]}) " if table in _MAY_GO else ""
+    return _never(table, "UPDATE"), _never(table, "DELETE", unless)
 
 
 def _predictions_column(column: Column) -> str:
@@ -175,7 +229,10 @@ FROM feedback f LEFT JOIN predictions p ON p.prediction_id = f.prediction_id;
 
 def ddl() -> tuple[str, ...]:
     """Every statement that makes an empty file a ledger, to run in one transaction."""
-    triggers = [_never(table, verb) for table in APPEND_ONLY for verb in ("UPDATE", "DELETE")]
+    triggers = [
+        *(trigger for table in APPEND_ONLY for trigger in _triggers(table)),
+        _never("chain_heads", "DELETE"),
+    ]
     tables = [statement for statement in _TABLES.split(";") if statement.strip()]
     views = [_PREDICTIONS_VIEW, _SUBGROUPS_VIEW, _FEEDBACK_VIEW]
     marks = [f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {SCHEMA}"]

@@ -20,10 +20,19 @@ from typing import Any, Protocol
 
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.columns import COLUMNS, FEEDBACK_VIEW_COLUMNS, Kind
-from cds_wrapper.ledger.committer import CLOSE_PATIENCE, Committer
-from cds_wrapper.ledger.database import Checkpoints, LedgerFile, Synchronous, error_name, prepare, refused
+from cds_wrapper.ledger.database import (
+    Checkpoints,
+    LedgerFile,
+    Synchronous,
+    check_not_empty,
+    error_name,
+    prepare,
+    refused,
+)
+from cds_wrapper.ledger.desk import CLOSE_PATIENCE, Desk
 from cds_wrapper.ledger.entries import KeptFile, LedgerEntry
 from cds_wrapper.ledger.feedback import FeedbackEntry
+from cds_wrapper.ledger.spool import Spool
 from cds_wrapper.ledger.work import (
     Committed,
     Feedback,
@@ -72,9 +81,11 @@ class Ledger(Protocol):
 
 
 class SQLiteLedger:
-    """A ledger in one SQLite file, for one serving process.
+    """A ledger in one SQLite file, for one serving process, and the folder that stands in for it.
 
-    `on_commit` is told of every batch, in the committer's thread and after the callers. `host` is the first
+    While the ledger cannot be written in time, work becomes durable in the folder `spool` and is moved to the
+    ledger afterwards; without a folder every caller is told. `on_commit` is told of every batch that has come
+    into the ledger, in the committer's thread and after the callers. `host` is the first
     half of the writer's name, the machine's own unless given. `synchronous` exists for the test that proves
     the sync to matter, `checkpoints` for the tests of those.
     """
@@ -83,6 +94,7 @@ class SQLiteLedger:
         self,
         path: Path,
         *,
+        spool: Path | None = None,
         on_commit: Callable[[Sequence[Committed]], None] | None = None,
         synchronous: Synchronous = Synchronous.FULL,
         checkpoints: Checkpoints | None = None,
@@ -92,24 +104,27 @@ class SQLiteLedger:
         self.reader = LedgerReader(path)
         self._slot = WriterSlot(path)
         file = LedgerFile(path, f"{host or socket.gethostname()}-{SLOT}", synchronous)
-        self._committer = Committer(file, on_commit, checkpoints)
+        self._spool = Spool(spool) if spool is not None else None
+        self._desk = Desk(file, self._spool, on_commit, checkpoints)
 
     async def open(self) -> None:
-        """Take the writer's slot, prepare the file, start the committer; else `ConfigurationRefused`.
+        """Take the writer's slot, prepare file and folder, start the threads; else `ConfigurationRefused`.
 
         Once, in the event loop whose tasks append.
         """
         self._slot.take()
         try:
             prepare(self.path)
+            if self._spool is not None:
+                self._spool.prepare()
         except BaseException:
             self._slot.release()
             raise
-        self._committer.start()
+        self._desk.start()
 
     async def close(self, patience: timedelta = CLOSE_PATIENCE) -> None:
-        """Write out the queue (for `patience` when that fails), end the committer, let go of the slot."""
-        await self._committer.close(patience)
+        """Write out what waits (for `patience` when that fails), end the threads, let go of the slot."""
+        await self._desk.close(patience)
         self._slot.release()
 
     async def append(
@@ -117,20 +132,20 @@ class SQLiteLedger:
     ) -> Receipt:
         """As `Ledger.append`."""
         late = None if if_late is None else tuple(if_late)
-        return await self._committer.submit(Record(entry, late), within)
+        return await self._desk.submit(Record(entry, late), within)
 
     async def append_feedback(self, entries: Sequence[FeedbackEntry], within: timedelta) -> FeedbackReceipt:
         """As `Ledger.append_feedback`."""
-        return await self._committer.submit(Feedback(tuple(entries)), within)
+        return await self._desk.submit(Feedback(tuple(entries)), within)
 
     async def keep_files(self, files: Sequence[KeptFile], within: timedelta = START_PATIENCE) -> None:
         """As `Ledger.keep_files`."""
-        await self._committer.submit(Files(tuple(files)), within)
+        await self._desk.submit(Files(tuple(files)), within)
 
     @property
     def health(self) -> LedgerHealth:
         """State and counts."""
-        return self._committer.health
+        return self._desk.health
 
     async def prediction(self, prediction_id: str) -> dict[str, Any] | None:
         """As `LedgerReader.prediction`, in a thread."""
@@ -188,6 +203,7 @@ class LedgerReader:
         address = f"{self._path.absolute().as_uri()}?mode=ro"
         patience = _READ_PATIENCE.total_seconds()
         try:
+            check_not_empty(self._path)
             with contextlib.closing(
                 sqlite3.connect(address, uri=True, timeout=patience, isolation_level=None)
             ) as connection:

@@ -1,4 +1,4 @@
-"""What callers hand to the committer, and what they get back. Pure values."""
+"""What callers hand to the ledger, and what they get back. Pure values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from cds_wrapper.ledger.entries import KeptFile, LedgerEntry, Stamp
+from cds_wrapper.ledger.entries import Correction, KeptFile, LedgerEntry, Stamp
 from cds_wrapper.ledger.feedback import FeedbackEntry
 
 
@@ -34,15 +34,22 @@ class Files:
 
 Work: TypeAlias = Record | Feedback | Files
 
+Piece: TypeAlias = Work | Correction
+"""Whatever the spool may hold: callers' work, and what must be said about it afterwards."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that a prediction is durable; `waited` is the caller's whole wait for it, sync included."""
+    """Proof that a prediction is durable; `waited` is the caller's whole wait for it, sync included.
+
+    `sequence` is None as long as its place in the ledger is not known; `spooled`: it is durable in the spool.
+    """
 
     writer: str
-    sequence: int
+    sequence: int | None
     recorded_at: datetime
     waited: timedelta
+    spooled: bool = False
 
     @classmethod
     def of(cls, stamp: Stamp, waited: timedelta) -> Receipt:
@@ -52,16 +59,24 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackReceipt:
-    """What became of a feedback call's entries: new ones, those of them for unknown cards, repeated ones."""
+    """What became of a feedback call's entries: new ones, those of them for unknown cards, repeated ones.
+
+    Of entries in the spool (`spooled`) only the number is known: whether they are new and whose they are
+    is found out when they reach the ledger.
+    """
 
     stored: int
     unmatched: int
     repeated: int
+    spooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A prediction that has just become durable; `in_time` is false when its caller had gone by then."""
+    """A prediction that has just come into the ledger; `in_time` is false when its caller had gone by then.
+
+    One that came by way of the spool was told to its caller before, and counts as in time.
+    """
 
     entry: LedgerEntry
     receipt: Receipt
@@ -69,12 +84,42 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerHealth:
-    """The committer's state and counts since the start; `last_error` is a name and never a message."""
+class Replay:
+    """The spool was moved to the ledger: how much, how long after it was begun, its oldest piece of work."""
 
-    available: bool
-    queue_depth: int
-    records_total: int
-    batches_total: int
-    corrections_total: int
-    last_error: str | None
+    records: int
+    took: timedelta
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHealth:
+    """State and counts since the start; errors are names and never messages.
+
+    `spool_records` are the pieces of work that are durable in the spool and not in the ledger yet,
+    `spool_oldest` is when the first of them was written. `chain_problems` are the ends of this writer's
+    chains that were not what had been written last when the ledger was opened.
+    """
+
+    ledger_available: bool = True
+    spool_available: bool = False
+    spool_records: int = 0
+    spool_bytes: int = 0
+    spool_oldest: datetime | None = None
+    queue_depth: int = 0
+    records_total: int = 0
+    batches_total: int = 0
+    corrections_total: int = 0
+    last_error: str | None = None
+    spool_error: str | None = None
+    spool_starts_total: int = 0
+    replays_total: int = 0
+    last_replay: Replay | None = None
+    lost_total: int = 0
+    out_of_place_total: int = 0
+    chain_problems: tuple[str, ...] = ()
+
+    @property
+    def available(self) -> bool:
+        """Whether a record can be made durable somewhere."""
+        return self.ledger_available or self.spool_available

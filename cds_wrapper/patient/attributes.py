@@ -7,7 +7,7 @@ gathers them, `subgroups` puts the patient into groups by them, and the ledger k
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,10 @@ class Demographics(Mapping[str, Attribute]):
     def __len__(self) -> int:
         return len(self.attributes)
 
+    def items(self) -> ItemsView[str, Attribute]:
+        """Name and attribute, without the detour a mapping takes by default."""
+        return self.attributes.items()
+
     def to_record(self) -> dict[str, Any]:
         """The JSON object the ledger keeps, by attribute; `age_band` holds `age_years` beside its members."""
         record = {name: attribute.to_record() for name, attribute in self.attributes.items()}
@@ -148,4 +152,4 @@ class Demographics(Mapping[str, Attribute]):
 
 def unrepeated(flags: Iterable[str]) -> tuple[str, ...]:
     """The flags in the order they were raised, each once."""
-    return tuple(dict.fromkeys(flags))
+    return tuple(dict.fromkeys(flags)) if flags else ()

@@ -157,19 +157,23 @@ def _gender(patient: RecordedPatient) -> _Reading:
 # Interpreter ------------------------------------------------------------------------------------------------
 
 
+_INTERPRETER_SOURCES = {
+    url: f"Patient.extension[{url.rpartition('/')[2]}]"
+    for url in (US_CORE + "us-core-interpreter-needed", INTERPRETER_REQUIRED)
+}
+
+
 def interpreter_needed(patient: RecordedPatient, rules: DemographicRules) -> Attribute:
     """Whether an interpreter is needed, as the Patient says; US Core may also put it on the Encounter."""
-    sources = (US_CORE + "us-core-interpreter-needed", INTERPRETER_REQUIRED)
-    readings = [_interpreter_reading(patient, url) for url in sources]
+    readings = [_interpreter_reading(patient, url, path) for url, path in _INTERPRETER_SOURCES.items()]
     values = {reading.value for reading in readings if reading.value is not None}
     dq = ["interpreter_sources_differ"] if len(values) > 1 else []
     attribute = _first_answer(readings, dq, rules.scheme(INTERPRETER_NEEDED), _all_raw(readings))
     return _unreadable(patient, attribute)
 
 
-def _interpreter_reading(patient: RecordedPatient, url: str) -> _Reading:
+def _interpreter_reading(patient: RecordedPatient, url: str, path: str) -> _Reading:
     said = statement_of(patient.named((url,)))
-    path = f"Patient.extension[{url.rpartition('/')[2]}]"
     if said is not None and said.booleans:
         answer, word = ("yes", "true") if said.booleans[0] else ("no", "false")
         return _Reading(path, value=answer, raw=(f"{path}|{word}",), degraded=said.degraded)

@@ -85,7 +85,8 @@ class RecordedPatient:
 
     def named(self, urls: Iterable[str]) -> tuple[Mapping[str, Any], ...]:
         """Every extension with one of these urls, in the order of the urls."""
-        return tuple(extension for url in urls for extension in self.extensions.get(url, ()))
+        found = self.extensions
+        return tuple([extension for url in urls if url in found for extension in found[url]])
 
 
 def read_patient(raw: bytes) -> RecordedPatient | NoPatient:
@@ -125,14 +126,21 @@ def _value(raw: msgspec.Raw) -> Any:
 
 
 def _elements(raw: msgspec.Raw) -> Elements:
+    value = _value(raw)
+    values = _one_by_one(raw) if value is _Illegible.ILLEGIBLE else value
+    if isinstance(values, list):
+        items = tuple([value for value in values[:MOST_ELEMENTS] if isinstance(value, dict)])
+        return Elements(items, degraded=len(items) < len(values))
+    # An object where FHIR wants a list is one element; null is none; anything else cannot be read.
+    return Elements() if value is None else Elements((value,) if isinstance(value, dict) else (), True)
+
+
+def _one_by_one(raw: msgspec.Raw) -> object:
+    """The elements of a list that cannot be read as a whole, so that a bad one does not spoil the others."""
     try:
-        values: list[Any] = [_value(item) for item in _list.decode(raw)]
+        return [_value(item) for item in _list.decode(raw)]
     except (ValueError, RecursionError):
-        # An object where FHIR wants a list is one element; null is none; anything else cannot be read.
-        value = _value(raw)
-        return Elements() if value is None else Elements((value,) if isinstance(value, dict) else (), True)
-    items = tuple(value for value in values[:MOST_ELEMENTS] if isinstance(value, dict))
-    return Elements(items, degraded=len(items) < len(values))
+        return _Illegible.ILLEGIBLE
 
 
 def _by_url(elements: Elements) -> tuple[dict[str, tuple[Mapping[str, Any], ...]], bool]:
@@ -150,7 +158,7 @@ def _by_url(elements: Elements) -> tuple[dict[str, tuple[Mapping[str, Any], ...]
 
 def _absent_reason(more: object) -> Missing | None:
     """The reason a data-absent-reason extension gives, on a primitive or on any other element."""
-    if not isinstance(more, Mapping):
+    if not isinstance(more, dict) or "extension" not in more:
         return None
     for extension in objects(more.get("extension")):
         code = extension.get("valueCode")

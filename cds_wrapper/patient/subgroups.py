@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import total_ordering
 from types import MappingProxyType
@@ -108,13 +108,20 @@ class PatientSubgroups:
     def __repr__(self) -> str:
         return f"PatientSubgroups({', '.join(self.levels)})"
 
+    @property
+    def groups(self) -> Hashable:
+        """All that evidence can ask of a patient: two patients with equal `groups` get the same answers."""
+        known = (tuple(self.levels.items()), tuple(self.members.values()), self.crossings)
+        return known, tuple(self.missing.items()), tuple(self.could.items())
+
     def subgroups(self) -> tuple[Subgroup, ...]:
         """The exclusive subgroups, then the crossings; never empty."""
         return (*(Subgroup(name, level) for name, level in self.levels.items()), *self.crossings)
 
     def texts(self) -> list[str]:
         """`subgroups` as the record's column of that name writes them."""
-        return [subgroup.text for subgroup in self.subgroups()]
+        single = [f"{name}={level}" for name, level in self.levels.items()]
+        return [*single, *(crossing.text for crossing in self.crossings)]
 
     @property
     def unsettled(self) -> tuple[str, ...]:

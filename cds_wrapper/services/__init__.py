@@ -1,5 +1,6 @@
 """Reads and checks `hooks/` into service definitions. The only room that reads YAML."""
 
+from cds_wrapper.services.clients_file import CLIENTS_FILE, ExaminedClients, examine_clients
 from cds_wrapper.services.definitions import ServiceCatalog, ServiceDefinition, VendorConfig
 from cds_wrapper.services.load import (
     Examination,
@@ -11,11 +12,14 @@ from cds_wrapper.services.load import (
 )
 
 __all__ = [
+    "CLIENTS_FILE",
     "Examination",
+    "ExaminedClients",
     "ServiceCatalog",
     "ServiceDefinition",
     "VendorConfig",
     "definition_from_files",
+    "examine_clients",
     "examine_services",
     "load_problems",
     "load_services",

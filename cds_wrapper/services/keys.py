@@ -1,4 +1,4 @@
-"""Every key of the four files with its meaning, read from the formats: the source of the reference."""
+"""Every key of the hospital's files with its meaning, read from the formats: the source of the reference."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from cds_wrapper.services.card_file import CardFile, StatedFile
 from cds_wrapper.services.checking import bare_type, is_model
+from cds_wrapper.services.clients_file import CLIENTS_FILE, ClientsFile
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import CARD, FILE_NAMES, PLAN, SERVICE, SUBGROUPS
 from cds_wrapper.services.service_file import ServiceFile
@@ -23,6 +24,7 @@ FILE_FORMATS: Final[Mapping[str, type[BaseModel]]] = {
     FILE_NAMES[CARD]: CardFile,
     FILE_NAMES[SUBGROUPS]: SubgroupsFile,
     FILE_NAMES[PLAN]: PlanFile,
+    CLIENTS_FILE: ClientsFile,
 }
 """File name -> what it may hold."""
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 import msgspec
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
+from jmespath.visitor import TreeInterpreter
 
 from cds_wrapper.cds import CDSRequest, Prefetch, VendorRequest, encode
 from cds_wrapper.cds_answer import VendorAnswer, read_answer
@@ -198,10 +199,14 @@ class CDSHooksVendor:
         return NoPrediction(status, self._configured_model(), call, reason, missing)
 
 
+# One for all answers: it learns where its methods are, and keeps nothing of what it searched.
+_interpreter = TreeInterpreter()
+
+
 def _search(path: ParsedResult, document: object) -> Any:
     """A path that trips over the answer's types finds nothing; the caller says that the types changed."""
     try:
-        return path.search(document)
+        return _interpreter.visit(path.parsed, document)
     except JMESPathError:
         return None
 

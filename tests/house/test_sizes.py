@@ -21,7 +21,7 @@ USUAL_FUNCTION = 10
 NINE_IN_TEN = 30
 
 # The only places that may catch whatever comes: the guard around a request, and the loop that must never die.
-BROAD_EXCEPT = {("cds_wrapper/invocation.py", "answer"), ("cds_wrapper/ledger/committer.py", "_run")}
+BROAD_EXCEPT = {("cds_wrapper/invocation.py", "answer"), ("cds_wrapper/ledger/threads.py", "_run")}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

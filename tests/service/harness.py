@@ -21,6 +21,7 @@ from cds_wrapper.demo.population import FIXTURE_DAY
 from cds_wrapper.ledger.pseudonyms import new_keys_file
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.settings import Profile, Settings
+from tests.contract.wire import conforms
 
 ROOT = Path(__file__).parents[2]
 NOON = datetime.combine(FIXTURE_DAY, time(12), UTC)
@@ -47,14 +48,14 @@ def settings_for(folder: Path, hooks: Path, **overrides: Any) -> Settings:
     if not keys.exists():
         keys.write_bytes(new_keys_file("test1"))
         keys.chmod(0o600)
-    return Settings(
-        profile=Profile.DEVELOPMENT,
-        hooks=hooks,
-        ledger=f"sqlite:///{folder / 'ledger.db'}",
-        pseudonym_keys=keys,
-        namespace="https://ehr.example/fhir",
-        **overrides,
-    )
+    usual: dict[str, Any] = {
+        "profile": Profile.DEVELOPMENT,
+        "hooks": hooks,
+        "ledger": f"sqlite:///{folder / 'ledger.db'}",
+        "pseudonym_keys": keys,
+        "namespace": "https://ehr.example/fhir",
+    }
+    return Settings(**{**usual, **overrides})
 
 
 @dataclass
@@ -98,8 +99,20 @@ async def wrapper(folder: Path, hooks: Path, **overrides: Any) -> AsyncIterator[
     app = create_app(settings_for(folder, hooks, **overrides), lines, clock=lambda: NOON)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://cds.example") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://cds.example", event_hooks={"response": [conforms]}
+        ) as client:
             yield Wrapper(client, folder, app, stream)
+
+
+async def until_replayed(running: Wrapper) -> None:
+    """Return when the ledger is used and the spool holds nothing; fail when that takes far too long."""
+    async with asyncio.timeout(60):
+        while True:
+            ready = (await running.http.get("/readyz")).json()
+            if ready["ledger"] and not ready["spool_records"]:
+                return
+            await asyncio.sleep(0.05)
 
 
 def request_of(case: str) -> dict[str, Any]:

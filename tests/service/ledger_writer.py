@@ -29,6 +29,7 @@ async def write(arguments: argparse.Namespace) -> None:
         arguments.ledger,
         synchronous=Synchronous(arguments.synchronous),
         checkpoints=Checkpoints(arguments.ledger, arguments.checkpoint_above),
+        spool=arguments.spool,
         host="host",
     )
     await ledger.open()
@@ -48,12 +49,16 @@ async def write(arguments: argparse.Namespace) -> None:
                 os.write(1, f"durable {one}\n".encode())
 
     await asyncio.gather(*(append() for _ in range(arguments.workers)))
+    while arguments.drain and (ledger.health.spool_records or not ledger.health.ledger_available):
+        await asyncio.sleep(0.05)
     await ledger.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("ledger", type=Path)
+    parser.add_argument("--spool", type=Path)
+    parser.add_argument("--drain", action="store_true", help="end when the spool is empty")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--count", type=int)
     parser.add_argument("--within-ms", type=int, default=30_000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -203,6 +204,50 @@ def assert_answered_during_the_stall(calls: list[Call], ledger: Path, late: list
         )
         answered = next(call.began for call in calls if is_answer(call) and one in call.arguments)
         assert synced.began < answered < synced.ended
+
+
+@pytest.mark.trace
+@pytest.mark.slow
+@needs_trace
+@pytest.mark.parametrize("failing", ["when=6", "when=6..9", "when=6+7", "when=3+2"])
+def test_whatever_sync_fails_of_ledger_and_spool_records_agree_with_answers(
+    ledger: Path, failing: str
+) -> None:
+    """The threads count their own syncs: those of the ledger and those of the spool fail in turn."""
+    spool = ["--spool", ledger.with_name("spool")]
+    command = python(WRITER, ledger, "--count", 150, "--workers", 4, "--within-ms", 5000, *spool)
+    with start(traced(command, ledger.with_name("trace"), f"fdatasync,fsync:error=EIO:{failing}")) as process:
+        printed = lines(process.stdout)
+    with start(python(WRITER, ledger, "--count", 0, "--drain", *spool)) as process:
+        assert lines(process.stdout) == []
+
+    assert of(True, printed)
+    assert untrue_records(ledger, told(printed)) == []
+    assert gaps(ledger) == []
+
+
+@pytest.mark.kill
+@pytest.mark.slow
+def test_what_was_acknowledged_in_the_spool_is_recorded_whatever_moment_the_process_is_killed(
+    ledger: Path,
+) -> None:
+    spool = ["--spool", ledger.with_name("spool")]
+    acknowledged: list[str] = []
+    for number in range(KILLS):
+        other = sqlite3.connect(ledger, isolation_level=None, timeout=30)
+        other.execute("BEGIN IMMEDIATE")
+        process = start(python(WRITER, ledger, "--within-ms", 2000, *spool))
+        printed = lines(process.stdout, 1 + 7 * number)
+        if number % 2:
+            other.execute("ROLLBACK")
+        printed += kill_after(process, 0 if number % 2 else 20)
+        acknowledged += of(True, [line for line in printed if len(line.split()) == 2])
+        other.close()
+    with start(python(WRITER, ledger, "--count", 0, "--drain", *spool)) as process:
+        assert lines(process.stdout) == []
+
+    assert without_record(ledger, acknowledged) == []
+    assert gaps(ledger) == []
 
 
 @pytest.mark.trace

@@ -12,23 +12,48 @@ from pathlib import Path
 import httpx
 
 from tests import fakes
-from tests.service.harness import ROOT, copy_hooks, request_of, wrapper
+from tests.durability import without_spool
+from tests.service.harness import ROOT, copy_hooks, request_of, until_replayed, wrapper
 from tests.service.servers import environment, free_port, server
 
 NOT_RECORDED = "not shown right now"
 
 
-async def test_a_removed_ledger_is_noticed_and_no_score_is_shown_without_a_record(tmp_path: Path) -> None:
+def remove_ledger(folder: Path) -> None:
+    for file in folder.glob("ledger.db*"):
+        if "writer" not in file.name:
+            file.unlink()
+
+
+async def test_with_ledger_and_spool_removed_no_score_is_shown_without_a_record(tmp_path: Path) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
             await running.call(request_of("white-55"))
-            for file in tmp_path.glob("ledger.db*"):
-                if "writer" not in file.name:
-                    file.unlink()
+            remove_ledger(tmp_path)
+            without_spool(tmp_path)
             answers = [await running.call(request_of("white-55")) for _ in range(3)]
             ready = await running.http.get("/readyz")
     assert all(NOT_RECORDED in answer.text for answer in answers)
     assert ready.status_code == 503 and not (tmp_path / "ledger.db").exists()
+
+
+async def test_with_the_ledger_removed_records_wait_in_the_spool_and_are_kept_at_the_end(
+    tmp_path: Path,
+) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            remove_ledger(tmp_path)
+            answers = [await running.call(request_of("white-55")) for _ in range(3)]
+            ready = await running.http.get("/readyz")
+        assert not (tmp_path / "ledger.db").exists()
+        async with wrapper(tmp_path, tmp_path / "hooks") as running:
+            await until_replayed(running)
+            rows = running.rows()
+    assert not any(NOT_RECORDED in answer.text for answer in answers)
+    assert ready.status_code == 200
+    assert [json.loads(row["cards_returned"]) for row in rows] == [
+        [card["uuid"] for card in answer.json()["cards"]] for answer in answers
+    ]
 
 
 async def test_another_file_in_its_place_is_not_taken_for_the_ledger_and_the_ledger_itself_is(
@@ -38,14 +63,17 @@ async def test_another_file_in_its_place_is_not_taken_for_the_ledger_and_the_led
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
             await running.call(request_of("white-55"))
+            away = without_spool(tmp_path)
             ledger.rename(aside)
             ledger.touch()
             replaced = [await running.call(request_of("white-55")) for _ in range(3)]
             await asyncio.sleep(1.5)  # the committer tries again by itself in the meantime
             assert ledger.stat().st_size == 0
             aside.rename(ledger)
-            await asyncio.sleep(1.5)
+            away.rename(tmp_path / "spool")
+            await until_replayed(running)
             after = await running.call(request_of("white-55"))
+            await until_replayed(running)
             rows = running.rows()
     assert all(NOT_RECORDED in answer.text for answer in replaced)
     assert NOT_RECORDED not in after.text and len(rows) == 2, "nothing of before was lost"

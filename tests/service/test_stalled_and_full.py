@@ -15,7 +15,7 @@ import pytest
 
 from cds_wrapper.telling import LOOK_AT_LEDGER_EVERY
 from tests import fakes
-from tests.durability import needs_trace
+from tests.durability import needs_trace, without_spool
 from tests.service.harness import copy_hooks, request_of, wrapper
 from tests.service.servers import Server, demo_vendor, server
 
@@ -45,11 +45,12 @@ async def burst(running: Server, calls: int) -> list[httpx.Response]:
         )
 
 
-async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_is_recorded_late(
+async def test_a_locked_ledger_without_a_spool_is_answered_in_time_and_nothing_is_recorded_late(
     tmp_path: Path,
 ) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            without_spool(tmp_path)
             other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             answers = await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(5)))
@@ -68,6 +69,10 @@ async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_
         "ledger_unavailable",
         "ledger_available",
     ]
+    assert [event for event in events if event.startswith("records_")] == [
+        "records_unavailable",
+        "records_available",
+    ]
     assert summaries([after]) != [NOT_RECORDED], "it recovers by itself"
     kept = {uuid for row in rows for uuid in json.loads(row["cards_returned"] or "[]")}
     withheld = {card["uuid"] for answer in answers for card in answer.json()["cards"]}
@@ -77,7 +82,7 @@ async def test_a_ledger_locked_by_somebody_else_is_answered_in_time_and_nothing_
 @pytest.mark.trace
 @pytest.mark.slow
 @needs_trace
-async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row_is_corrected(
+async def test_a_sync_that_hangs_for_five_seconds_without_a_spool_delays_nobody_and_the_late_row_is_corrected(
     tmp_path: Path,
 ) -> None:
     delayed = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"]
@@ -85,6 +90,7 @@ async def test_a_sync_that_hangs_for_five_seconds_delays_nobody_and_the_late_row
     with demo_vendor() as vendor:
         hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
         with server(tmp_path, hooks, before=delayed) as running:
+            without_spool(tmp_path)
             answers: list[httpx.Response] = []
             for _ in range(60):  # until a commit hangs
                 (answer,) = await burst(running, 1)
@@ -129,12 +135,12 @@ def disagreements(ledger: Path, answers: list[httpx.Response]) -> list[str]:
 
 
 @pytest.mark.slow
-async def test_a_full_disk_is_the_planned_answer_and_it_recovers_when_there_is_room(tmp_path: Path) -> None:
+async def test_full_disks_are_the_planned_answer_and_it_recovers_when_there_is_room(tmp_path: Path) -> None:
     with demo_vendor() as vendor:
         hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
         with server(tmp_path, hooks) as running:
             before = await burst(running, 5)
-            _limit_files(running, 4096)
+            _limit_files(running, 100)  # neither a page nor a line of the spool
             full = await burst(running, 10)
             _limit_files(running, resource.RLIM_INFINITY)
             deadline = time.monotonic() + 20

@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from typing import Any
 
+import pytest
+
 from cds_wrapper import log
+from cds_wrapper.log_stream import Detached
 
 CANARY = "Quetzalcoatl"
 
@@ -110,3 +114,42 @@ def test_a_full_disk_under_the_log_raises_nothing_and_the_next_line_says_how_man
     for _ in range(3):
         lines.emit(log.PROCESS_DRAINING)
     assert json.loads(stream.getvalue())["lost_before"] == 2
+
+
+class Stalling(io.StringIO):
+    """A reader that reads nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.let_go = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.begun.set()
+        self.let_go.wait(timeout=10)
+        return super().write(text)
+
+
+def test_lines_that_waited_for_a_reader_come_out_whole_and_in_order() -> None:
+    stream = Stalling()
+    detached = Detached(stream)
+    written = [f"{number}\n" for number in range(3 * Detached.AT_ONCE)]
+    for line in written:
+        detached.write(line)
+    stream.let_go.set()
+    detached.write_out()
+    assert stream.getvalue() == "".join(written)
+
+
+def test_a_reader_that_has_stalled_costs_the_lines_that_nobody_can_keep() -> None:
+    stream = Stalling()
+    detached = Detached(stream)
+    detached.write("first\n")
+    assert stream.begun.wait(timeout=10)
+    for _ in range(Detached.MOST_LINES):
+        detached.write("waiting\n")
+    with pytest.raises(OSError, match="stalled"):
+        detached.write("one too many\n")
+    stream.let_go.set()
+    detached.write_out()
+    assert stream.getvalue().count("\n") == Detached.MOST_LINES + 1

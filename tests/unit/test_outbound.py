@@ -6,11 +6,13 @@ import inspect
 from datetime import timedelta
 
 import aiohttp
+import httpx
 import pytest
 
 from cds_wrapper.errors import OutboundTrouble, Trouble
 from cds_wrapper.outbound import Deadline, Outbound, translate
 from tests import fakes
+from tests.ehr import key_server
 
 
 def exceptions_of_aiohttp() -> list[type[BaseException]]:
@@ -39,6 +41,49 @@ def test_every_exception_of_the_client_library_is_translated(kind: type[BaseExce
     assert translate(kind.__new__(kind)) in Trouble
 
 
+def exceptions_of_httpx() -> list[type[BaseException]]:
+    found = {value for value in vars(httpx).values() if inspect.isclass(value)}
+    return sorted(
+        (kind for kind in found if issubclass(kind, (httpx.HTTPError, httpx.InvalidURL))),
+        key=lambda kind: kind.__qualname__,
+    )
+
+
+@pytest.mark.parametrize("kind", exceptions_of_httpx(), ids=lambda kind: kind.__qualname__)
+def test_every_exception_of_the_reading_library_is_translated(kind: type[BaseException]) -> None:
+    assert translate(kind.__new__(kind)) in Trouble
+
+
+async def test_a_document_is_read_whole_or_not_at_all() -> None:
+    outbound = Outbound()
+    await outbound.open()
+    deadline = Deadline.after(timedelta(seconds=3))
+    async with key_server(b'{"keys": []}') as server:
+        answer = await outbound.get(server.url, deadline, 100)
+        assert (answer.status, answer.body) == (200, b'{"keys": []}')
+        with pytest.raises(OutboundTrouble) as trouble:
+            await outbound.get(server.url, deadline, 5)
+        assert trouble.value.kind is Trouble.TOO_LARGE
+        server.status, server.head = 307, f"location: {server.url}/elsewhere\r\n"
+        assert (await outbound.get(server.url, deadline, 100)).status == 307 and server.asked == 3
+        server.open.clear()
+        with pytest.raises(OutboundTrouble) as trouble:
+            await outbound.get(server.url, Deadline.after(timedelta(seconds=0.05)), 100)
+        assert trouble.value.kind is Trouble.TIMED_OUT
+        server.open.set()
+    await outbound.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/p1", "https://127.0.0.1:9/p1", "http://[p1", "p1"])
+async def test_a_document_that_cannot_be_had_is_told_without_its_address(url: str) -> None:
+    outbound = Outbound()
+    await outbound.open()
+    with pytest.raises(OutboundTrouble) as trouble:
+        await outbound.get(url, Deadline.after(timedelta(seconds=3)), 100)
+    await outbound.close()
+    assert trouble.value.kind is Trouble.UNREACHABLE and "p1" not in str(trouble.value)
+
+
 def test_what_is_not_foreign_trouble_is_not_swallowed() -> None:
     with pytest.raises(AssertionError):
         translate(KeyError("a bug of ours"))
@@ -61,7 +106,7 @@ async def test_an_answer_without_a_declared_length_is_capped_as_it_comes() -> No
 
     outbound = Outbound()
     await outbound.open()
-    async with fakes.running(endless) as peer:
+    async with fakes.running(endless, strict=False) as peer:
         with pytest.raises(OutboundTrouble) as trouble:
             await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(seconds=3)), 1000)
     await outbound.close()
@@ -71,7 +116,7 @@ async def test_an_answer_without_a_declared_length_is_capped_as_it_comes() -> No
 async def test_no_redirect_is_followed_and_no_error_holds_the_address() -> None:
     outbound = Outbound()
     await outbound.open()
-    async with fakes.running(fakes.answers(status=307, body=b"")) as peer:
+    async with fakes.running(fakes.answers(status=307, body=b""), strict=False) as peer:
         answer = await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(seconds=3)), 1000)
         assert answer.status == 307 and len(peer.asked) == 1
     with pytest.raises(OutboundTrouble) as trouble:

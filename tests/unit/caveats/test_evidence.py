@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cds_wrapper.caveats.evidence import (
+    MOST_ANSWERS,
     Estimate,
     Evidence,
     EvidenceBook,
@@ -416,3 +417,31 @@ def test_race_without_ethnicity_is_no_question_when_both_groups_are_alike() -> N
     evidence = book(neither, scheme=COMBINED).about(who, prediction())
     assert evidence.unknown == ()
     assert evidence.unreported == (("race_ethnicity", "black_ethnicity_unknown"),)
+
+
+def test_patients_of_the_same_groups_get_one_answer_and_others_their_own() -> None:
+    edition = book(CARD)
+    first = edition.about(patient("30-39", race="black"), prediction())
+    assert edition.about(patient("30-39", race="black"), prediction()) is first
+    assert edition.about(patient("40-49", race="black"), prediction()) != first
+    assert edition.about(patient("30-39", race=("black", "white")), prediction()) is not first
+
+
+def test_an_answer_about_one_version_of_the_model_is_not_given_for_another() -> None:
+    own = row("own", Metric.OE_RATIO, {}, source=EvidenceSource.LOCAL, estimate=1.0, n=5_000, positives=400)
+    edition = book(with_rows(own))
+    for version, results in (("2023.1", 1), ("another", 0), ("2023.1", 1)):
+        assert len(edition.about(patient("30-39"), prediction(version=version)).local) == results
+
+
+def test_a_new_edition_answers_anew() -> None:
+    who = patient("30-39", race="black")
+    assert book(CARD).about(who, prediction()).findings
+    assert not book(with_rows()).about(who, prediction()).findings
+
+
+def test_an_edition_keeps_a_bounded_number_of_answers() -> None:
+    edition = book(CARD)
+    for number in range(MOST_ANSWERS + 10):
+        edition.about(patient(f"band-{number}"), prediction())
+    assert len(edition._answers) <= MOST_ANSWERS  # what is kept shows nowhere else

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ehr import ISSUER, NORTH, write_clients
 from tests.service.harness import ROOT, copy_hooks
 
 VENDOR = "http://127.0.0.1:9/cds-services/prevent"
@@ -40,14 +41,35 @@ def test_every_command_has_help_with_an_example_and_its_exit_codes(name: str) ->
     assert shown.returncode == 0 and "Example:" in shown.stdout and "Exit codes:" in shown.stdout
 
 
-def test_production_is_refused_in_one_sentence() -> None:
+def test_production_is_refused_with_every_reason_at_once() -> None:
     refused = run("serve", CDS_WRAPPER_PROFILE="production")
     assert refused.returncode == 2
     said = refused.stderr.strip().splitlines()
     (event,) = [json.loads(line) for line in said if line.startswith("{")]
-    (sentence,) = [line for line in said if not line.startswith("{")]
-    assert "CDS_WRAPPER_PROFILE" in sentence and "development" in sentence
+    reasons = [line for line in said if not line.startswith("{")]
+    for part in ("clients.yaml: is missing", "PSEUDONYM_KEYS", "PUBLIC_URL", "`vendor.url` is plain http"):
+        assert len([line for line in reasons if part in line]) == 1, part
+    assert "CDS_WRAPPER_PROFILE to `development`" in refused.stderr
     assert event["event"] == "settings_refused"
+
+
+def test_check_shows_who_may_call_and_finds_what_is_wrong_with_it(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR)
+    file = write_clients(
+        hooks, NORTH, 'name: lab\nenvironment: test\ncertificate: "CN=lab"\nservices: [cvd-risk]'
+    )
+    proxies = {"CDS_WRAPPER_CERTIFICATE_HEADER": "x-subject", "CDS_WRAPPER_PROXIES": "10.0.0.0/8"}
+    checked = run("check", "--hooks", str(hooks), **proxies)
+    assert checked.returncode == 0, checked.stderr
+    assert f"Client name north, environment production, issuer {ISSUER}, keys ehr-1" in checked.stdout
+    assert "certificate CN=lab, services cvd-risk" in checked.stdout
+    listed = json.loads(run("check", "--hooks", str(hooks), "--json", **proxies).stdout)["clients"]
+    assert [client["name"] for client in listed] == ["north", "lab"] and listed[1]["keys"] is None
+
+    file.write_text(file.read_text().replace("issuer:", "isuer:"))
+    wrong = run("check", "--hooks", str(hooks), **proxies)
+    assert wrong.returncode == 2 and "clients.yaml:5:5: `clients[0].isuer`" in wrong.stderr
+    assert "Did you mean `issuer`?" in wrong.stderr and "clients.yaml: is missing" not in wrong.stdout
 
 
 def test_check_lists_every_mistake_with_file_line_and_right_spelling(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -55,6 +56,14 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert ports.taken() is None
 
 
+def test_whom_the_hospital_lets_in_is_no_part_of_the_demonstration(tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    shutil.copytree(HOOKS, hooks)
+    (hooks / "clients.yaml").write_text("clients: []\n")
+    assert not (prepare(tmp_path / "data", hooks, Ports(9000)).hooks / "clients.yaml").exists()
+    assert (hooks / "clients.yaml").exists()
+
+
 def test_the_hospitals_files_are_copied_with_the_vendors_address_of_this_run(tmp_path: Path) -> None:
     files = prepare(tmp_path / "data", HOOKS, Ports(9000))
     text = (files.hooks / "cvd-risk" / "service.yaml").read_text()
@@ -104,6 +113,19 @@ def test_the_parts_answer_and_stop_and_one_of_them_can_be_switched(tmp_path: Pat
         assert answers(ports.vendor, "/cds-services")
         assert parts.switch("vendor", on=True)
     assert ports.taken() is None
+
+
+def test_a_part_that_runs_elsewhere_is_named_by_its_address_and_not_started(tmp_path: Path) -> None:
+    ports = Ports(three_free_ports().wrapper, vendor_elsewhere="http://vendor:8081")
+    text = (prepare(tmp_path / "data", HOOKS, ports).hooks / "cvd-risk" / "service.yaml").read_text()
+    with Parts(parts_of(ports), tmp_path / "parts.log") as parts:
+        assert parts.missing() is None
+        assert answers(ports.fhir, "/metadata")
+        assert not answers(ports.vendor, "/cds-services")
+        # It is left alone: taken to be on, and not stopped from here.
+        assert parts.switch("vendor", on=True)
+        assert not parts.switch("vendor", on=False)
+    assert "url: http://vendor:8081/cds-services/prevent" in text
 
 
 def test_the_part_that_cannot_start_is_named_and_its_complaint_kept(tmp_path: Path) -> None:

@@ -213,3 +213,29 @@ def test_a_patient_that_does_not_say_it_is_this_one_is_nobodys(patient: Any) -> 
 def test_an_outcome_of_odd_shape_is_no_error(severity: Any) -> None:
     odd = {"resourceType": "OperationOutcome", "issue": [{"severity": severity}, 5]}
     assert sort(lipids=odd).states["lipids"] is State.EMPTY
+
+
+def nested(value: Any, depth: int, *, in_lists: bool) -> Any:
+    for _ in range(depth):
+        value = [value] if in_lists else {"extension": value}
+    return {"resourceType": "Observation", "component": value}
+
+
+@pytest.mark.parametrize("in_lists", [True, False], ids=["lists", "objects"])
+@pytest.mark.parametrize("depth", [1, 100, 300, 450])
+def test_another_patient_is_found_however_deep_it_stands_or_the_value_is_not_used(
+    depth: int, in_lists: bool
+) -> None:
+    found = sort(lipids=nested(OF_P2, depth, in_lists=in_lists)).states["lipids"]
+    assert found in {State.OTHER_PATIENT, State.ERROR}
+    if depth <= 100:
+        assert found is State.OTHER_PATIENT
+
+
+def test_a_reference_that_was_harmless_once_is_harmless_for_this_patient_only() -> None:
+    value = bundle(about("Patient/p1"), about("Patient/p1"), about("Patient/p2"), about("Patient/p2"))
+    assert sort(lipids=value).states["lipids"] is State.OTHER_PATIENT
+    of_p1 = {"hook": "patient-view", "hookInstance": "i", "context": {"patientId": "p2"}}
+    body = json.dumps({**of_p1, "prefetch": {"lipids": bundle(about("Patient/p1"))}}).encode()
+    read = read_request(body, datetime.now(UTC))
+    assert sort_prefetch(read, TEMPLATES, "patient").states["lipids"] is State.OTHER_PATIENT

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cds_wrapper.ledger.columns import COLUMNS, COMMITTED
 from cds_wrapper.ledger.entries import LedgerEntry
+from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
 from cds_wrapper.ledger.store import LedgerReader, SQLiteLedger
 
 LONG_ENOUGH = timedelta(seconds=30)
@@ -114,3 +117,30 @@ async def opened(path: Path, **options: Any) -> SQLiteLedger:
     ledger = SQLiteLedger(path, **options)
     await ledger.open()
     return ledger
+
+
+def feedback(card: str, outcome: str = "overridden", suggestions: Sequence[str] = ()) -> FeedbackEntry:
+    """Feedback on a card, as it is read from a call."""
+    raw = {
+        "card": card,
+        "outcome": outcome,
+        "outcomeTimestamp": "2027-03-04T12:05:00Z",
+        "acceptedSuggestions": [{"id": one} for one in suggestions],
+    }
+    read = read_feedback_entry(raw, "cvd-risk", "demonstration", NOON)
+    assert isinstance(read, FeedbackEntry)
+    return read
+
+
+class Locked:
+    """Another connection that holds the write lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.execute("COMMIT")
+        self._connection.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,3 +132,44 @@ def test_a_row_says_whether_the_card_is_one_of_ours() -> None:
 
 def test_card_ids_are_compared_in_lower_case_and_without_their_urn() -> None:
     assert read(card=f"urn:uuid:{CARD}").card_uuid == read(card=CARD.upper()).card_uuid == CARD
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [
+        {},
+        {"acceptedSuggestions": []},
+        {"acceptedSuggestions": ...},
+        {"outcome": "overridden", "overrideReasons": [{"reason": {"code": "ü", "system": "s"}}]},
+        {"outcomeTimestamp": "2027-03-04T12:05:00"},
+    ],
+)
+def test_an_entry_survives_a_line_of_json(differences: dict[str, Any]) -> None:
+    entry = read(**differences)
+
+    again = FeedbackEntry.of_plain(json.loads(json.dumps(entry.plain())))
+    assert again == entry
+    assert again.row("host-0", 1, None) == entry.row("host-0", 1, None)
+
+
+@pytest.mark.parametrize(
+    ("differences", "error"),
+    [
+        ({"flags": '["unheard_of"]'}, ValueError),
+        ({"flags": "7"}, TypeError),
+        ({"accepted_suggestions": "{"}, ValueError),
+        ({"received_at": None}, TypeError),
+        ({"outcome": 5}, TypeError),
+        ({"matched": True}, TypeError),
+    ],
+)
+def test_a_line_that_is_no_entry_is_refused(differences: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        FeedbackEntry.of_plain({**read().plain(), **differences})
+
+
+def test_a_row_is_hashed_with_the_hash_before_it() -> None:
+    first, second = read().row("host-0", 1, None), read().row("host-0", 1, None, "ab")
+
+    assert (first[-2], second[-2]) == (None, "ab")
+    assert first[-1] != second[-1] and len(str(first[-1])) == 64

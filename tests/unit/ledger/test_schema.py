@@ -12,7 +12,7 @@ from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.ledger import schema
 from cds_wrapper.ledger.columns import COLUMNS, FEEDBACK_VIEW_COLUMNS
 from cds_wrapper.ledger.database import connect, prepare
-from cds_wrapper.ledger.entries import Stamp
+from cds_wrapper.ledger.entries import Correction, Stamp
 from cds_wrapper.ledger.feedback import FeedbackEntry
 from tests.unit.ledger.examples import DEMOGRAPHICS, NOON, SUBGROUPS, attribute, card_of, entry
 
@@ -37,6 +37,10 @@ def add_feedback(database: sqlite3.Connection, prediction_id: str | None, at: da
     database.execute(schema.INSERT_FEEDBACK, given.row("host-0", 1, prediction_id))
 
 
+def correction(prediction_id: str, sequence: int, cards: tuple[str, ...] | None = None) -> Sequence[Any]:
+    return Correction(prediction_id, cards).row(Stamp("host-0", sequence, NOON, timedelta()))
+
+
 def names(database: sqlite3.Connection, view: str) -> list[str]:
     return [row[1] for row in database.execute(f"PRAGMA table_info({view})")]
 
@@ -48,9 +52,10 @@ def test_the_views_have_the_columns_of_the_table_in_its_order(database: sqlite3.
 
 ROW_OF = {
     "predictions": "INSERT INTO predictions SELECT * FROM predictions WHERE 0",
-    "cards": "INSERT INTO cards VALUES ('c', 'p')",
-    "corrections": "INSERT INTO corrections VALUES ('p', 'not_returned', NULL, 't', 'w', 1)",
+    "cards": "INSERT INTO cards SELECT 'c', prediction_id FROM predictions",
+    "corrections": "INSERT INTO corrections VALUES (1, 'w', 't', 'p', 'not_returned', NULL, NULL, 'h')",
     "feedback": "INSERT INTO feedback SELECT * FROM feedback WHERE 0",
+    "erasures": "INSERT INTO erasures VALUES ('feedback', 'w', 7, 'h', NULL, 't', 'retention')",
     "kept_files": "INSERT INTO kept_files VALUES ('d', 'plan', 'plan.yaml', x'00', 't')",
 }
 
@@ -74,8 +79,8 @@ def test_a_correction_stands_over_delivery_and_cards_and_changes_nothing_else(
 ) -> None:
     for sequence, prediction_id in enumerate(("as-planned", "late", "late-and-unknown"), start=1):
         add(database, sequence, prediction_id=prediction_id)
-    database.execute(schema.INSERT_CORRECTION, (1, "host-0", "t", "late", "not_returned", '["other"]'))
-    database.execute(schema.INSERT_CORRECTION, (2, "host-0", "t", "late-and-unknown", "not_returned", None))
+    database.execute(schema.INSERT_CORRECTION, correction("late", 1, ("other",)))
+    database.execute(schema.INSERT_CORRECTION, correction("late-and-unknown", 2))
 
     query = "SELECT prediction_id, delivery, cards_returned, status FROM predictions_v1 ORDER BY sequence"
     assert database.execute(query).fetchall() == [
@@ -174,7 +179,7 @@ def test_an_unknown_schema_number_is_refused_in_one_sentence(tmp_path: Path) -> 
         newer.execute("PRAGMA user_version = 99")
     newer.close()
 
-    with pytest.raises(ConfigurationRefused, match="schema number 99; this version knows 1") as refusal:
+    with pytest.raises(ConfigurationRefused, match="schema number 99; this version knows 2") as refusal:
         prepare(tmp_path / "ledger.db")
     assert "CDS_WRAPPER_LEDGER" in str(refusal.value)
     assert "\n" not in str(refusal.value)

@@ -20,10 +20,9 @@ import pytest
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.database import Checkpoints
 from cds_wrapper.ledger.entries import KeptFile
-from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
 from cds_wrapper.ledger.store import LedgerReader, SQLiteLedger
 from cds_wrapper.ledger.work import Committed
-from tests.unit.ledger.examples import LONG_ENOUGH, NOON, card_of, count, entry, opened
+from tests.unit.ledger.examples import LONG_ENOUGH, card_of, count, entry, feedback, opened
 
 
 async def test_an_appended_prediction_is_read_back_as_it_was(ledger: SQLiteLedger) -> None:
@@ -44,12 +43,12 @@ async def test_an_unknown_prediction_is_none(ledger: SQLiteLedger) -> None:
 async def test_thirty_two_writers_leave_every_row_and_one_gap_free_count(ledger: SQLiteLedger) -> None:
     entries = iter([entry() for _ in range(4000)])
 
-    async def write() -> list[int]:
+    async def write() -> list[int | None]:
         return [(await ledger.append(one, LONG_ENOUGH)).sequence for one in entries]
 
     sequences = chain.from_iterable(await asyncio.gather(*(write() for _ in range(32))))
 
-    assert sorted(sequences) == list(range(1, 4001))
+    assert sorted(sequences, key=str) == sorted(range(1, 4001), key=str)
     rows = ledger.reader.rows("SELECT count(*) AS n, max(sequence) AS last FROM predictions_v1")
     assert rows == [{"n": 4000, "last": 4000}]
     assert ledger.health.records_total == 4000
@@ -92,18 +91,6 @@ async def test_recent_predictions_come_latest_first(ledger: SQLiteLedger) -> Non
 
 
 # Feedback and files -----------------------------------------------------------------------------------------
-
-
-def feedback(card: str, outcome: str = "overridden", suggestions: Sequence[str] = ()) -> FeedbackEntry:
-    raw = {
-        "card": card,
-        "outcome": outcome,
-        "outcomeTimestamp": "2027-03-04T12:05:00Z",
-        "acceptedSuggestions": [{"id": one} for one in suggestions],
-    }
-    read = read_feedback_entry(raw, "cvd-risk", "demonstration", NOON)
-    assert isinstance(read, FeedbackEntry)
-    return read
 
 
 async def test_feedback_finds_its_prediction_by_the_card_and_unknown_cards_are_counted(
@@ -197,6 +184,20 @@ def test_a_ledger_that_is_not_there_cannot_be_read_and_is_not_made_by_trying(tmp
     with pytest.raises(LedgerUnavailable, match="SQLITE_CANTOPEN"):
         LedgerReader(tmp_path / "ledger.db").recent(1)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_reading_an_empty_file_in_the_ledgers_place_does_not_cost_the_log_beside_it(
+    ledger: SQLiteLedger, tmp_path: Path
+) -> None:
+    await ledger.append(entry(), LONG_ENOUGH)
+    ledger.path.rename(tmp_path / "aside.db")
+    ledger.path.touch()
+    with pytest.raises(LedgerUnavailable, match="LedgerGone"):
+        ledger.reader.recent(1)
+    ledger.path.unlink()
+    (tmp_path / "aside.db").rename(ledger.path)
+
+    assert len(ledger.reader.recent(1)) == 1
 
 
 async def test_a_second_process_on_the_same_file_is_refused_in_one_sentence(ledger: SQLiteLedger) -> None:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.ledger import schema
-from cds_wrapper.ledger.columns import COLUMNS, COMMITTED, Kind
+from cds_wrapper.ledger.columns import COLUMNS, COMMITTED, Column, Kind
 from cds_wrapper.ledger.entries import LedgerEntry, Stamp
-from cds_wrapper.ledger.values import canonical, json_text, timestamp
+from cds_wrapper.ledger.values import FORMS, Plain, json_text, storable, timestamp
 from tests.unit.ledger.examples import NOON, columns, entry
 
+FORM = FORMS["predictions"]
 NAMES = [column.name for column in COLUMNS]
 STAMP = Stamp("host-0", 7, NOON, timedelta(microseconds=1500))
 
@@ -60,11 +61,55 @@ def test_a_row_read_back_has_the_canonical_text_it_was_written_with(given_column
     read = connection.execute(f"SELECT {', '.join(NAMES)} FROM predictions").fetchone()
     connection.close()
 
-    assert canonical(dict(zip(NAMES, read, strict=True))) == canonical(dict(zip(NAMES, written, strict=True)))
+    as_written = [
+        bool(value) if column.kind is Kind.BOOLEAN and value is not None else value
+        for column, value in zip(COLUMNS, read, strict=True)
+    ]
+    assert FORM.canonical(as_written) == FORM.canonical(written)
+    assert FORM.hash(as_written) == read[-1]
+
+
+@settings(max_examples=300, deadline=None)
+@given(given_columns=rows())
+def test_an_entry_survives_a_line_of_json(given_columns: dict[str, Any]) -> None:
+    written = LedgerEntry(given_columns)
+
+    assert LedgerEntry.of_plain(json.loads(json.dumps(written.plain()))) == written
+
+
+@settings(max_examples=500, deadline=None)
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_written_as_repr_writes_it(number: float) -> None:
+    kept = entry(score=number)["score"]
+
+    assert canonical({"score": kept}) == b'{"score":%s}' % repr(kept).encode()
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=anything)
+def test_a_text_is_written_as_the_standard_library_writes_it(text: str) -> None:
+    kept = entry(unit=text)["unit"]
+    expected = {} if kept is None else {"unit": kept}
+
+    assert (
+        canonical({"unit": kept}) == json.dumps(expected, ensure_ascii=False, separators=(",", ":")).encode()
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=VALUES[Kind.JSON])
+def test_json_text_is_json_with_sorted_keys_whichever_encoder_wrote_it(value: Any) -> None:
+    standard = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    assert json.loads(json_text(value)) == json.loads(storable(standard))
 
 
 def row(**differences: Any) -> dict[str, Any]:
     return dict(zip(NAMES, entry(prediction_id="1", **differences).row(STAMP), strict=True))
+
+
+def canonical(row: dict[str, Plain]) -> bytes:
+    return FORM.canonical([row.get(name) for name in NAMES])
 
 
 def test_the_canonical_text_holds_what_only_the_committer_knows() -> None:
@@ -75,37 +120,31 @@ def test_the_canonical_text_holds_what_only_the_committer_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    "column", [column for column in COLUMNS if not column.required], ids=lambda c: c.name
+    "column",
+    [column for column in COLUMNS if not column.required],
+    ids=lambda c: c.name,
 )
 def test_every_column_is_in_the_canonical_text(column: Any) -> None:
-    other = {
+    others: dict[Kind, Plain] = {
         Kind.TEXT: "other",
         Kind.INTEGER: 987,
         Kind.REAL: 9.75,
         Kind.BOOLEAN: not row()[column.name],
         Kind.TIMESTAMP: "2000-01-01T00:00:00.000Z",
         Kind.JSON: '["other"]',
-    }[column.kind]
+    }
 
-    assert canonical({**row(), column.name: other}) != canonical(row())
+    assert canonical({**row(), column.name: others[column.kind]}) != canonical(row())
 
 
 def test_a_null_column_is_left_out_so_that_an_added_column_changes_no_older_row() -> None:
-    older = {name: value for name, value in row().items() if name != "tenant"}
+    older = {name: value for name, value in row(tenant=None).items() if name != "tenant"}
 
     assert canonical(row(tenant=None)) == canonical(older)
 
 
-def test_the_canonical_text_depends_neither_on_the_order_of_columns_nor_on_what_is_no_column() -> None:
-    assert canonical({"rowid": 5, **dict(reversed(row().items()))}) == canonical(row())
-
-
-def test_a_database_that_writes_booleans_as_booleans_or_numbers_gives_the_same_text() -> None:
-    assert canonical({**row(), "flagged": 1}) == canonical({**row(), "flagged": True})
-
-
 def test_the_canonical_text_of_one_row_is_pinned() -> None:
-    assert canonical({"sequence": 3, "score": 0.1, "unit": "6W “ü”", "flagged": 0, "site": None}) == (
+    assert canonical({"sequence": 3, "score": 0.1, "unit": "6W “ü”", "flagged": False, "site": None}) == (
         '{"flagged":false,"score":0.1,"sequence":3,"unit":"6W “ü”"}'.encode()
     )
 
@@ -140,6 +179,8 @@ def test_times_are_utc_with_milliseconds_and_z(moment: datetime, text: str) -> N
         ({"occurred_at": "2027-03-04"}, TypeError, "`occurred_at` holds timestamp, not str"),
         ({"subgroups": "race=black"}, TypeError, "`subgroups` holds json, not str"),
         ({"inputs": {"score": float("nan")}}, ValueError, "`inputs` cannot be recorded"),
+        ({"inputs": {"a": None, "b": [1, {"c": float("inf")}]}}, ValueError, "`inputs` cannot be recorded"),
+        ({"inputs": {"a": object()}}, TypeError, "`inputs` Object of type object"),
         ({"service_id": None}, TypeError, "`service_id` must not be null"),
         ({"service_id": ""}, TypeError, "`service_id` must not be null"),
         ({"colour": "red"}, TypeError, r"unknown \['colour'\], missing \[\]"),
@@ -192,3 +233,82 @@ def test_an_entry_never_prints_its_columns() -> None:
 
 def test_the_row_is_in_the_order_of_the_columns(tmp_path: Path) -> None:
     assert entry(prediction_id="abc").row(STAMP)[:3] == ("abc", 7, "host-0")
+
+
+# Rows that were read back -----------------------------------------------------------------------------------
+
+
+def stored(**differences: Any) -> list[Any]:
+    """A row as SQLite gives it back: truth as 0 or 1."""
+    return [int(value) if isinstance(value, bool) else value for value in row(**differences).values()]
+
+
+def test_a_stored_row_becomes_the_row_that_was_written() -> None:
+    assert FORM.of_stored(stored()) == list(row().values())
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+@pytest.mark.parametrize("value", [b"x", "x", 1, 1.5, True, None, [], float], ids=repr)
+def test_a_value_of_another_type_than_was_written_is_refused_by_the_name_of_its_column(
+    column: Column, value: object
+) -> None:
+    fits = {
+        Kind.TEXT: (str,),
+        Kind.INTEGER: (int,),
+        Kind.REAL: (float,),
+        Kind.BOOLEAN: (int,),
+        Kind.TIMESTAMP: (str,),
+        Kind.JSON: (str,),
+    }[column.kind]
+    changed = stored()
+    changed[NAMES.index(column.name)] = value
+    if type(value) in fits or (value is None and not column.required):
+        assert FORM.of_stored(changed)[NAMES.index(column.name)] == value
+    else:
+        with pytest.raises(ValueError, match=f"^`{column.name}`$"):
+            FORM.of_stored(changed)
+
+
+def test_every_column_at_fault_is_named() -> None:
+    changed = dict(zip(NAMES, stored(), strict=True)) | {"unit": b"", "score": "x", "hash": None}
+
+    with pytest.raises(ValueError, match=r"^`unit`, `score`, `hash`$"):
+        FORM.of_stored(list(changed.values()))
+
+
+# Lines of JSON ----------------------------------------------------------------------------------------------
+
+
+def test_a_line_without_a_column_that_may_be_null_is_read() -> None:
+    older = entry(prediction_id="1").plain()
+    del older["tenant"]
+
+    assert LedgerEntry.of_plain(older) == entry(prediction_id="1")
+
+
+@pytest.mark.parametrize(
+    ("differences", "error", "says"),
+    [
+        ({"colour": "red"}, TypeError, r"unknown \['colour'\]"),
+        ({"occurred_at": "noon"}, ValueError, "`occurred_at` holds no timestamp"),
+        ({"occurred_at": "2027-03-04T12:00:00"}, ValueError, "a time without a zone"),
+        ({"occurred_at": 5}, TypeError, "`occurred_at` holds timestamp, not int"),
+        ({"subgroups": "[1,"}, ValueError, "`subgroups` holds no json"),
+        ({"subgroups": "[" * 100_000}, ValueError, "`subgroups` holds no json"),
+        ({"flagged": 1}, TypeError, "`flagged` holds boolean, not int"),
+        ({"service_id": None}, TypeError, "`service_id` must not be null"),
+        ({"score": "Jane Example"}, TypeError, "`score` holds real, not str"),
+    ],
+)
+def test_a_line_that_cannot_be_recorded_is_refused_without_its_values(
+    differences: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says) as refusal:
+        LedgerEntry.of_plain({**entry().plain(), **differences})
+    assert "Jane" not in str(refusal.value)
+
+
+def test_json_in_a_line_is_kept_as_it_was_written() -> None:
+    plain = entry().plain() | {"subgroups": '["b", "a"]'}
+
+    assert LedgerEntry.of_plain(plain)["subgroups"] == '["b", "a"]'

@@ -15,22 +15,7 @@ from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.database import LedgerFile, prepare
 from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
 from cds_wrapper.ledger.store import LedgerReader, SQLiteLedger
-from tests.unit.ledger.examples import LONG_ENOUGH, count, entry, opened
-
-
-class Locked:
-    """Another connection that holds the write lock."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.execute("COMMIT")
-        self._connection.close()
-
+from tests.unit.ledger.examples import LONG_ENOUGH, Locked, count, entry, opened
 
 SOON = LONG_ENOUGH / 200
 
@@ -201,7 +186,7 @@ async def test_feedback_on_the_card_that_was_returned_in_its_stead_belongs_to_th
     given = read_feedback_entry(
         {"card": "instead", "outcome": "overridden", "outcomeTimestamp": "2026-06-30T12:00:00Z"},
         "cvd-risk",
-        "test",
+        "demonstration",
         datetime(2026, 6, 30, 12, tzinfo=UTC),
     )
     assert isinstance(given, FeedbackEntry)

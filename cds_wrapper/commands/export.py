@@ -1,0 +1,197 @@
+"""`export`: write the lines of the prediction stream again, from the ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
+from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
+from cds_wrapper.ledger.lines import CORRECTION, FEEDBACK, KINDS, PREDICTION, LineKind
+from cds_wrapper.ledger.tail import Row, Tail
+from cds_wrapper.settings import read_settings
+
+MOST_ROWS = 1000
+NOT_WRITTEN_EXIT = 1
+_SCHEMAS = {kind.table: kind.schema for kind in KINDS}
+
+
+class What(enum.Enum):
+    """Which rows are written."""
+
+    PREDICTIONS = "predictions"
+    CORRECTIONS = "corrections"
+    FEEDBACK = "feedback"
+
+
+class Format(enum.Enum):
+    """In which form."""
+
+    JSONL = "jsonl"
+
+
+_KIND_OF: Mapping[What, LineKind] = {
+    What.PREDICTIONS: PREDICTION,
+    What.CORRECTIONS: CORRECTION,
+    What.FEEDBACK: FEEDBACK,
+}
+
+
+def command(
+    what: Annotated[
+        What,
+        typer.Argument(
+            help="`predictions` with the corrections that belong to them, `corrections` alone, or `feedback`."
+        ),
+    ],
+    since: Annotated[
+        int, typer.Option(min=0, help="Rows with a sequence greater than this; 0 is all of them.")
+    ] = 0,
+    writer: Annotated[
+        str | None,
+        typer.Option(help="Rows of this writer only; each writer has its own count of sequences."),
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="`jsonl`: a line of JSON for each row.")
+    ] = Format.JSONL,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write, mode 0600, whole or not at all; else standard output.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object with the counts; on standard error without --output.",
+        ),
+    ] = False,
+) -> None:
+    """Write rows of the ledger as the prediction stream wrote them, byte for byte.
+
+    \b
+    It runs beside the service; rows written after its start are left for the next export, and erased rows are
+    not there any more. What it writes is health data.
+    Exit codes: 0 written, 1 the output cannot be written or is there already, 2 a setting is wrong or the
+    ledger cannot be read, 3 no such writer.
+
+    \b
+    Example: python3 run.py export predictions --since 184223 --output predictions.jsonl
+    """
+    if output is not None and output.exists() and not overwrite:
+        typer.echo(f"{output} is there already: name another file, or add --overwrite.", err=True)
+        raise typer.Exit(NOT_WRITTEN_EXIT)
+    try:
+        export = Export(read_settings().ledger_path, _KIND_OF[what], since, writer)
+    except (ConfigurationRefused, LedgerUnavailable) as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    if writer is not None and not export.heads:
+        typer.echo(f"The ledger holds no {what.value} of a writer {writer!r}.", err=True)
+        raise typer.Exit(NOT_FOUND_EXIT)
+    _written(export, output, overwrite)
+    summary = {"what": what.value, "since": since, "format": form.value, **export.summary()}
+    if as_json:
+        typer.echo(json.dumps(summary), err=output is None)
+    elif output is not None:
+        typer.echo(f"{output}: {_in_words(export.lines)}")
+
+
+class Export:
+    """The rows behind a sequence, up to what the ledger holds now; `LedgerUnavailable` as `Tail`."""
+
+    def __init__(self, ledger: Path, kind: LineKind, since: int, writer: str | None) -> None:
+        self._tail = Tail(ledger)
+        self._kind = kind
+        self._since = since
+        heads = self._tail.heads(kind)
+        self.heads = {name: head for name, head in heads.items() if writer in {None, name}}
+        self.lines: Counter[str] = Counter({kind.schema: 0})
+
+    @property
+    def total(self) -> int:
+        """How many rows of its own kind it holds, at most."""
+        return sum(max(0, head - self._since) for head in self.heads.values())
+
+    def batches(self) -> Iterator[list[Row]]:
+        """The rows, writer by writer, each batch from a snapshot of its own."""
+        try:
+            for writer, head in self.heads.items():
+                after = self._since
+                while rows := self._tail.rows(self._kind, writer, after, head, MOST_ROWS):
+                    self.lines.update(_SCHEMAS[row.table] for row in rows)
+                    yield rows
+                    after = max(row.place.sequence for row in rows if row.table == self._kind.table)
+        finally:
+            self._tail.close()
+
+    def summary(self) -> dict[str, object]:
+        """How many lines of each schema, and each writer's last sequence: what the next `since` can be."""
+        return {"lines": dict(self.lines), "last_sequence": self.heads}
+
+
+def _written(export: Export, output: Path | None, overwrite: bool) -> None:
+    try:
+        if output is None:
+            _copy(export.batches(), sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with _whole_or_not_at_all(output, overwrite) as file:
+                _copy(_with_progress(export), file)
+    except LedgerUnavailable as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    except BrokenPipeError:
+        # The reader has what it wanted; Python must not try to flush the rest into the pipe when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(NOT_WRITTEN_EXIT) from None
+    except OSError as error:
+        place = output or "Standard output"
+        typer.echo(f"{place} cannot be written ({type(error).__name__}: {error.strerror}).", err=True)
+        raise typer.Exit(NOT_WRITTEN_EXIT) from None
+
+
+def _copy(batches: Iterable[list[Row]], file: BinaryIO) -> None:
+    file.writelines(b"".join(row.line for row in rows) for rows in batches)
+
+
+def _with_progress(export: Export) -> Iterator[list[Row]]:
+    """The batches, with a bar on a terminal."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("export", total=export.total)
+        for rows in export.batches():
+            yield rows
+            progress.advance(task, len(rows))
+
+
+@contextlib.contextmanager
+def _whole_or_not_at_all(output: Path, overwrite: bool) -> Iterator[BinaryIO]:
+    """A file that takes its name when everything is in it and on the disk; mode 0600 from its first byte."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    made = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            made.replace(output)
+        else:
+            os.link(made, output)  # unlike a rename, it refuses a name that was taken meanwhile
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _in_words(lines: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} lines {schema}" for schema, count in lines.items())
