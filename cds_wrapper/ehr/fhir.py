@@ -7,7 +7,8 @@ for byte, since the vendor may know better what to make of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from cds_wrapper.patient.demographics import NoPatient, PatientView
 # name somebody else and are not among them.
 _ABOUT = frozenset({"subject", "patient", "beneficiary", "for", "individual", "actor"})
 _PATIENT = "patient"
+_NESTED = (dict, list)
 
 
 class _Coding(msgspec.Struct):
@@ -35,6 +37,7 @@ class _PatientLabels(msgspec.Struct):
 
 
 _labels = msgspec.json.Decoder(_PatientLabels)
+_anything = msgspec.json.Decoder()
 
 
 def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key: str) -> Prefetch:
@@ -45,7 +48,10 @@ def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key
     no FHIR resource of a known shape; forwarded all the same (CDS Hooks 2.0.1, "Prefetch Template"). The
     Patient is forwarded only under this patient's own id: one without an id is nobody's.
     """
-    states = {key: _state(request, key, is_the_patient=key == patient_key) for key in templates}
+    search = _Search(request.patient_id)
+    states = {
+        key: _state(request.prefetch.get(key), search, is_the_patient=key == patient_key) for key in templates
+    }
     patient_state = states.get(patient_key, PrefetchState.ABSENT)
     forwarded = {PrefetchState.PRESENT, PrefetchState.EMPTY, PrefetchState.UNREADABLE}
     values = {
@@ -84,13 +90,12 @@ def carries_test_label(patient: bytes | None) -> bool:
     return any(coding.code == "HTEST" for coding in (labels.security or [] if labels else []))
 
 
-def _state(request: CDSRequest, key: str, *, is_the_patient: bool) -> PrefetchState:
-    raw = request.prefetch.get(key)
+def _state(raw: bytes | None, search: _Search, *, is_the_patient: bool) -> PrefetchState:
     if raw is None:
         return PrefetchState.ABSENT
     try:
-        value = msgspec.json.decode(raw)
-        if _names_another(value, request.patient_id):
+        value = _anything.decode(raw)
+        if search.finds_another(value):
             return PrefetchState.OTHER_PATIENT
     except (msgspec.DecodeError, RecursionError):
         return PrefetchState.ERROR  # what cannot be read to its end cannot be shown to be this patient's
@@ -103,7 +108,7 @@ def _state(request: CDSRequest, key: str, *, is_the_patient: bool) -> PrefetchSt
             return _outcome_state([value])
         case "bundle":
             return _bundle_state(value)
-        case kind if is_the_patient and kind == _PATIENT and value.get("id") != request.patient_id:
+        case kind if is_the_patient and kind == _PATIENT and value.get("id") != search.patient_id:
             return PrefetchState.UNREADABLE  # it does not say whose it is
         case _:
             return PrefetchState.PRESENT
@@ -112,7 +117,7 @@ def _state(request: CDSRequest, key: str, *, is_the_patient: bool) -> PrefetchSt
 def _type_of(value: object) -> str | None:
     """The resource's type, whatever its case; None when it names none."""
     kind = value.get("resourceType") if isinstance(value, dict) else None
-    return kind.strip().casefold() if isinstance(kind, str) and kind.strip() else None
+    return kind.strip().casefold() or None if isinstance(kind, str) else None
 
 
 def _bundle_state(bundle: Mapping[str, Any]) -> PrefetchState:
@@ -136,34 +141,49 @@ def _items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _names_another(value: object, patient_id: str, *, is_contained: bool = False) -> bool:
-    """Whether another patient is found anywhere inside; a contained Patient's id is its container's own."""
-    if isinstance(value, list):
-        return any(_names_another(item, patient_id, is_contained=is_contained) for item in value)
-    if not isinstance(value, dict):
+@dataclass(slots=True)
+class _Search:
+    """The search for another patient in one request's values; they mostly repeat one reference."""
+
+    patient_id: str
+    _judged: dict[str, bool] = field(default_factory=dict)
+
+    def finds_another(self, value: object, is_contained: bool = False) -> bool:
+        """Whether another patient is named anywhere inside; a contained Patient's id is its container's own.
+
+        Most values are texts and numbers: a call for each of them would cost more than all the rest.
+        """
+        if isinstance(value, list):
+            for item in value:
+                if isinstance(item, _NESTED) and self.finds_another(item, is_contained):
+                    return True
+        elif isinstance(value, dict):
+            if "resourceType" in value and not is_contained and self._is_another_patient(value):
+                return True
+            for name, member in value.items():
+                if name in _ABOUT and any(map(self._is_other, _references(member))):
+                    return True
+                if isinstance(member, _NESTED) and self.finds_another(member, name == "contained"):
+                    return True
         return False
-    if _type_of(value) == _PATIENT and not is_contained and value.get("id") not in (None, patient_id):
-        return True
-    for name, member in value.items():
-        if name in _ABOUT and any(_is_other(text, patient_id) for text in _references(member)):
-            return True
-        if _names_another(member, patient_id, is_contained=name == "contained"):
-            return True
-    return False
+
+    def _is_another_patient(self, resource: Mapping[str, Any]) -> bool:
+        return _type_of(resource) == _PATIENT and resource.get("id") not in (None, self.patient_id)
+
+    def _is_other(self, reference: str) -> bool:
+        judged = self._judged.get(reference)
+        if judged is None:
+            judged = self._judged[reference] = _is_other(reference, self.patient_id)
+        return judged
 
 
-def _references(member: object) -> Iterator[str]:
+def _references(member: object) -> list[str]:
     """Every text that could be the reference of a member, whatever shape it was given."""
-    match member:
-        case str():
-            yield member
-        case list():
-            for item in member:
-                yield from _references(item)
-        case dict():
-            yield from _references(member.get("reference"))
-        case _:
-            pass
+    if isinstance(member, dict):
+        return _references(member.get("reference"))
+    if isinstance(member, list):
+        return [text for item in member for text in _references(item)]
+    return [member] if isinstance(member, str) else []
 
 
 def _is_other(reference: str, patient_id: str) -> bool:

@@ -1,0 +1,90 @@
+"""What the production profile needs before it serves anybody. Pure; every reason is given at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from cds_wrapper.ehr.clients import KeyAddress, KnownClients
+from cds_wrapper.errors import Mistake
+from cds_wrapper.services import CLIENTS_FILE, ExaminedClients, ServiceCatalog
+from cds_wrapper.settings import Profile, Settings
+
+
+def unsafe(settings: Settings, catalog: ServiceCatalog, clients: ExaminedClients) -> tuple[Mistake, ...]:
+    """What `serve` refuses to start with, beyond settings and files that are wrong in themselves."""
+    if settings.profile is Profile.DEVELOPMENT:
+        return ()
+    return (
+        *(_callers(clients.known) if not clients.mistakes else ()),
+        *_settings(settings),
+        *_stream(settings),
+        *_vendors(catalog),
+    )
+
+
+def unusable_certificates(settings: Settings, clients: KnownClients | None) -> tuple[Mistake, ...]:
+    """Clients that nobody could recognise, whatever the profile: no proxy may say who they are."""
+    named = [one.name for one in clients.clients if one.certificate] if clients else []
+    if not named or (settings.certificate_header and settings.proxy_networks):
+        return ()
+    problem = (
+        f"needs CDS_WRAPPER_CERTIFICATE_HEADER and CDS_WRAPPER_PROXIES, since {', '.join(named)} is known by"
+        " its certificate and a proxy has to say which one it showed."
+    )
+    return (Mistake(CLIENTS_FILE, None, None, "certificate", problem),)
+
+
+def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
+    if clients is None:
+        problem = (
+            "is missing, so anybody could call: name the EHRs that may (docs/how-to/trust-your-ehr.md), or"
+            " set CDS_WRAPPER_PROFILE to `development` to try the service without patients."
+        )
+        yield Mistake(CLIENTS_FILE, None, None, "", problem)
+        return
+    if not any(one.environment == "production" for one in clients.clients):
+        yield Mistake(CLIENTS_FILE, None, None, "clients", "names no EHR of the environment `production`.")
+    for one in clients.clients:
+        if isinstance(one.keys, KeyAddress) and not one.keys.url.startswith("https:"):
+            problem = f"of {one.name} is plain http: whoever sits between could sign as this EHR."
+            yield Mistake(CLIENTS_FILE, None, None, "keys.url", problem)
+
+
+def _settings(settings: Settings) -> Iterator[Mistake]:
+    if settings.pseudonym_keys is None:
+        problem = "is not set: without its keys no record could be linked to another, or to a patient."
+        yield _of_setting("PSEUDONYM_KEYS", problem)
+    if not settings.public_url.startswith("https:"):
+        problem = "is plain http: EHRs send patient data there, and tokens are made out to it."
+        yield _of_setting("PUBLIC_URL", problem)
+
+
+def _stream(settings: Settings) -> Iterator[Mistake]:
+    """Health data leaves this machine over a network only through somebody who encrypts it."""
+    parts = urlsplit(settings.stream)
+    if parts.scheme == "tcp" and not _is_this_machine(parts.hostname or ""):
+        problem = (
+            "would send health data over the network unencrypted: name a file, a unix socket, or a forwarder"
+            " on this machine that encrypts."
+        )
+        yield _of_setting("STREAM", problem)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _vendors(catalog: ServiceCatalog) -> Iterator[Mistake]:
+    for service in catalog:
+        if not service.vendor.url.startswith("https:"):
+            problem = "is plain http: patient data would travel unprotected."
+            yield Mistake(f"{service.id}/service.yaml", None, None, "vendor.url", problem)
+
+
+def _of_setting(name: str, problem: str) -> Mistake:
+    return Mistake("environment", None, None, f"CDS_WRAPPER_{name}", problem)
