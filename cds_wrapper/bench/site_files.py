@@ -1,0 +1,39 @@
+"""The hospital's side of a benchmark: the repository's service with this run's vendor, keys, settings."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cds_wrapper.demo.supervisor import VENDOR_IN_HOOKS
+from cds_wrapper.errors import ConfigurationRefused, Mistake
+from cds_wrapper.ledger.pseudonyms import create_keys
+
+SERVICE = "cvd-risk"
+PATH = f"/cds-services/{SERVICE}"
+
+
+def prepare_site(source: Path, folder: Path, vendor: int) -> dict[str, str]:
+    """Copy the service into `folder` with the vendor's port; the settings as variables, without the port.
+
+    Ledger, keys and whatever the service makes of its own lie in `folder`, which must be the process's own.
+    `ConfigurationRefused` when `source` does not hold the service as it is shipped: a benchmark must never
+    reach a real vendor.
+    """
+    hooks = folder / "hooks"
+    original = source / SERVICE / "service.yaml"
+    if not original.is_file() or VENDOR_IN_HOOKS not in original.read_text(encoding="utf-8"):
+        problem = f"is `{source}`: the benchmark needs the service `{SERVICE}` as the repository ships it."
+        raise ConfigurationRefused((Mistake("environment", None, None, "CDS_WRAPPER_HOOKS", problem),))
+    shutil.copytree(source / SERVICE, hooks / SERVICE)
+    text = original.read_text(encoding="utf-8").replace(VENDOR_IN_HOOKS, f"http://127.0.0.1:{vendor}/")
+    (hooks / SERVICE / "service.yaml").write_text(text, encoding="utf-8")
+    keys = folder / "keys.json"
+    create_keys(keys, "bench")
+    return {
+        "CDS_WRAPPER_PROFILE": "development",
+        "CDS_WRAPPER_HOOKS": str(hooks),
+        "CDS_WRAPPER_LEDGER": f"sqlite:///{folder / 'ledger.db'}",
+        "CDS_WRAPPER_PSEUDONYM_KEYS": str(keys),
+        "CDS_WRAPPER_NAMESPACE": "https://ehr.example/fhir",
+    }
