@@ -61,6 +61,19 @@ def in_ledger(ledger: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
+def cursor_of(folder: Path) -> int:
+    """Up to which prediction the saved cursor says that lines are written; 0 before it is saved first."""
+    cursor = folder / "predictions.jsonl.cursor"
+    saved = json.loads(cursor.read_bytes())["places"] if cursor.exists() else []
+    return max((one["sequence"] for one in saved if one["table"] == "predictions"), default=0)
+
+
+def wait_until_caught_up(folder: Path) -> None:
+    """Until what earlier processes recorded is in the stream, and the cursor says so."""
+    (recorded,) = in_ledger(folder / "ledger.db", "SELECT COALESCE(MAX(sequence), 0) FROM predictions")
+    until(lambda: cursor_of(folder) >= recorded[0])
+
+
 def exported(folder: Path) -> list[bytes]:
     done = subprocess.run(
         [sys.executable, "-m", "cds_wrapper.cli", "export", "predictions"],
@@ -137,23 +150,37 @@ async def test_under_load_and_over_rotations_stream_export_ledger_and_answers_ag
 
 @pytest.mark.kill
 @pytest.mark.slow
-async def test_after_kills_under_load_no_line_is_missing_and_few_come_twice(tmp_path: Path) -> None:
+async def test_after_kills_under_load_no_line_is_missing_and_none_behind_the_cursor_comes_again(
+    tmp_path: Path,
+) -> None:
     given: list[str] = []
+    killed_at: list[tuple[int, collections.Counter[tuple[str, int]]]] = []
     with demo_vendor() as vendor:
         hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
         for round_ in range(KILLS):
             with server(tmp_path, hooks, **TINY) as running:
+                wait_until_caught_up(tmp_path)
                 given += await load(running, 200 + 40 * round_, running.kill)
+            killed_at.append((cursor_of(tmp_path), places(tmp_path)))
         with server(tmp_path, hooks, **TINY):
             pass
     recorded = in_ledger(tmp_path / "ledger.db", "SELECT writer, sequence FROM predictions")
 
     assert len(given) > KILLS * 100
-    assert set(places(tmp_path)) == set(recorded)
+    lines = places(tmp_path)
+    assert set(lines) == set(recorded) and len(recorded) == len(set(recorded))
+    again = [json.loads(line) for line in exported(tmp_path)]
+    assert sorted(
+        (one["writer"], one["sequence"]) for one in again if one["schema"] == "prediction.v1"
+    ) == sorted(recorded)
     assert set(given) <= cards_of(tmp_path)
+    assert killed_at[-1][0] > 0
+    for cursor, counts in killed_at:
+        behind = {place: count for place, count in counts.items() if place[1] <= cursor}
+        assert {place: lines[place] for place in behind} == behind
     corrected = in_ledger(tmp_path / "ledger.db", "SELECT writer, sequence FROM corrections")
-    lines = (line for line in lines_of(tmp_path) if line["schema"] == "correction.v1")
-    assert {(line["writer"], line["sequence"]) for line in lines} == set(corrected)
+    of_corrections = (line for line in lines_of(tmp_path) if line["schema"] == "correction.v1")
+    assert {(line["writer"], line["sequence"]) for line in of_corrections} == set(corrected)
 
 
 @contextlib.contextmanager
