@@ -7,6 +7,7 @@ functions of what is kept. Here they are computed a second time and held against
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -21,6 +22,7 @@ from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.invocation import decide
 from cds_wrapper.ledger.entries import demographic_columns
 from cds_wrapper.ledger.record import Decision
+from cds_wrapper.ledger.values import JSONText
 from cds_wrapper.patient.demographics import Demographics
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.services import ServiceDefinition, definition_from_files
@@ -114,7 +116,8 @@ def _people_mismatches(
     service: ServiceDefinition,
 ) -> Iterator[str]:
     for name, computed in demographic_columns(demographics, subgroups).items():
-        if row[name] != computed:
+        as_read = json.loads(computed) if isinstance(computed, JSONText) else computed
+        if row[name] != as_read:
             yield f"{name}: the record's differs from what its demographics give"
     if isinstance(prediction, Prediction):
         if row["flagged"] != prediction.flagged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +29,8 @@ from cds_wrapper.ledger.work import (
 )
 
 CLOSE_PATIENCE = timedelta(seconds=5)
+
+_CLOSING_GRACE = timedelta(seconds=1)
 
 PATIENCE_SHARE = 0.5
 """The part of a caller's time that the ledger has; with what is left the spool must do."""
@@ -67,12 +70,15 @@ class Desk:
     async def close(self, patience: timedelta = CLOSE_PATIENCE) -> None:
         """Take nothing more, write out the queues, end the threads; what is in the spool stays there.
 
-        `patience` is how long writing is tried again when it fails; a write under way is always waited for.
+        `patience` is how long writing is tried again when it fails. A write of the ledger under way is always
+        waited for; the spool, which holds what it has told of, for `patience` once more.
         """
         self._routing.close(patience)
         await self._committer.worker.ended()
         if self._spooler is not None:
-            await self._spooler.worker.ended()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience.total_seconds() + _CLOSING_GRACE.total_seconds()):
+                    await self._spooler.worker.ended()
 
     @overload
     async def submit(self, work: Record, within: timedelta) -> Receipt: ...

@@ -200,6 +200,8 @@ class Queues:
                     del self._to_ledger[item]
                     item.ledger = Place.AWAY
                 self._queue_for_spool(item)
+        if not self._spool.is_available:
+            return  # tried with each failure they would come to cost more than the work itself
         for correction in [*self._in_ledger_corrections, *self._corrections]:
             self._queue_for_spool(Item(correction))
         self._in_ledger_corrections, self._corrections = [], []

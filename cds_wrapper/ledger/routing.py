@@ -51,8 +51,14 @@ class Routing(Queues):
                 self._for_ledger.wait(None if due is None else due - now)
             if not self._ledger.is_available:
                 self._for_ledger.wait(_CLOSING_RETRY.total_seconds())
+            while self._spooler_may_hand_back() and time.monotonic() <= self._give_up_at:
+                self._for_ledger.wait(_CLOSING_RETRY.total_seconds())
             is_late = time.monotonic() > self._give_up_at
             return not is_late and bool(self._to_ledger or self._corrections)
+
+    def _spooler_may_hand_back(self) -> bool:
+        """Whether the only work left is the spooler's: what it cannot write comes back to the ledger."""
+        return not (self._to_ledger or self._corrections) and bool(self._to_spool or self._in_spool)
 
     def _next_transaction_at(self) -> float | None:
         """When the committer has something to do: 0 for now, None for never."""
@@ -80,8 +86,8 @@ class Routing(Queues):
                 self._corrections += self._kept_back
                 self._kept_back = []
             taken.items += self._to_ledger
-            taken.corrections = self._corrections
-            self._to_ledger, self._corrections = {}, []
+            taken.corrections, self._corrections = self._corrections[:CHUNK], self._corrections[CHUNK:]
+            self._to_ledger = {}
             for item in taken.items:
                 item.ledger = Place.TAKEN
             self._in_ledger, self._in_ledger_corrections = taken.items, taken.corrections
@@ -193,7 +199,7 @@ class Routing(Queues):
             return self._spool_by if is_catching_up and self._owed > 0 else 0.0
         if self._ledger_has_ended:
             return None
-        return 0.0 if self._is_to_retire else self._spool.retry_at
+        return 0.0 if self._is_to_retire and self._spool.is_available else self._spool.retry_at
 
     def take_for_spool(self) -> list[Item]:
         """What is to be written next, recorded as of now; from here on it may become durable."""

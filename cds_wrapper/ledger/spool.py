@@ -213,7 +213,8 @@ class Spool:
         with self._lock:
             descriptor, self._open = self._open, None
         if descriptor is not None:
-            os.close(descriptor)
+            with contextlib.suppress(OSError):  # what counts was synced before
+                os.close(descriptor)
 
     def retire(self) -> None:
         """Remove the open segment if all of it is in the ledger: health data stays no longer than it must."""

@@ -99,6 +99,9 @@ def lock(folder: Path) -> int:
         raise refused(
             f"names {folder}, which another process is using: stop it, or name another folder."
         ) from None
+    except OSError:  # a file system without locks; it is tried again, and each try would keep a descriptor
+        os.close(descriptor)
+        raise
     with contextlib.suppress(OSError):
         folder.chmod(0o700)  # ours, as we know by now
     return descriptor
@@ -224,7 +227,7 @@ def survey(folder: Path) -> Survey:
     """Look at the whole folder; only the last segment with a line in it is read through."""
     paths = {int(path.stem): path for path in sorted(folder.iterdir()) if _SEGMENT.fullmatch(path.name)}
     sizes = {number: path.stat().st_size for number, path in paths.items()}
-    cursor = read_cursor(folder)
+    cursor = _believed(read_cursor(folder), paths, sizes)
     at = cursor or Position(min(paths, default=0), 0, 0, "")
     ahead = {number: path for number, path in paths.items() if (number, sizes[number]) > at.place}
     first = next((line for _, line in _walk(ahead, sizes, at) if line), None)
@@ -232,6 +235,25 @@ def survey(folder: Path) -> Survey:
         at = at._replace(number=first.number - 1)
     end = _end(ahead, sizes, at)
     return Survey(sizes, at, end, first.recorded_at if first else None)
+
+
+def _believed(
+    cursor: Position | None, paths: Mapping[int, Path], sizes: Mapping[int, int]
+) -> Position | None:
+    """The cursor, if it fits the segments that are there; else all of them are looked at again.
+
+    A segment before the cursor would have been removed, and a cursor stands behind a whole line. One that is
+    wrong (a folder put together from two backups, say) would leave out lines that the ledger does not hold.
+    """
+    if cursor is None or any(number < cursor.segment for number in paths):
+        return None
+    if cursor.segment not in paths or cursor.offset == 0:
+        return cursor
+    if cursor.offset > sizes[cursor.segment]:
+        return None
+    with paths[cursor.segment].open("rb") as file:
+        file.seek(cursor.offset - 1)
+        return cursor if file.read(1) == b"\n" else None
 
 
 def _walk(

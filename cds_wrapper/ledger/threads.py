@@ -43,7 +43,9 @@ class Worker:
                 self.step()
             except Exception as error:  # noqa: BLE001  a dead thread would hang every caller
                 self.failed(error)
-        self.end()
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop ended without closing the ledger
-                self._loop.call_soon_threadsafe(self._ended.set)
+        try:
+            self.end()
+        finally:
+            if self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop ended without closing the ledger
+                    self._loop.call_soon_threadsafe(self._ended.set)

@@ -23,6 +23,8 @@ from tests.service.servers import Server, demo_vendor, server
 
 NOT_RECORDED = "not shown right now"
 CALLERS = 16
+# Time enough for a machine that has other things to do: these tests are about disks.
+SLOWER = {"PT0.5S": "PT3S", "PT0.1S": "PT2S"}
 
 
 def cards(answers: list[httpx.Response]) -> list[str]:
@@ -201,7 +203,7 @@ async def test_a_full_ledger_disk_under_load_costs_no_card_and_every_record_is_t
     tmp_path: Path,
 ) -> None:
     with demo_vendor() as vendor, small_disk(tmp_path / "disk", "24m") as disk:
-        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
+        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent", **SLOWER)
         with server_at(tmp_path, hooks, disk, tmp_path / "spool") as running:
             async with Load(running) as load:
                 await load.answered(50)
@@ -229,7 +231,7 @@ async def test_with_the_spools_disk_full_as_well_no_score_is_shown_and_both_reco
         small_disk(tmp_path / "disk", "24m") as disk,
         small_disk(tmp_path / "other", "1m") as other,
     ):
-        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
+        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent", **SLOWER)
         with server_at(tmp_path, hooks, disk, other / "spool") as running:
             async with Load(running) as load:
                 await load.answered(50)
@@ -263,8 +265,7 @@ async def test_a_commit_that_hangs_for_five_seconds_costs_no_card(tmp_path: Path
     delayed = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(tmp_path / "ledger.db-wal")]
     delayed += ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=5000000:when=30"]
     with demo_vendor() as vendor:
-        slower = {"PT0.5S": "PT2S", "PT0.1S": "PT1S"}
-        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent", **slower)
+        hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent", **SLOWER)
         with server(tmp_path, hooks, before=delayed) as running:
             async with Load(running, callers=4) as load:
                 await until_server(running, ledger=False, spool=True)

@@ -15,11 +15,10 @@ import pytest
 from tests.durability import gaps, python
 from tests.service.harness import copy_hooks, request_of
 from tests.service.servers import Server, demo_vendor, server
-from tests.service.test_spool import NOT_RECORDED, ready
+from tests.service.test_spool import NOT_RECORDED, SLOWER, ready
 
 KILLS = 20
 CALLERS = 16
-SLOWER = {"PT0.5S": "PT2S", "PT0.1S": "PT1S"}
 
 
 async def load(running: Server, given: list[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -392,3 +394,35 @@ async def test_a_line_is_held_back_while_the_ledger_catches_up_and_no_longer_tha
     r.moved(at(CHUNK), CHUNK, NOW)
 
     assert await waiting
+
+
+def test_a_spool_that_cannot_be_opened_when_an_outage_ends_is_not_asked_without_a_pause() -> None:
+    ledger = routing()
+    away(ledger)
+    ledger.spool_failed("ENOENT")
+    commit(ledger, ledger.take_for_ledger(alone=False))
+    assert ledger._is_to_retire
+    due = ledger._next_line_at()
+    assert due is not None and due > time.monotonic()
+
+
+def test_at_the_close_what_the_spool_cannot_write_comes_back_to_the_ledger() -> None:
+    ledger = routing()
+    away(ledger)
+    put(ledger, "a")
+    ledger.take_for_spool()
+    commit(ledger, ledger.take_for_ledger(alone=True))
+    ledger.close(timedelta(seconds=5))
+    threading.Timer(0.1, ledger.spool_failed, ["EIO"]).start()
+    assert ledger.wait_for_ledger()
+    assert names(ledger.take_for_ledger(alone=False).items) == "a"
+
+
+def test_corrections_are_written_a_few_hundred_at_a_time_however_many_there_are() -> None:
+    ledger = routing(has_spool=False)
+    for item in put(ledger, "a" * 5):
+        ledger._corrections += [Correction(f"{item}{number}") for number in range(CHUNK)]
+    taken = ledger.take_for_ledger(alone=False)
+    assert len(taken.corrections) == CHUNK
+    commit(ledger, taken)
+    assert len(ledger.take_for_ledger(alone=False).corrections) == CHUNK

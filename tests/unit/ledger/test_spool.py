@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import resource
 import stat
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.ledger import spool_folder
 from cds_wrapper.ledger.entries import Correction, KeptFile
 from cds_wrapper.ledger.spool import Chunk, Spool
 from cds_wrapper.ledger.spool_lines import Draft, read_line, written
@@ -400,3 +402,32 @@ def test_a_folder_that_cannot_be_used_now_is_no_reason_to_refuse(tmp_path: Path)
     spool = Spool(tmp_path / "spool")
     spool.prepare()
     assert not spool.is_open
+
+
+@pytest.mark.parametrize(
+    ("segment", "offset"), [(9, 0), (2, 100_000), (2, 7)], ids=["ahead", "beyond", "in a line"]
+)
+def test_a_cursor_that_does_not_fit_the_segments_leaves_no_line_out(
+    tmp_path: Path, segment: int, offset: int
+) -> None:
+    filled(tmp_path, "abcde", segment_bytes=1)
+    cursor = {"form": "spool-cursor.v1", "segment": segment, "offset": offset, "number": 1, "check": ""}
+    (tmp_path / "spool" / "cursor.json").write_text(json.dumps(cursor))
+    with opened(tmp_path) as spool:
+        assert names_in(spool.read(MANY, spool.end)) == list("abcde")
+
+
+def test_a_file_system_without_locks_costs_no_descriptor_for_each_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_descriptor: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    spool = Spool(tmp_path / "spool")
+    monkeypatch.setattr(spool_folder.fcntl, "flock", no_locks)
+    spool.prepare()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(OSError, match="no locks"):
+            spool.open()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
