@@ -400,7 +400,8 @@ def test_a_spool_that_cannot_be_opened_when_an_outage_ends_is_not_asked_without_
     ledger = routing()
     away(ledger)
     ledger.spool_failed("ENOENT")
-    commit(ledger, ledger.take_for_ledger(alone=False))
+    for _ in ("proves that it works", "hands over"):
+        commit(ledger, ledger.take_for_ledger(alone=False))
     assert ledger._is_to_retire
     due = ledger._next_line_at()
     assert due is not None and due > time.monotonic()
