@@ -24,6 +24,26 @@ def unsafe(settings: Settings, catalog: ServiceCatalog, clients: ExaminedClients
     )
 
 
+def colliding_paths(settings: Settings) -> tuple[Mistake, ...]:
+    """A stream that would be written over, or rotated in place of, what the wrapper keeps elsewhere."""
+    if settings.stream.lower() == "off" or "://" in settings.stream:
+        return ()
+    stream, ledger, spool = (
+        path.resolve() for path in (settings.stream_path, settings.ledger_path, settings.spool_path)
+    )
+    others = [settings.replay_path.resolve()]
+    if settings.pseudonym_keys is not None:
+        others.append(settings.pseudonym_keys.resolve())
+    is_the_ledgers = stream.parent == ledger.parent and stream.name.startswith(ledger.name)
+    if not (is_the_ledgers or stream in others or spool in {stream, *stream.parents}):
+        return ()
+    problem = (
+        f"names {stream}, which belongs to the ledger, the spool, the keys or the used tokens: name a file of"
+        " its own."
+    )
+    return (_of_setting("STREAM", problem),)
+
+
 def unusable_certificates(settings: Settings, clients: KnownClients | None) -> tuple[Mistake, ...]:
     """Clients that nobody could recognise, whatever the profile: no proxy may say who they are."""
     named = [one.name for one in clients.clients if one.certificate] if clients else []

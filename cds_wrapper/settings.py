@@ -200,6 +200,8 @@ def _plain(value: object) -> object:
 def _masked(value: str) -> str:
     """Mask the user information of an address; no setting holds a secret otherwise (keys stay in files)."""
     parts = urlsplit(value)
+    if not parts.netloc:
+        return value  # a path is no address, and `sqlite:///x` must not lose its slashes
     if "@" in parts.netloc:
         parts = parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1])
     return urlunsplit(parts._replace(query="***" if parts.query else ""))

@@ -13,7 +13,7 @@ from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.ledger.spool_report import SpoolReport, report_on
-from cds_wrapper.production import unsafe, unusable_certificates
+from cds_wrapper.production import colliding_paths, unsafe, unusable_certificates
 from cds_wrapper.services import ExaminedClients, ServiceCatalog, examine_clients, load_services, warnings_of
 from cds_wrapper.settings import Settings, read_settings
 
@@ -62,7 +62,7 @@ def command(
     clients = examine_clients(folder)
     mistakes += clients.mistakes
     if settings is not None:
-        mistakes += unusable_certificates(settings, clients.known)
+        mistakes += colliding_paths(settings) + unusable_certificates(settings, clients.known)
     if not mistakes and not len(catalog):
         problem = "holds no service: it needs one folder per service, with service.yaml in it."
         mistakes = (Mistake(str(folder), None, None, "", problem),)
@@ -73,6 +73,8 @@ def command(
         typer.echo(json.dumps(_document(settings, spool, catalog, clients, mistakes, warnings), indent=2))
     else:
         _print(settings, spool, catalog, clients, mistakes, warnings)
+        if not_served and not mistakes:
+            typer.echo("`serve` will not start in production before what the warnings name is done.")
     if mistakes:
         raise typer.Exit(CONFIGURATION_EXIT)
 

@@ -57,7 +57,8 @@ def command(
         ),
     ],
     since: Annotated[
-        int, typer.Option(min=0, help="Rows with a sequence greater than this; 0 is all of them.")
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="Rows with a sequence greater than this; 0 is all of them."),
     ] = 0,
     writer: Annotated[
         str | None,
@@ -93,7 +94,9 @@ def command(
         typer.echo(f"{output} is there already: name another file, or add --overwrite.", err=True)
         raise typer.Exit(NOT_WRITTEN_EXIT)
     try:
-        export = Export(read_settings().ledger_path, _KIND_OF[what], since, writer)
+        ledger = read_settings().ledger_path
+        _refuse_what_is_no_export(output, ledger)
+        export = Export(ledger, _KIND_OF[what], since, writer)
     except (ConfigurationRefused, LedgerUnavailable) as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
@@ -106,6 +109,18 @@ def command(
         typer.echo(json.dumps(summary), err=output is None)
     elif output is not None:
         typer.echo(f"{output}: {_in_words(export.lines)}")
+
+
+def _refuse_what_is_no_export(output: Path | None, ledger: Path) -> None:
+    """Never replace the ledger, what stands beside it under its name, or anything but a file."""
+    if output is None or not output.exists():
+        return
+    place, kept = output.resolve(), ledger.resolve()
+    is_the_ledgers = place.parent == kept.parent and place.name.startswith(kept.name)
+    if is_the_ledgers or not output.is_file():
+        what = "belongs to the ledger" if is_the_ledgers else "is no file"
+        typer.echo(f"{output} {what}: name another file.", err=True)
+        raise typer.Exit(NOT_WRITTEN_EXIT)
 
 
 class Export:

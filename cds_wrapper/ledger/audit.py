@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger import schema
@@ -32,7 +35,7 @@ class NotedHead:
 
     chain: str
     writer: str
-    sequence: int
+    sequence: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     hash: str
 
 
@@ -93,7 +96,8 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
             address, uri=True, timeout=_PATIENCE.total_seconds(), isolation_level=None
         )
     except sqlite3.Error as error:
-        raise LedgerUnavailable(f"{path} cannot be opened ({error_name(error)}).") from None
+        problem = f"{path.absolute()} cannot be opened ({error_name(error)})"
+        raise LedgerUnavailable(f"{problem}: the setting CDS_WRAPPER_LEDGER names the ledger.") from None
     with contextlib.closing(connection):
         try:
             connection.execute("BEGIN")

@@ -86,7 +86,7 @@ class Judge:
     def _count(self, link: Link) -> None:
         self._rows += not link.is_erased
         self._erased += link.is_erased
-        if self._head is not None and link.sequence > self._head.sequence and not link.is_erased:
+        if self._head is not None and link.sequence > self._head.sequence:
             self._say(Problem.AFTER_HEAD, link)
 
     def end(self) -> Ended | None:

@@ -209,6 +209,10 @@ class Checkpoints:
 # Writing ----------------------------------------------------------------------------------------------------
 
 
+class RowKeptOut(sqlite3.OperationalError):
+    """The database took a row without an error and does not hold it: somebody altered its schema."""
+
+
 class LedgerGone(sqlite3.OperationalError):
     """The file is not where it was; nothing written to the open one would ever be found."""
 
@@ -282,6 +286,8 @@ class LedgerFile:
     def _add_prediction(self, waiting: Waiting, now: datetime) -> Stamp | None:
         stamp = self._ends["predictions"].stamp(waiting.recorded_at or now, waiting.waited)
         is_new = self._add("predictions", schema.INSERT_PREDICTION, stamp, waiting.entry.row(stamp))
+        if not is_new and not self.recorded([waiting.entry.prediction_id]):
+            raise RowKeptOut("a row was neither written nor there: a trigger that is not ours?")
         return stamp if is_new else None
 
     def _add(self, chain: str, insert: str, stamp: Stamp, row: tuple[Plain, ...]) -> bool:

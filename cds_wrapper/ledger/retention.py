@@ -138,9 +138,13 @@ def _erase_these(
 
 
 def _cards_of(connection: sqlite3.Connection, prediction_id: str) -> list[str]:
-    """The cards of a prediction, those of its correction among them."""
+    """The cards of a prediction, those of its correction among them.
+
+    An altered row may hold anything in their place; it must not keep others from being erased.
+    """
+    readable = "CASE WHEN json_valid(t.cards_returned) THEN t.cards_returned ELSE '[]' END"
     query = " UNION ".join(
-        f"SELECT c.card_uuid FROM {table} t, json_each(t.cards_returned) j, cards c"  # noqa: S608  names are ours
+        f"SELECT c.card_uuid FROM {table} t, json_each({readable}) j, cards c"  # noqa: S608  names are ours
         " WHERE t.prediction_id = ? AND c.card_uuid = j.value AND c.prediction_id = t.prediction_id"
         for table in ("predictions", "corrections")
     )

@@ -161,7 +161,8 @@ class Tail:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise LedgerUnavailable(f"The ledger cannot be read ({type(error).__name__}).") from None
+            problem = f"The ledger cannot be read: {self._path.absolute()} ({type(error).__name__})"
+            raise LedgerUnavailable(f"{problem}; the setting CDS_WRAPPER_LEDGER names it.") from None
         return found.st_dev, found.st_ino
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 
+from cds_wrapper.telling import LOOK_AT_LEDGER_EVERY
 from tests import fakes
 from tests.durability import without_spool
 from tests.service.harness import ROOT, copy_hooks, request_of, until_replayed, wrapper
@@ -77,6 +80,26 @@ async def test_another_file_in_its_place_is_not_taken_for_the_ledger_and_the_led
             rows = running.rows()
     assert all(NOT_RECORDED in answer.text for answer in replaced)
     assert NOT_RECORDED not in after.text and len(rows) == 2, "nothing of before was lost"
+
+
+async def test_rows_that_were_cut_off_while_it_was_stopped_are_told_and_it_records_on(tmp_path: Path) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url)
+        async with wrapper(tmp_path, hooks) as running:
+            for _ in range(2):
+                await running.call(request_of("white-55"))
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as intruder:
+            rules = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            for (name,) in intruder.execute(rules).fetchall():
+                intruder.execute(f"DROP TRIGGER {name}")
+            intruder.execute("DELETE FROM predictions WHERE sequence = 2")
+        async with wrapper(tmp_path, hooks) as running:
+            await running.call(request_of("white-55"))
+            await asyncio.sleep(2 * LOOK_AT_LEDGER_EVERY.total_seconds())
+            (event,) = [event for event in running.events() if event["event"] == "chain_broken"]
+            sequences = [row["sequence"] for row in running.rows()]
+    assert event["level"] == "critical" and event["problems"] == ["predictions: rows_missing_at_the_end"]
+    assert sequences == [1, 3], "the gap stays"
 
 
 def test_a_second_process_is_refused_under_another_name_of_the_same_ledger(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.production import colliding_paths
 from cds_wrapper.settings import Profile, Settings, read_settings
 
 
@@ -63,3 +66,16 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 def test_the_digest_changes_with_a_setting() -> None:
     assert read_settings(port=8080).digest() != read_settings(port=8081).digest()
+
+
+@pytest.mark.parametrize(
+    "stream", ["ledger.db", "ledger.db-wal", "spool", "spool/lines.jsonl", "replay.db", "sub/../ledger.db"]
+)
+def test_a_stream_in_the_place_of_something_else_is_refused(tmp_path: Path, stream: str) -> None:
+    settings = read_settings(ledger=f"sqlite:///{tmp_path}/ledger.db", stream=stream)
+    (mistake,) = colliding_paths(settings)
+    assert mistake.key == "CDS_WRAPPER_STREAM" and "a file of its own" in mistake.problem
+
+
+def test_the_ledger_is_shown_with_all_its_slashes() -> None:
+    assert read_settings(ledger="sqlite:///data/ledger.db").shown()["ledger"] == "sqlite:///data/ledger.db"

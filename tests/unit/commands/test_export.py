@@ -218,3 +218,16 @@ def test_without_a_ledger_it_says_so_and_makes_none(tmp_path: Path) -> None:
 def test_its_help_has_an_example_and_its_exit_codes(tmp_path: Path) -> None:
     shown = export(tmp_path, "--help")
     assert shown.returncode == 0 and b"Example:" in shown.stdout and b"Exit codes:" in shown.stdout
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "ledger.db-wal", "folder"])
+async def test_the_ledger_is_never_replaced_by_an_export_nor_is_what_is_no_file(
+    tmp_path: Path, name: str
+) -> None:
+    await recorded(tmp_path, "host", 2)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "ledger.db-wal").touch()
+    before = (tmp_path / "ledger.db").read_bytes()
+    done = export(tmp_path, "predictions", "--output", str(tmp_path / name), "--overwrite")
+    assert done.returncode == 1 and b"name another file" in done.stderr
+    assert (tmp_path / "ledger.db").read_bytes() == before

@@ -94,7 +94,8 @@ def test_a_ledger_that_is_not_there_is_refused_in_one_sentence(tmp_path: Path) -
     checked = run("check", "--ledger", ledger=tmp_path / "missing.db")
 
     assert checked.exit_code == 2
-    assert checked.stderr == f"{tmp_path / 'missing.db'} cannot be opened (SQLITE_CANTOPEN).\n"
+    missing = f"{tmp_path / 'missing.db'} cannot be opened (SQLITE_CANTOPEN)"
+    assert checked.stderr == f"{missing}: the setting CDS_WRAPPER_LEDGER names the ledger.\n"
 
 
 # Retention --------------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger import schema
 from cds_wrapper.ledger.audit import Audit, NotedHead, audit
 from cds_wrapper.ledger.columns import CHAINED, Column, Kind
-from cds_wrapper.ledger.database import prepare
+from cds_wrapper.ledger.database import LedgerFile, RowKeptOut, prepare
+from cds_wrapper.ledger.entries import Waiting
+from cds_wrapper.ledger.findings import Problem
 from cds_wrapper.ledger.values import FORMS
 from tests.unit.ledger.attacks import (
     COLUMNS_OF_ROWS,
@@ -33,7 +37,7 @@ from tests.unit.ledger.attacks import (
     write,
     written,
 )
-from tests.unit.ledger.examples import card_of
+from tests.unit.ledger.examples import card_of, entry
 
 
 @pytest.fixture(scope="module")
@@ -534,3 +538,51 @@ def test_the_cards_of_the_examples_are_those_their_predictions_name(ledger: Path
     connection.close()
 
     assert held == [(card_of(prediction_id(3)),)]
+
+
+def test_an_erasure_behind_the_head_does_not_switch_the_head_off(ledger: Path) -> None:
+    with attacker(ledger) as connection:
+        last = row(connection, "predictions", PREDICTIONS)
+        replace(connection, "predictions", PREDICTIONS, hashed("predictions", {**last, "score": 0.999}))
+        forged_hash = row(connection, "predictions", PREDICTIONS)["hash"]
+        connection.execute(
+            "INSERT INTO erasures VALUES ('predictions', ?, ?, 'f', ?, '2027-03-04T12:00:00.000Z', 'due')",
+            (WRITER, PREDICTIONS + 1, forged_hash),
+        )
+    assert Problem.AFTER_HEAD in {finding.problem for finding, _ in audit(ledger).findings}
+
+
+def test_a_trigger_that_hides_under_a_name_of_sqlites_own_is_found_and_a_row_it_swallows_is_missed(
+    ledger: Path,
+) -> None:
+    with contextlib.closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        connection.execute(
+            "CREATE TRIGGER swallow BEFORE INSERT ON predictions BEGIN SELECT RAISE(IGNORE); END"
+        )
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET name = 'sqlite_stat_x', sql = replace(sql, 'swallow', 'sqlite_stat_x')"
+            " WHERE name = 'swallow'"
+        )
+    assert Problem.SCHEMA_ADDED in {finding.problem for finding, _ in audit(ledger).findings}
+    file = LedgerFile(ledger, WRITER)
+    file.begin()
+    with pytest.raises(RowKeptOut):
+        file.add_predictions([Waiting(entry(prediction_id="swallowed"), timedelta())])
+    file.discard()
+
+
+def test_an_index_that_hides_rows_is_found(ledger: Path) -> None:
+    with contextlib.closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = sql || ' WHERE sequence > 5' WHERE name = 'predictions_by_time'"
+        )
+    with contextlib.closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        connection.execute("REINDEX predictions_by_time")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, ' WHERE sequence > 5', '')"
+            " WHERE name = 'predictions_by_time'"
+        )
+    assert Problem.DAMAGED in {finding.problem for finding, _ in audit(ledger).findings}

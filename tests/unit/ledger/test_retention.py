@@ -228,3 +228,11 @@ def test_what_stays_of_an_erased_row_cannot_be_altered_unseen(
 def test_a_file_that_cannot_be_written_is_said_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnavailable, match=r"missing\.db cannot be written \(SQLITE_CANTOPEN\)"):
         erase(tmp_path / "missing.db", CUT, "retention")
+
+
+def test_an_altered_row_keeps_no_other_from_being_erased(tmp_path: Path) -> None:
+    path = with_old_ones(tmp_path / "ledger.db")
+    with attacker(path) as connection:
+        connection.execute("UPDATE predictions SET cards_returned = 'no json' WHERE prediction_id = 'old-1'")
+    assert erased(path).predictions == 5
+    assert due(path, CUT).predictions == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import resource
 import stat
@@ -18,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.errors import ConfigurationRefused
-from cds_wrapper.ledger import spool_folder
 from cds_wrapper.ledger.entries import Correction, KeptFile
 from cds_wrapper.ledger.spool import Chunk, Spool
 from cds_wrapper.ledger.spool_lines import Draft, read_line, written
@@ -424,7 +424,7 @@ def test_a_file_system_without_locks_costs_no_descriptor_for_each_try(
         raise OSError(errno.ENOLCK, "no locks")
 
     spool = Spool(tmp_path / "spool")
-    monkeypatch.setattr(spool_folder.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     spool.prepare()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
