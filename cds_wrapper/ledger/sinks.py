@@ -221,7 +221,11 @@ class SocketSink:
             if self._socket is None:
                 self._socket = _connected(self._address)
             _refuse_closed(self._socket)
-            self._socket.sendall(b"".join(lines))
+            rest = memoryview(b"".join(lines))
+            while (
+                rest
+            ):  # `sendall` would give a receiver that is only slow the patience meant for one that hangs
+                rest = rest[self._socket.send(rest) :]
         except OSError:
             self.close()
             raise

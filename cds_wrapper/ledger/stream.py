@@ -116,7 +116,9 @@ class PredictionStream:
         if self._thread.is_alive():
             self._give_up_at = time.monotonic() + patience.total_seconds()
             self._ask(_Wish.END)
-            await asyncio.to_thread(self._thread.join)
+            await asyncio.to_thread(
+                self._thread.join, 2 * patience.total_seconds() + 1
+            )  # it may hang in a disk
 
     @property
     def health(self) -> StreamHealth:

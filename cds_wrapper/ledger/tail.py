@@ -112,7 +112,8 @@ class Tail:
             for kind in KINDS:
                 for writer in _writers(connection, kind):
                     after = places.get((kind.table, writer), _START).sequence
-                    rows += _rows(connection, kind, writer, (after, _LAST), most - len(rows))
+                    until = _head(connection, kind, writer)
+                    rows += _rows(connection, kind, writer, (after, until), most - len(rows))
                     if len(rows) >= most:
                         return Look(rows, is_whole=False)
         return Look(rows, is_whole=True)
@@ -175,6 +176,13 @@ def _translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise LedgerUnavailable(f"The ledger cannot be read ({error_name(error)}).") from None
+
+
+def _head(connection: sqlite3.Connection, kind: LineKind, writer: str) -> int:
+    """Where the writer's chain ends; to follow a row planted behind it would pass over those to come."""
+    query = "SELECT sequence FROM chain_heads WHERE chain = ? AND writer = ?"
+    found = connection.execute(query, (kind.table, writer)).fetchone()
+    return found[0] if found and isinstance(found[0], int) else 0
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -562,3 +562,19 @@ async def test_what_a_socket_took_is_not_sent_again_after_a_stop(
     await until(lambda: ids(receiver.lines()) == ["a", "b"])
     receiver.close()
     assert len(receiver.received) == 2
+
+
+async def test_a_row_planted_far_ahead_does_not_hide_those_that_come(
+    tmp_path: Path, ledger: SQLiteLedger
+) -> None:
+    async with streaming(tmp_path):
+        await append(ledger, "a")
+        await until(lambda: ids(written(tmp_path)) == ["a"])
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as intruder:
+            columns = [row[1] for row in intruder.execute("PRAGMA table_info(predictions)")]
+            planted = {"prediction_id": "'planted'", "sequence": str(2**40)}
+            values = ", ".join(planted.get(column, column) for column in columns)
+            intruder.execute(f"INSERT INTO predictions SELECT {values} FROM predictions")
+        await append(ledger, "b")
+        await until(lambda: len(written(tmp_path)) == 2)
+    assert ids(written(tmp_path)) == ["a", "b"]
