@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from cds_wrapper import __version__, log
-from cds_wrapper.cds import TrustedClient
+from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
 from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.ehr.keys import KeyRing

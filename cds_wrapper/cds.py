@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -32,32 +32,27 @@ class PrefetchState(enum.Enum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedClient:
-    """The EHR that calls, as far as it is known.
+@dataclass(frozen=True, slots=True, repr=False)
+class AccessToken:
+    """The EHR's token for its FHIR server, for this call only; it is never kept, logged or passed on.
 
-    `environment` is `production`, `test` or `development`: a property of the issuer, not of this process.
-    `services` are those it may call, None for all; `trust_ms` is how long it took to recognise it.
+    `lifetime` is None when the EHR does not say how long it lives.
     """
 
-    name: str
-    issuer: str | None
-    tenant: str | None
-    environment: str
-    services: frozenset[str] | None = None
-    trust_ms: float | None = None
+    value: str
+    lifetime: timedelta | None
 
-    def may_call(self, service_id: str) -> bool:
-        """Whether this client is entitled to a service of that id, if there is one."""
-        return self.services is None or service_id in self.services
+    def __repr__(self) -> str:
+        return "AccessToken(...)"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CDSRequest:
     """One hook call, read as far as needed; holds patient data, so it never prints its contents.
 
-    `patient_id` and `encounter_id` are bare ids; `user_id` is `Type/id`. `context` and `prefetch` hold the
-    bytes that came, by member.
+    `patient_id` and `encounter_id` are bare ids; `user_id` is `Type/id`. `context`, `prefetch` and
+    `extension` hold the bytes that came, by member. `fhir_server` and `token` are what the caller says: a
+    server is called only where the client's settings allow it.
     """
 
     hook: str
@@ -67,7 +62,9 @@ class CDSRequest:
     encounter_id: str | None
     user_id: str | None
     prefetch: Mapping[str, bytes]
-    has_token: bool
+    fhir_server: str | None
+    token: AccessToken | None
+    extension: Mapping[str, bytes]
     received_at: datetime
     body_bytes: int
 
@@ -77,7 +74,7 @@ class CDSRequest:
     @property
     def is_stripped(self) -> bool:
         """Whether the EHR left out everything a service could work with: the address may not match."""
-        return not self.prefetch and not self.has_token
+        return not self.prefetch and self.token is None
 
     @property
     def hook_instance_is_uuid(self) -> bool:
@@ -105,14 +102,26 @@ class Prefetch:
         return f"Prefetch({ {key: state.value for key, state in self.states.items()} })"
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Envelope(msgspec.Struct):
     hook: str | None = None
     hookInstance: str | None = None
     context: dict[str, msgspec.Raw] | None = None
     prefetch: dict[str, msgspec.Raw] | None = None
-    fhirAuthorization: msgspec.Raw = msgspec.Raw(b"null")
+    fhirServer: msgspec.Raw = _NULL
+    fhirAuthorization: msgspec.Raw = _NULL
+    extension: msgspec.Raw = _NULL
 
 
+class _Authorization(msgspec.Struct):
+    access_token: str | None = None
+    expires_in: msgspec.Raw = _NULL
+
+
+_authorization = msgspec.json.Decoder(_Authorization)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _envelope = msgspec.json.Decoder(_Envelope)
 _string = msgspec.json.Decoder(str)
 
@@ -139,7 +148,9 @@ def read_request(body: bytes, received_at: datetime) -> CDSRequest:
         encounter_id=encounter_id.removeprefix("Encounter/") if encounter_id else None,
         user_id=_context_string(context, "userId"),
         prefetch={key: bytes(value) for key, value in (envelope.prefetch or {}).items()},
-        has_token=bytes(envelope.fhirAuthorization) != b"null",
+        fhir_server=_text_or_none(envelope.fhirServer),
+        token=_token(envelope.fhirAuthorization),
+        extension=_extension(envelope.extension),
         received_at=received_at,
         body_bytes=len(body),
     )
@@ -167,6 +178,37 @@ def _context_string(context: Mapping[str, bytes], name: str) -> str | None:
         return _string.decode(raw)
     except msgspec.DecodeError:
         raise MalformedRequest(f"`context.{name}` is not a string.") from None
+
+
+def _text_or_none(raw: msgspec.Raw) -> str | None:
+    try:
+        return _string.decode(raw).strip() or None
+    except msgspec.DecodeError:
+        return None
+
+
+def _token(raw: msgspec.Raw) -> AccessToken | None:
+    """The token that came, however its members are written; None when there is none to be used."""
+    try:
+        given = _authorization.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return AccessToken(given.access_token, _lifetime(given.expires_in)) if given.access_token else None
+
+
+def _lifetime(raw: msgspec.Raw) -> timedelta | None:
+    """Seconds as a number, or as the text some clients send."""
+    try:
+        return timedelta(seconds=max(0, int(bytes(raw).strip(b'"'))))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _extension(raw: msgspec.Raw) -> Mapping[str, bytes]:
+    try:
+        return {name: bytes(value) for name, value in _members.decode(raw).items()}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
 # What we send -----------------------------------------------------------------------------------------------

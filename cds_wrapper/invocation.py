@@ -20,8 +20,8 @@ from cds_wrapper.cds import (
     CDSRequest,
     Prefetch,
     PrefetchState,
-    TrustedClient,
 )
+from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.fhir import patient_view, sort_prefetch
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of

@@ -25,12 +25,12 @@ from cds_wrapper import log
 from cds_wrapper.cds import (
     Discovery,
     DiscoveryEntry,
-    TrustedClient,
     encode,
     outcome,
     read_feedback,
     read_request,
 )
+from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.callers import Callers, Shown
 from cds_wrapper.errors import (
     LedgerUnavailable,

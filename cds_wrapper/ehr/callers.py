@@ -16,7 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, Protocol
 
 from cds_wrapper import log
-from cds_wrapper.cds import TrustedClient
+from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.clients import KnownClient, KnownClients, Refusal
 from cds_wrapper.ehr.keys import KeyRing
 from cds_wrapper.ehr.replay import ReplayMemory

@@ -10,7 +10,8 @@ from cds_wrapper.caveats.cards import Composition
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.caveats.policy import Caveat
 from cds_wrapper.caveats.wording import CaveatWords
-from cds_wrapper.cds import Card, CDSRequest, Prefetch, TrustedClient
+from cds_wrapper.cds import Card, CDSRequest, Prefetch
+from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.fhir import carries_test_label
 from cds_wrapper.ledger.entries import (
     LedgerEntry,

@@ -9,19 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 
 from cds_wrapper.caveats.evidence import Limits, UnusableLimits
+from cds_wrapper.cds_library import HOOKS, is_local_hook
 from cds_wrapper.errors import Mistake
 from cds_wrapper.patient.demographics import AgeBands, DemographicRules, Missing, UnusableRule
 from cds_wrapper.patient.subgroups import MISSING
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.checking import nearest
 from cds_wrapper.services.plan_file import PlanFile
-from cds_wrapper.services.prefetch_rules import (
-    TOKENS_BY_HOOK,
-    allowed_tokens,
-    has_stray_braces,
-    is_local_hook,
-    wrong_tokens,
-)
+from cds_wrapper.services.prefetch_rules import allowed_tokens, has_stray_braces, wrong_tokens
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import AttributeFile, SubgroupsFile
 from cds_wrapper.services.yaml_files import Document, KeyPath
@@ -45,9 +40,9 @@ def service_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
 
 
 def _hook_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
-    if service.hook not in TOKENS_BY_HOOK and not is_local_hook(service.hook):
+    if service.hook not in HOOKS and not is_local_hook(service.hook):
         problem = "is no hook of the CDS Hooks library; a local hook is named by reverse domain."
-        yield document.mistake(("hook",), problem, nearest(service.hook, TOKENS_BY_HOOK))
+        yield document.mistake(("hook",), problem, nearest(service.hook, HOOKS))
 
 
 def _template_mistakes(document: Document, path: KeyPath, template: str, hook: str) -> Iterator[Mistake]:

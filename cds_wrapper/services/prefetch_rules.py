@@ -1,38 +1,17 @@
 """What CDS Hooks allows in a prefetch template: tokens (a SHALL) and the recommended queries (a SHOULD).
 
-CDS Hooks 2.0.1, "Prefetch tokens" and "Prefetch query restrictions"; the hooks are those of the CDS Hooks
-Library 1.0.1 and its continuous build.
+CDS Hooks 2.0.1, "Prefetch tokens" and "Prefetch query restrictions".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl
 
-_ALL_THREE: Final = frozenset({"userId", "patientId", "encounterId"})
+from cds_wrapper.cds_library import HOOKS, USER_TOKENS
 
-TOKENS_BY_HOOK: Final[Mapping[str, frozenset[str]]] = {
-    "patient-view": _ALL_THREE,
-    "order-select": _ALL_THREE,
-    "order-sign": _ALL_THREE,
-    "order-dispatch": frozenset({"patientId", "performer"}),
-    "appointment-book": _ALL_THREE,
-    "encounter-start": _ALL_THREE,
-    "encounter-discharge": _ALL_THREE,
-    "allergyintolerance-create": _ALL_THREE,
-    "problem-list-item-create": _ALL_THREE,
-    "medication-refill": _ALL_THREE,
-    "medication-verify": _ALL_THREE,
-    "medication-prescribe": _ALL_THREE,
-    "order-review": _ALL_THREE,
-}
-"""Hook -> the first-level context fields with a primitive value that the hook marks as tokens."""
-
-USER_TOKENS: Final = ("userPractitionerId", "userPractitionerRoleId", "userPatientId", "userRelatedPersonId")
-
-_LOCAL_HOOK: Final = re.compile(r"[a-z][a-z0-9-]*(\.[a-zA-Z0-9-]+){2,}")
 _TOKEN: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _FIELD: Final = re.compile(r"context\.[A-Za-z][A-Za-z0-9]*")
 _READ_OR_SEARCH: Final = re.compile(r"[A-Z][A-Za-z]+(/[^/?]+|\?.+)")
@@ -41,21 +20,21 @@ _ALLOWED_PREFIXES: Final = frozenset({"eq", "lt", "gt", "ge", "le"})
 _ALLOWED_CONTROLS: Final = frozenset({"_count", "_sort", "_id"})
 
 
-def is_local_hook(hook: str) -> bool:
-    """Whether a hook that the library does not know is at least named by reverse domain."""
-    return _LOCAL_HOOK.fullmatch(hook) is not None
+def _tokens(hook: str) -> frozenset[str]:
+    known = HOOKS.get(hook)
+    return known.tokens if known else frozenset()
 
 
 def allowed_tokens(hook: str) -> tuple[str, ...]:
     """Every token a template for a known hook may hold."""
-    return (*(f"context.{name}" for name in sorted(TOKENS_BY_HOOK.get(hook, ()))), *USER_TOKENS)
+    return (*(f"context.{name}" for name in sorted(_tokens(hook))), *USER_TOKENS)
 
 
 def wrong_tokens(template: str, hook: str) -> Iterator[str]:
     """The tokens that this hook cannot fill, as written; a local hook's own context fields are believed."""
     known = allowed_tokens(hook)
     for token in _TOKEN.findall(template):
-        believed = hook not in TOKENS_BY_HOOK and _FIELD.fullmatch(token)
+        believed = hook not in HOOKS and _FIELD.fullmatch(token)
         if token not in known and not believed:
             yield token
 

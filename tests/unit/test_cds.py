@@ -84,7 +84,36 @@ def test_no_prefetch_in_three_spellings_is_the_same(prefetch: Any) -> None:
 
 def test_explicit_nulls_of_older_clients_and_unknown_members_are_tolerated() -> None:
     request = read(body(fhirServer=None, fhirAuthorization=None, extension={"a": 1}, user="Practitioner/1"))
-    assert not request.has_token
+    assert request.fhir_server is None
+    assert request.token is None
+    assert request.extension == {"a": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "seconds"),
+    [
+        ({"access_token": "t", "expires_in": 300}, "t", 300),
+        ({"access_token": "t", "expires_in": "300"}, "t", 300),
+        ({"access_token": "t", "expires_in": -5}, "t", 0),
+        ({"access_token": "t", "expires_in": "soon"}, "t", None),
+        ({"access_token": "t", "token_type": "bearer", "scope": ""}, "t", None),
+        ({"access_token": ""}, None, None),
+        ({"access_token": 5}, None, None),
+        ({}, None, None),
+        ("t", None, None),
+        ([], None, None),
+    ],
+)
+def test_a_token_is_read_however_its_members_are_written(sent: Any, value: str | None, seconds: Any) -> None:
+    token = read(body(fhirServer="https://ehr.example/fhir", fhirAuthorization=sent)).token
+    assert (token.value if token else None) == value
+    assert (token.lifetime.total_seconds() if token and token.lifetime is not None else None) == seconds
+    assert "'t'" not in repr(token)
+
+
+@pytest.mark.parametrize("server", [None, 5, "", " ", ["https://ehr.example/fhir"]])
+def test_a_server_of_another_shape_is_none(server: Any) -> None:
+    assert read(body(fhirServer=server)).fhir_server is None
 
 
 @pytest.mark.parametrize(("sent", "kept"), [("p1", "p1"), ("Patient/p1", "p1")])

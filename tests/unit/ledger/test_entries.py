@@ -33,7 +33,7 @@ PSEUDONYMS = Pseudonyms(1, "example", {kind: kind.value.encode() * 32 for kind i
 
 
 def request(user_id: str | None = "Practitioner/9", encounter_id: str | None = "e9") -> CDSRequest:
-    return CDSRequest("patient-view", "h", {}, "p9", encounter_id, user_id, {}, False, NOON, 100)
+    return CDSRequest("patient-view", "h", {}, "p9", encounter_id, user_id, {}, None, None, {}, NOON, 100)
 
 
 def keys(patient: object = None, encounter: object = None, **of_request: Any) -> dict[str, object]:

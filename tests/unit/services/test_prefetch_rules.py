@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from cds_wrapper.cds_library import HOOKS, is_local_hook
 from cds_wrapper.demo.prevent_inputs import TEMPLATES
 from cds_wrapper.services.prefetch_rules import (
-    TOKENS_BY_HOOK,
     beyond_the_subset,
     has_stray_braces,
-    is_local_hook,
     wrong_tokens,
 )
 
@@ -68,7 +67,7 @@ def test_the_demonstration_vendor_asks_for_nothing_unusual(template: str) -> Non
 
 
 def test_patient_id_is_the_one_token_every_hook_offers() -> None:
-    assert frozenset.intersection(*TOKENS_BY_HOOK.values()) == {"patientId"}
+    assert frozenset.intersection(*(hook.tokens for hook in HOOKS.values())) == {"patientId"}
 
 
 @pytest.mark.parametrize(
