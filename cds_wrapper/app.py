@@ -28,7 +28,7 @@ from cds_wrapper.ledger.store import SQLiteLedger
 from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.evidence import evidence_routes
-from cds_wrapper.production import colliding_paths, unsafe, unusable_certificates
+from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
 from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, examine_clients, examine_services
@@ -214,6 +214,7 @@ def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClient
         *clients.mistakes,
         *colliding_paths(settings),
         *unusable_certificates(settings, clients.known),
+        *(mapped_to_nothing(catalog, clients.known) if not services.mistakes else ()),
         *unsafe(settings, catalog, clients),
     )
     if refused:

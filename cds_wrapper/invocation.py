@@ -22,7 +22,8 @@ from cds_wrapper.cds import (
     PrefetchState,
 )
 from cds_wrapper.cds_client import TrustedClient
-from cds_wrapper.ehr.fhir import patient_view, sort_prefetch
+from cds_wrapper.ehr.fhir import came_stripped, patient_view, sort_prefetch
+from cds_wrapper.ehr.habits import in_our_keys
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
 from cds_wrapper.patient.demographics import NoPatient, describe
@@ -37,6 +38,7 @@ from cds_wrapper.vendors.base import (
     Status,
     VendorCall,
     VersionSource,
+    made_of_nothing,
 )
 
 
@@ -44,6 +46,7 @@ async def invoke(
     request: CDSRequest, client: TrustedClient, service: ServiceDefinition, rt: Runtime, call: Call
 ) -> Reply:
     """One request's life; every line is one room of the house."""
+    request = in_our_keys(request, service.id, service.patient_key, client.profile)
     prefetch = sort_prefetch(request, service.prefetch, service.patient_key)
     demographics = describe(patient_view(prefetch), request.received_at, service.rules)
     subgroups = service.scheme.assign(demographics)
@@ -51,6 +54,7 @@ async def invoke(
 
     vendor = rt.vendors[service.id, service.hook]
     prediction = await vendor.predict(request, prefetch, call.deadline.earlier(service.ledger_reserve))
+    prediction = made_of_nothing(prediction) if came_stripped(request, prefetch) else prediction
     call.vendor_has_answered()
 
     decision = decide(service, service.book, subgroups, prediction)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from cds_wrapper.ehr.clients import KeyAddress, KnownClients
+from cds_wrapper.ehr.clients import KeyAddress, KnownClient, KnownClients
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import CLIENTS_FILE, ExaminedClients, ServiceCatalog
+from cds_wrapper.services.checking import nearest
 from cds_wrapper.settings import Profile, Settings
 
 
@@ -56,6 +57,27 @@ def unusable_certificates(settings: Settings, clients: KnownClients | None) -> t
     return (Mistake(CLIENTS_FILE, None, None, "certificate", problem),)
 
 
+def mapped_to_nothing(catalog: ServiceCatalog, clients: KnownClients | None) -> tuple[Mistake, ...]:
+    """Keys that a client's prefetch keys are mapped to and no service asks for: slips of the pen."""
+    found = (slip for one in (clients.clients if clients else ()) for slip in _slips(catalog, one))
+    return tuple(
+        Mistake(CLIENTS_FILE, None, None, "prefetch_keys", f"of {name} maps to `{key}`, which {whose}.", near)
+        for name, key, whose, near in found
+    )
+
+
+def _slips(catalog: ServiceCatalog, client: KnownClient) -> Iterator[tuple[str, str, str, str | None]]:
+    every = {key for service in catalog for key in service.prefetch}
+    for key in client.profile.prefetch_keys.values():
+        if key not in every:
+            yield client.name, key, "no service asks for", nearest(key, every)
+    for service_id, keys in client.profile.service_keys.items():
+        asked = {key for service in catalog.of(service_id) for key in service.prefetch}
+        for key in keys.values():
+            if asked and key not in asked:
+                yield client.name, key, f"{service_id} does not ask for", nearest(key, asked)
+
+
 def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
     if clients is None:
         problem = (
@@ -67,6 +89,9 @@ def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
     if not any(one.environment == "production" for one in clients.clients):
         yield Mistake(CLIENTS_FILE, None, None, "clients", "names no EHR of the environment `production`.")
     for one in clients.clients:
+        if one.anybody_can_sign:
+            problem = f"of {one.name} has a private key that is public, so that anybody could call as it."
+            yield Mistake(CLIENTS_FILE, None, None, "profile", problem)
         if isinstance(one.keys, KeyAddress) and not one.keys.url.startswith("https:"):
             problem = f"of {one.name} is plain http: whoever sits between could sign as this EHR."
             yield Mistake(CLIENTS_FILE, None, None, "keys.url", problem)

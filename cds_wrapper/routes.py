@@ -177,6 +177,7 @@ class Doors:
             "checks": checks,
             "callers": "authenticated" if authenticates else "not_authenticated",
             "refused": dict(self.refused),
+            "alarms": dict(runtime.alarms) if runtime else {},
             **_written(runtime, self.clock()),
             **_streamed(runtime),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,7 +30,10 @@ WRITE_OUT = timedelta(milliseconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything a request meets that outlives it; built once, in `app`."""
+    """Everything a request meets that outlives it; built once, in `app`.
+
+    `alarms` counts what an operator has to look at in what EHRs send, by the name of its event.
+    """
 
     services: ServicesInForce
     vendors: Mapping[tuple[str, str], Vendor]
@@ -41,6 +45,7 @@ class Runtime:
     new_id: Callable[[], UUID]
     log: log.OperatorLog
     stream: PredictionStream | None = None
+    alarms: Counter[str] = field(default_factory=Counter)
 
 
 class ServicesInForce:

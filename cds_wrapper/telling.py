@@ -9,6 +9,7 @@ from datetime import timedelta
 from cds_wrapper import log
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.cds import PrefetchState
+from cds_wrapper.ehr.fhir import came_stripped
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
 from cds_wrapper.ledger.store import Ledger
@@ -97,7 +98,7 @@ def tell_operator(
     named = {"service_id": life.service.id, "prediction_id": entry.prediction_id, **name}
     if waited > life.service.ledger_reserve.total_seconds() * 1000 * SLOW_SHARE:
         rt.log.emit(log.LEDGER_SLOW, ledger_ms=waited, **named)
-    _tell_of_the_call(life, rt.log, named)
+    _tell_of_the_call(life, rt, named)
     if isinstance(prediction, NoPrediction):
         _tell_of_the_vendor(entry, prediction, rt.log, named)
     if (prediction.reason or "").startswith("score_"):
@@ -112,15 +113,20 @@ def _counted(states: Collection[PrefetchState]) -> dict[str, int]:
     return {state.value: found.count(state) for state in dict.fromkeys(found)}
 
 
-def _tell_of_the_call(life: Life, lines: log.OperatorLog, named: Mapping[str, str]) -> None:
+def _tell_of_the_call(life: Life, rt: Runtime, named: Mapping[str, str]) -> None:
     """What is wrong with what the EHR sent."""
     about = {"hook": life.service.hook, "client": life.client.name, **named}
     states = life.prefetch.states
     others = [key for key, state in states.items() if state is PrefetchState.OTHER_PATIENT]
     if others:
-        lines.emit(log.PATIENT_MISMATCH, prefetch_keys=others, **about)
-    if life.request.is_stripped:
-        lines.emit(log.REQUEST_STRIPPED, **about)
+        _alarm(rt, log.PATIENT_MISMATCH, prefetch_keys=others, **about)
+    if came_stripped(life.request, life.prefetch):
+        _alarm(rt, log.REQUEST_STRIPPED, **about)
+
+
+def _alarm(rt: Runtime, event: log.Event, **fields: object) -> None:
+    rt.alarms[event.name] += 1
+    rt.log.emit(event, **fields)
 
 
 def _tell_of_the_vendor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -15,6 +15,7 @@ from cds_wrapper.ledger.columns import COLUMNS, Kind
 from cds_wrapper.ledger.lines import CUT, KINDS, LONGEST
 from cds_wrapper.log import EVENTS
 from cds_wrapper.services.keys import FILE_FORMATS, keys_of
+from cds_wrapper.services.profiles_file import ProfileName, profile_of
 from cds_wrapper.settings import Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -60,6 +61,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "predictions_v1.md": columns_page,
         "prediction-stream.md": stream_page,
         "hospital-files.md": files_page,
+        "ehr-profiles.md": profiles_page,
     }
     return {name: f"{GENERATED}\n\n{make()}\n" for name, make in makers.items()}
 
@@ -183,6 +185,46 @@ def files_page() -> str:
         ]
         parts.append(f"## `{name}`\n\n" + _table(("key", "holds", "needed", "meaning"), rows))
     return "\n\n".join(parts)
+
+
+def profiles_page() -> str:
+    """What each shipped profile sets, and why."""
+    intro = (
+        "# EHR profiles\n\n"
+        "`profile:` of an entry in `hooks/clients.yaml` names one of these. It sets what stands here; a line"
+        " of the entry itself wins, and whatever neither names has the usual value of"
+        " [clients.yaml](hospital-files.md#clientsyaml). Each setting says why; its source stands"
+        " above. Versions of these products move: check yours."
+    )
+    return "\n\n".join([intro, *(_profile(name) for name in get_args(ProfileName))])
+
+
+def _profile(name: ProfileName) -> str:
+    profile = profile_of(name)
+    plain = profile.settings.model_dump(mode="json", include=profile.settings.model_fields_set)
+    rows = [(f"`{key}`", f"`{_plain(value)}`", profile.notes[key]) for key, value in plain.items()]
+    parts = [
+        f"## `{name}`: {profile.title}\n\nSource: {profile.source}.",
+        *([_table(("setting", "value", "why"), rows)] if rows else []),
+        *_listed("Tolerated, with nothing to set:", profile.tolerated),
+        *_listed("To do or to know:", profile.to_do),
+    ]
+    return "\n\n".join(parts)
+
+
+def _plain(value: object) -> str:
+    match value:
+        case list():
+            return ", ".join(map(str, value))
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def _listed(head: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield head + "\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
 def commands_page(commands: typer.Typer) -> str:

@@ -187,4 +187,7 @@ def _trusted(found: Verified | KnownClient, trust_ms: float) -> TrustedClient:
         environment=client.environment,
         services=client.services,
         trust_ms=round(trust_ms, 3),
+        namespace=client.namespace,
+        profile=client.profile,
+        most_at_once=client.most_at_once,
     )

@@ -6,8 +6,13 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
+from cds_wrapper.cds_client import GENERIC, ClientProfile
 from cds_wrapper.ehr.key_sets import KeySet
+
+MOST_AT_ONCE: Final = 64
+"""Calls of one client that are served at one time, where its entry does not say."""
 
 
 class Refusal(enum.Enum):
@@ -52,6 +57,8 @@ class KnownClient:
     `issuer` and `keys` are None for an EHR that is known by its certificate alone; None for `tenants` or
     `services` means any. `keys` is a set that was read from a file, or the address where it is published;
     `key_addresses` are those a token may name in its header, which is compared and never followed.
+    `origins` are the pages that may call as it from a browser. With `anybody_can_sign` its private key is
+    public, so that its calls prove nothing. The rest as in `TrustedClient`.
     """
 
     name: str
@@ -67,6 +74,11 @@ class KnownClient:
     leeway: timedelta = timedelta(minutes=1)
     type_required: bool = True
     certificate: str | None = None
+    namespace: str | None = None
+    profile: ClientProfile = GENERIC
+    origins: frozenset[str] = frozenset()
+    most_at_once: int = MOST_AT_ONCE
+    anybody_can_sign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,16 @@ def patient_view(prefetch: Prefetch) -> PatientView:
     return _WHY_NO_PATIENT[prefetch.patient_state]
 
 
+def came_stripped(request: CDSRequest, prefetch: Prefetch) -> bool:
+    """Whether the EHR left out everything that the service asked for, and a token to fetch it with.
+
+    An EHR does that to a call whose address is not the one it has registered.
+    """
+    if not request.is_stripped or not prefetch.states:
+        return False
+    return all(state is PrefetchState.ABSENT for state in prefetch.states.values())
+
+
 def carries_test_label(patient: bytes | None) -> bool:
     """Whether the Patient is labelled as test data (`HTEST`); names are never examined."""
     if patient is None:

@@ -13,6 +13,7 @@ from cds_wrapper.caveats.wording import CaveatWords
 from cds_wrapper.cds import Card, CDSRequest, Prefetch
 from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.fhir import carries_test_label
+from cds_wrapper.ehr.habits import is_test_patient, trigger_of
 from cds_wrapper.ledger.entries import (
     LedgerEntry,
     demographic_columns,
@@ -89,7 +90,8 @@ def record_of(
 ) -> LedgerEntry:
     """The row of `predictions_v1` for one request, whatever became of it.
 
-    `decision` and `composition` are None when the life ended in an error of our own before they were made.
+    `namespace` is the system of the ids in a context whose client has none of its own. `decision` and
+    `composition` are None when the life ended in an error of our own before they were made.
     """
     service = life.service
     systems = {"patient": service.identifiers.patient, "encounter": service.identifiers.encounter}
@@ -99,29 +101,31 @@ def record_of(
             "prediction_id": str(life.prediction_id),
             "service_id": service.id,
             **_call_columns(life),
-            **keys_of(life.request, pseudonyms, namespace, systems, life.prefetch.patient),
+            **keys_of(
+                life.request, pseudonyms, life.client.namespace or namespace, systems, life.prefetch.patient
+            ),
             **demographic_columns(life.demographics, life.subgroups),
             **input_columns(life.prefetch, prediction),
             **prediction_columns(prediction, first.id if first else None, first.at if first else None),
             "band": service.band_of(prediction.score if isinstance(prediction, Prediction) else None),
             **_decision_columns(decision, composition),
             **_version_columns(service),
-            **_returned_columns(service, returned, spent),
+            **_returned_columns(life, returned, spent),
             "bytes_in": life.request.body_bytes,
         }
     )
 
 
 def _call_columns(life: Life) -> dict[str, object]:
-    request, client = life.request, life.client
+    request, client, patient = life.request, life.client, life.prefetch.patient
     return {
         "hook": request.hook,
-        "trigger": None,
+        "trigger": trigger_of(request, client.profile),
         "hook_instance": request.hook_instance,
         "hook_instance_valid": request.hook_instance_is_uuid,
         "client": client.name,
         "environment": client.environment,
-        "is_test": carries_test_label(life.prefetch.patient),
+        "is_test": carries_test_label(patient) or is_test_patient(patient, client.profile),
         "tenant": client.tenant,
         "issuer": client.issuer,
         "trust_ms": client.trust_ms,
@@ -172,15 +176,15 @@ def _version_columns(service: ServiceDefinition) -> dict[str, object]:
     }
 
 
-def _returned_columns(service: ServiceDefinition, returned: Returned, spent: Spent) -> dict[str, object]:
+def _returned_columns(life: Life, returned: Returned, spent: Spent) -> dict[str, object]:
     return {
-        "displayed": service.displayed,
+        "displayed": life.client.profile.displayed or life.service.displayed,
         "delivery": "abandoned" if returned.abandoned else "sent",
         "http_status": returned.http_status,
         "cards_returned": [card.uuid for card in returned.cards],
         "fhir_ms": 0.0,
         "decide_ms": spent.decide_ms,
         "total_ms": spent.total_ms,
-        "budget_ms": milliseconds(service.time_budget),
+        "budget_ms": milliseconds(life.service.time_budget),
         "bytes_out": returned.bytes_out,
     }

@@ -16,18 +16,23 @@ from cds_wrapper.ehr.key_sets import KeySet, UnreadableKeySet, read_key_set
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest, validate
 from cds_wrapper.services.fields import FileModel, Name, Span, Words
+from cds_wrapper.services.profiles_file import (
+    Habits,
+    ProfileName,
+    client_profile,
+    profile_of,
+    with_profile,
+    within,
+)
 from cds_wrapper.services.reading import digest_of, in_order
-from cds_wrapper.services.yaml_files import Document, read_document
+from cds_wrapper.services.yaml_files import Document, KeyPath, read_document
 
 CLIENTS_FILE: Final = "clients.yaml"
 
-LONGEST_LIFETIME: Final = timedelta(hours=1)
-LONGEST_LEEWAY: Final = timedelta(minutes=5)
 _REFRESH: Final = (timedelta(minutes=1), timedelta(hours=24))
 _KEPT: Final = (timedelta(0), timedelta(hours=168))
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-Algorithm = Literal["ES256", "ES384", "PS384", "RS256", "RS384"]
 
 
 def _is_address(url: str) -> str:
@@ -65,12 +70,12 @@ class KeysFile(FileModel):
     @field_validator("refresh_after")
     @classmethod
     def _a_time_to_refresh(cls, span: timedelta) -> timedelta:
-        return _within(span, _REFRESH, "from `PT1M` to `PT24H`")
+        return within(span, _REFRESH, "from `PT1M` to `PT24H`")
 
     @field_validator("kept_while_unreachable")
     @classmethod
     def _a_time_to_keep(cls, span: timedelta) -> timedelta:
-        return _within(span, _KEPT, "at most `PT168H`")
+        return within(span, _KEPT, "at most `PT168H`")
 
     @model_validator(mode="after")
     def _one_place(self) -> KeysFile:
@@ -79,14 +84,8 @@ class KeysFile(FileModel):
         return self
 
 
-def _within(span: timedelta, limits: tuple[timedelta, timedelta], words: str) -> timedelta:
-    if not limits[0] <= span <= limits[1]:
-        raise ValueError(f"must be {words}.")
-    return span
-
-
-class ClientFile(FileModel):
-    """One EHR."""
+class _Identity(FileModel):
+    """Who the EHR is, and what it may."""
 
     name: Name = Field(description="Its name in records and in the operator log.")
     environment: Literal["production", "test", "development"] = Field(
@@ -100,10 +99,6 @@ class ClientFile(FileModel):
         None,
         description="Subject of its client certificate as the proxy writes it; without `issuer` or besides.",
     )
-    algorithms: Annotated[list[Algorithm], Field(min_length=1)] = Field(
-        ["ES384", "RS384"],
-        description="Signatures accepted; none with a shared secret can be listed.",
-    )
     audiences: list[Words] = Field(
         default_factory=list,
         description="Texts agreed as `aud`, beside the address called, which is always accepted.",
@@ -114,23 +109,18 @@ class ClientFile(FileModel):
     services: Annotated[list[Name], Field(min_length=1)] | None = Field(
         None, description="Ids of the services it may call; without it all."
     )
-    longest_lifetime: Span = Field(
-        LONGEST_LIFETIME, description="Longest time from `iat` to `exp`; at most `PT1H`."
+    namespace: Words | None = Field(
+        None,
+        description="System of the ids in its contexts (its FHIR base), for pseudonyms; without it the"
+        " setting `CDS_WRAPPER_NAMESPACE`. Changing it makes the same patient another one.",
     )
-    leeway: Span = Field(
-        timedelta(minutes=1), description="How far the two clocks may differ; at most `PT5M`."
+    profile: ProfileName = Field(
+        "generic", description="The product, whose habits are then set; what stands here wins over them."
     )
-    typ_required: bool = Field(True, description="Whether a token's header must say `typ`: `JWT`.")
 
-    @field_validator("longest_lifetime")
-    @classmethod
-    def _a_lifetime(cls, span: timedelta) -> timedelta:
-        return _within(span, (timedelta(seconds=1), LONGEST_LIFETIME), "from `PT1S` to `PT1H`")
 
-    @field_validator("leeway")
-    @classmethod
-    def _a_leeway(cls, span: timedelta) -> timedelta:
-        return _within(span, (timedelta(0), LONGEST_LEEWAY), "at most `PT5M`")
+class ClientFile(Habits, _Identity):
+    """One EHR: who it is, and its habits wherever they differ from its profile's."""
 
     @model_validator(mode="after")
     def _recognisable(self) -> ClientFile:
@@ -138,6 +128,8 @@ class ClientFile(FileModel):
             raise ValueError("needs `issuer` and `keys` together: a token is of no use without its key.")
         if self.issuer is None and self.certificate is None:
             raise ValueError("needs `issuer` and `keys`, or `certificate`: how is it recognised?")
+        if self.environment == "production" and profile_of(self.profile).anybody_can_sign:
+            raise ValueError("is no production client: the private key of that profile is public.")
         return self
 
 
@@ -189,7 +181,8 @@ def read_clients(
     if document is None or model is None:
         return ExaminedClients(mistakes=in_order((*mistakes, *found)))
     reader = _KeySets(document, read_file)
-    clients = [reader.client(index, one) for index, one in enumerate(model.clients)]
+    entries = [with_profile(one, one.profile) for one in model.clients]
+    clients = [reader.client(index, one) for index, one in enumerate(entries)]
     known = KnownClients(tuple(clients), model.discovery == "open", digest_of(content))
     mistakes = (*mistakes, *reader.mistakes, *_disagreements(document, model, list(services)))
     return ExaminedClients(None if mistakes else known, in_order(mistakes), tuple(_warnings(document, model)))
@@ -220,6 +213,11 @@ class _KeySets:
             leeway=one.leeway,
             type_required=one.typ_required,
             certificate=one.certificate,
+            namespace=one.namespace,
+            profile=client_profile(one, one.profile),
+            origins=frozenset(one.origins),
+            most_at_once=one.most_at_once,
+            anybody_can_sign=profile_of(one.profile).anybody_can_sign,
         )
 
     def _keys(self, index: int, keys: KeysFile) -> KeySet | KeyAddress | None:
@@ -259,14 +257,14 @@ def _disagreements(document: Document, model: ClientsFile, services: list[str]) 
                 yield document.mistake(("clients", index, key), problem)
             seen.add(value)
     for index, one in enumerate(model.clients):
-        for place, service in enumerate(one.services or []):
+        named: list[tuple[KeyPath, str]] = [
+            (("services", place), service) for place, service in enumerate(one.services or [])
+        ]
+        named += [(("prefetch_keys_by_service", key), key) for key in one.prefetch_keys_by_service]
+        for path, service in named:
             if service not in services:
-                near = nearest(service, services)
-                yield document.mistake(
-                    ("clients", index, "services", place),
-                    f"names `{service}`, which is no service here.",
-                    near,
-                )
+                problem = f"names `{service}`, which is no service here."
+                yield document.mistake(("clients", index, *path), problem, nearest(service, services))
 
 
 def _warnings(document: Document, model: ClientsFile) -> Iterator[Mistake]:
@@ -278,5 +276,10 @@ def _warnings(document: Document, model: ClientsFile) -> Iterator[Mistake]:
                 "is plain http: whoever sits between could sign as this EHR. Allowed in development only."
             )
             yield document.mistake(("clients", index, "keys", "url"), problem)
+        if profile_of(one.profile).tenant_expected and one.tenants is None:
+            problem = (
+                "signs for all its hospitals with one issuer: name `tenants`, or every one of them may call."
+            )
+            yield document.mistake(("clients", index, "profile"), problem)
         if one.environment == "production" and not one.typ_required:
             yield document.mistake(("clients", index, "typ_required"), "is `false`: ask the EHR for `typ`.")

@@ -7,7 +7,7 @@ expected of a vendor (late, down, unreadable) is a value here, never an exceptio
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cds_wrapper.cds import CDSRequest, Prefetch
@@ -109,6 +109,20 @@ class NoPrediction:
     call: VendorCall
     reason: str | None = None
     missing_inputs: tuple[str, ...] = ()
+
+
+STRIPPED = "request_stripped"
+"""The reason of a prediction that was asked for with nothing to make it of."""
+
+
+def made_of_nothing(answered: Prediction | NoPrediction) -> Prediction | NoPrediction:
+    """What a vendor answered to a call that came with neither data nor a token to fetch them.
+
+    That it had nothing to say then is no finding: no card would look like no risk.
+    """
+    if isinstance(answered, Prediction) and not answered.cards:
+        return NoPrediction(Status.MISSING_INPUT, answered.model, answered.call, STRIPPED)
+    return answered if answered.reason else replace(answered, reason=STRIPPED)
 
 
 class Vendor(Protocol):
