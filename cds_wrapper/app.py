@@ -27,6 +27,7 @@ from cds_wrapper.ledger.sinks import FileSink, Sink, SocketSink
 from cds_wrapper.ledger.store import SQLiteLedger
 from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Outbound
+from cds_wrapper.pages.doors import door_routes
 from cds_wrapper.pages.evidence import evidence_routes
 from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
 from cds_wrapper.routes import REFUSALS, Doors
@@ -73,7 +74,8 @@ def create_app(
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
     app.state.doors = doors
-    app.router.routes.extend([*doors.routes(), *evidence_routes(lambda: services.catalog), *extra_routes])
+    pages = [*evidence_routes(lambda: services.catalog), *door_routes()]
+    app.router.routes.extend([*doors.routes(), *pages, *extra_routes])
     for kind in REFUSALS:
         app.add_exception_handler(kind, doors.refuse)
     return app

@@ -251,7 +251,9 @@ class Doors:
                 service_id=known if known and self.runtime.services.catalog.of(known) else None,
                 **({"client": ours.client} if isinstance(ours, NotAuthenticated | NotEntitled) else {}),
             )
-        headers = {**self._headers(), **_OF_STATUS.get(ours.http_status, {})}
+        # A 405 has to say which methods there are (RFC 9110, 15.5.6); the router knows.
+        allowed = error.headers if isinstance(error, HTTPException) else None
+        headers = {**self._headers(), **_OF_STATUS.get(ours.http_status, {}), **(allowed or {})}
         return Response(
             outcome(ours.issue_code, ours.sentence), ours.http_status, headers=headers, media_type=JSON
         )

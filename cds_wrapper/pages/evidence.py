@@ -11,12 +11,10 @@ work without scripts, load nothing from elsewhere, send no referrer and are kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -27,6 +25,7 @@ from cds_wrapper.pages.attributes import source_attributes
 from cds_wrapper.pages.caveat_lines import caveat_lines, overall_result
 from cds_wrapper.pages.decisions import decisions_of
 from cds_wrapper.pages.meaning import meaning_of
+from cds_wrapper.pages.page import STYLE, page, style
 from cds_wrapper.pages.published import (
     hidden_in,
     horizon,
@@ -38,18 +37,6 @@ from cds_wrapper.pages.published import (
 )
 from cds_wrapper.pages.small_cells import SMALLEST_COUNT
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
-
-STYLE: Final = "/evidence-style/pages.css"
-_HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "private, no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src data:; form-action 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-}
 
 
 def evidence_routes(catalog_source: Callable[[], ServiceCatalog]) -> list[BaseRoute]:
@@ -72,7 +59,7 @@ class EvidencePages:
     async def general(self, request: Request) -> Response:
         """A service's page without a caveat."""
         service = self._service(request)
-        return _no_service() if service is None else _page("evidence.html", **evidence_page(service, GENERAL))
+        return _no_service() if service is None else page("evidence.html", **evidence_page(service, GENERAL))
 
     async def behind_a_card(self, request: Request) -> Response:
         """The page a card links to; an unknown or old token gives the general page, never 404."""
@@ -81,12 +68,12 @@ class EvidencePages:
             return _no_service()
         is_current = request.path_params["edition"] == service.book.edition
         key = key_of(service.book, request.path_params["token"]) if is_current else GENERAL
-        return _page("evidence.html", **evidence_page(service, key, superseded=not is_current))
+        return page("evidence.html", **evidence_page(service, key, superseded=not is_current))
 
     async def model(self, request: Request) -> Response:
         """Every published figure by group and every source attribute; the same for everybody."""
         service = self._service(request)
-        return _no_service() if service is None else _page("model.html", **model_page(service))
+        return _no_service() if service is None else page("model.html", **model_page(service))
 
     def _service(self, request: Request) -> ServiceDefinition | None:
         """The first service of the address's id; entries for several hooks share their files."""
@@ -130,27 +117,5 @@ def model_page(service: ServiceDefinition) -> dict[str, Any]:
     }
 
 
-_TEMPLATES: Final = Environment(
-    loader=PackageLoader("cds_wrapper.pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-def _page(template: str, **values: object) -> Response:
-    html = _TEMPLATES.get_template(template).render(style=STYLE, **values)
-    return Response(html, headers=_HEADERS, media_type="text/html")
-
-
 def _no_service() -> Response:
-    html = _TEMPLATES.get_template("unknown.html").render(style=STYLE)
-    return Response(html, 404, headers=_HEADERS, media_type="text/html")
-
-
-async def style(_request: Request) -> Response:
-    """The style sheet of these pages."""
-    content = files("cds_wrapper.pages").joinpath("static", "pages.css").read_bytes()
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    return Response(content, headers=headers, media_type="text/css")
+    return page("unknown.html", 404)
