@@ -32,11 +32,10 @@ from cds_wrapper.pages.evidence import evidence_routes
 from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
 from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
-from cds_wrapper.services import ServiceCatalog, ServiceDefinition, examine_clients, examine_services
+from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
-from cds_wrapper.vendors.base import Vendor
-from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendor_access import VendorAccess, examine_access, open_vendors
 
 # A collection in the middle of a request costs more than the request; what lives on is frozen after start.
 GC_THRESHOLD = (50_000, 50, 50)
@@ -59,7 +58,7 @@ def create_app(
 
     Raises `ConfigurationRefused` with every mistake in the settings or in hooks/.
     """
-    catalog, clients = read_hospital_files(settings)
+    catalog, clients, access = read_hospital_files(settings)
     services = ServicesInForce(catalog)
     pseudonyms = pseudonyms_of(settings)
     doors = Doors(settings.certificate_header, settings.max_body_bytes, operator_log, clock)
@@ -69,13 +68,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda app: lifespan(settings, operator_log, services, clients, pseudonyms, doors),
+        lifespan=lambda app: lifespan(settings, operator_log, services, (clients, access), pseudonyms, doors),
     )
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
     app.state.doors = doors
     pages = [*evidence_routes(lambda: services.catalog), *door_routes()]
-    app.router.routes.extend([*doors.routes(), *pages, *extra_routes])
+    app.router.routes.extend([*doors.routes(), *access.routes(), *pages, *extra_routes])
     for kind in REFUSALS:
         app.add_exception_handler(kind, doors.refuse)
     return app
@@ -86,18 +85,19 @@ async def lifespan(
     settings: Settings,
     operator_log: log.OperatorLog,
     services: ServicesInForce,
-    clients: KnownClients | None,
+    peers: tuple[KnownClients | None, VendorAccess],
     pseudonyms: Pseudonyms,
     doors: Doors,
 ) -> AsyncIterator[None]:
     """Open the way out and the ledger, serve, then write out what is queued and close both."""
+    clients, access = peers
     operator_log.emit(log.PROCESS_STARTED, settings_digest=settings.digest(), profile=settings.profile.value)
     if settings.profile is Profile.DEVELOPMENT:
         operator_log.emit(log.DEVELOPMENT_PROFILE)
     async with AsyncExitStack() as stack:
         try:
             doors.callers = await open_callers(settings, clients, operator_log, stack)
-            doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack)
+            doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack, access)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
             raise
@@ -117,6 +117,7 @@ async def open_runtime(
     services: ServicesInForce,
     pseudonyms: Pseudonyms,
     stack: AsyncExitStack,
+    access: VendorAccess,
 ) -> Runtime:
     """Everything a request meets that outlives it, opened; `stack` closes it again in reverse order."""
     outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
@@ -146,7 +147,7 @@ async def open_runtime(
         ) from None
     return Runtime(
         services=services,
-        vendors={(service.id, service.hook): vendor_of(service, settings, outbound) for service in catalog},
+        vendors=await open_vendors(catalog, access, settings, outbound, stack),
         ledger=ledger,
         pseudonyms=pseudonyms,
         namespace=settings.namespace,
@@ -172,24 +173,6 @@ def stream_of(settings: Settings, operator_log: log.OperatorLog) -> PredictionSt
     return PredictionStream(settings.ledger_path, sink, CursorFile(cursor), operator_log)
 
 
-def vendor_of(service: ServiceDefinition, settings: Settings, outbound: Outbound) -> Vendor:
-    """The adapter for the protocol a service names; one arm per protocol."""
-    match service.vendor.protocol:
-        case "cds-hooks":
-            return CDSHooksVendor(
-                url=service.vendor.url,
-                keys=service.vendor.keys,
-                score=service.vendor.score,
-                model=service.vendor.model,
-                missing=service.vendor.missing,
-                threshold=service.threshold,
-                size_limit=settings.max_vendor_bytes,
-                outbound=outbound,
-            )
-        case other:
-            raise AssertionError(f"a protocol that `services` lets through and nobody speaks: {other}")
-
-
 def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime) -> None:
     """Say what is in force, so that two replicas can be compared."""
     for service in runtime.services.catalog:
@@ -207,10 +190,14 @@ def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime
     )
 
 
-def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClients | None]:
-    """The services and the EHRs that may call them; `ConfigurationRefused` lists every objection."""
+def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClients | None, VendorAccess]:
+    """The services, the EHRs that may call them and what we show their vendors.
+
+    `ConfigurationRefused` lists every objection.
+    """
     services, clients = examine_services(settings.hooks), examine_clients(settings.hooks)
     catalog = ServiceCatalog(services.services, services.warnings)
+    access = examine_access(catalog, settings)
     refused = (
         *services.mistakes,
         *clients.mistakes,
@@ -218,10 +205,11 @@ def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClient
         *unusable_certificates(settings, clients.known),
         *(mapped_to_nothing(catalog, clients.known) if not services.mistakes else ()),
         *unsafe(settings, catalog, clients),
+        *access.mistakes,
     )
     if refused:
         raise ConfigurationRefused(refused)
-    return catalog, clients.known
+    return catalog, clients.known, access
 
 
 async def open_callers(

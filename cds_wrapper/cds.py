@@ -277,12 +277,13 @@ class Discovery(msgspec.Struct, frozen=True):
 
 
 class VendorRequest(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What a CDS Hooks vendor is sent: no token, no extension, only the keys it asked for."""
+    """What a CDS Hooks vendor is sent: no token, only the keys it asked for and the extensions it may see."""
 
     hook: str
     hookInstance: str
-    context: dict[str, msgspec.Raw]
+    context: dict[str, Any]
     prefetch: dict[str, msgspec.Raw] | None = None
+    extension: dict[str, msgspec.Raw] | None = None
 
 
 def encode(message: msgspec.Struct) -> bytes:

@@ -25,6 +25,8 @@ class Shape(enum.Enum):
     RESOURCE = "resource"
     RESOURCES = "resources"
     BUNDLE = "bundle"
+    ANY = "any"
+    """A field of a site's own hook: whatever it holds."""
 
 
 class Status(enum.Enum):

@@ -57,12 +57,30 @@ class Answer:
         return f"Answer(status={self.status}, bytes={len(self.body)})"
 
 
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Files that say who we are to a peer (mutual TLS): certificate chain and private key, both PEM."""
+
+    certificate: str
+    key: str
+
+
+def _no_password() -> str:
+    """A key that wants a password is no key: nobody is there to type it when a server starts."""
+    return ""
+
+
 class Outbound:
     """One pooled session towards every peer; open it in the event loop that uses it."""
 
-    def __init__(self, ca_bundle: str | None = None) -> None:
-        """`ca_bundle` is a file of certificates to trust instead of the system's (a hospital's own CA)."""
+    def __init__(self, ca_bundle: str | None = None, certificate: ClientCertificate | None = None) -> None:
+        """`ca_bundle` is a file of certificates to trust instead of the system's (a hospital's own CA).
+
+        `certificate` is shown to every peer of this pool; `ssl.SSLError` or `OSError` when it is none.
+        """
         self._tls = ssl.create_default_context(cafile=ca_bundle)
+        if certificate is not None:
+            self._tls.load_cert_chain(certificate.certificate, certificate.key, password=_no_password)
         self._session: aiohttp.ClientSession | None = None
         self._reads: httpx.AsyncClient | None = None
 
@@ -84,10 +102,13 @@ class Outbound:
             await self._session.close()
             self._session = self._reads = None
 
-    async def post_json(self, url: str, body: bytes, deadline: Deadline, size_limit: int) -> Answer:
+    async def post_json(
+        self, url: str, body: bytes, deadline: Deadline, size_limit: int, authorization: str | None = None
+    ) -> Answer:
         """POST JSON once; raises `OutboundTrouble` for every way in which no whole answer came.
 
         `size_limit` caps the answer in bytes; a larger one is given up as soon as that is known.
+        `authorization` is the value of that header, ours for this peer.
         """
         if self._session is None:
             raise RuntimeError("the pool is closed")
@@ -99,7 +120,7 @@ class Outbound:
             async with self._session.post(
                 url,
                 data=body,
-                headers={"content-type": "application/json", "accept": "application/json"},
+                headers=_JSON if authorization is None else {**_JSON, "authorization": authorization},
                 timeout=aiohttp.ClientTimeout(total=left, ceil_threshold=math.inf),
                 allow_redirects=False,
             ) as response:
@@ -107,7 +128,9 @@ class Outbound:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise OutboundTrouble(translate(error)) from None
 
-    async def get(self, url: str, deadline: Deadline, size_limit: int) -> Answer:
+    async def get(
+        self, url: str, deadline: Deadline, size_limit: int, authorization: str | None = None
+    ) -> Answer:
         """GET a document once, such as a key set; raises as `post_json` does.
 
         The answer is asked for uncompressed: a small one that unpacks into a large one is no answer.
@@ -117,6 +140,8 @@ class Outbound:
         try:
             async with asyncio.timeout(deadline.remaining.total_seconds()):
                 headers = {"accept": "application/json", "accept-encoding": "identity"}
+                if authorization is not None:
+                    headers["authorization"] = authorization
                 async with self._reads.stream("GET", url, headers=headers) as response:
                     return Answer(response.status_code, await _read_raw(response, size_limit))
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
@@ -124,6 +149,9 @@ class Outbound:
             met = error.__cause__
             known = met if isinstance(met, aiohttp.ClientError | OSError) else error
             raise OutboundTrouble(translate(known)) from None
+
+
+_JSON = {"content-type": "application/json", "accept": "application/json"}
 
 
 async def _read_raw(response: httpx.Response, size_limit: int) -> bytes:

@@ -126,9 +126,16 @@ def _is_this_machine(host: str) -> bool:
 
 def _vendors(catalog: ServiceCatalog) -> Iterator[Mistake]:
     for service in catalog:
-        if not service.vendor.url.startswith("https:"):
-            problem = "is plain http: patient data would travel unprotected."
-            yield Mistake(f"{service.id}/service.yaml", None, None, "vendor.url", problem)
+        vendor = service.vendor
+        addresses = {
+            "url": vendor.url,
+            "discovery.url": vendor.offer.url if vendor.offer else None,
+            "feedback": vendor.feedback,
+        }
+        for key, address in addresses.items():
+            if address is not None and not address.startswith("https:"):
+                problem = "is plain http: patient data would travel unprotected."
+                yield Mistake(f"{service.id}/service.yaml", None, None, f"vendor.{key}", problem)
 
 
 def _of_setting(name: str, problem: str) -> Mistake:

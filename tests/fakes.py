@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,7 @@ class FakeVendor:
 
     behaviour: Behaviour
     port: int = 0
+    scheme: str = "http"
     asked: list[dict[str, Any]] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -45,7 +47,7 @@ class FakeVendor:
     @property
     def url(self) -> str:
         """Where its one service answers."""
-        return f"http://127.0.0.1:{self.port}/cds-services/prevent"
+        return f"{self.scheme}://127.0.0.1:{self.port}/cds-services/prevent"
 
     async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request after the other on a connection until the peer closes it."""
@@ -70,13 +72,15 @@ class FakeVendor:
 
 
 @contextlib.asynccontextmanager
-async def running(behaviour: Behaviour, *, strict: bool = True) -> AsyncIterator[FakeVendor]:
+async def running(
+    behaviour: Behaviour, *, strict: bool = True, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[FakeVendor]:
     """A vendor that listens on a free port of 127.0.0.1 until the block ends.
 
     A strict one fails its test when it was asked with anything that is no hook call of CDS Hooks 2.0.1.
     """
-    vendor = FakeVendor(behaviour)
-    server = await asyncio.start_server(vendor.serve_connection, "127.0.0.1", 0)
+    vendor = FakeVendor(behaviour, scheme="https" if tls else "http")
+    server = await asyncio.start_server(vendor.serve_connection, "127.0.0.1", 0, ssl=tls)
     vendor.port = server.sockets[0].getsockname()[1]
     try:
         yield vendor

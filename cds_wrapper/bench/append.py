@@ -30,6 +30,7 @@ from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import load_services
 from cds_wrapper.settings import Settings, read_settings
+from cds_wrapper.vendor_access import VendorAccess
 
 PATIENCE = timedelta(seconds=60)
 WARM_UP_SHARE = 0.1
@@ -57,7 +58,7 @@ async def measure(settings: Settings, calls: Sequence[HookCall], writers: int, r
 async def _opened(settings: Settings, stack: AsyncExitStack) -> Runtime:
     lines = log.OperatorLog("bench-0", sys.stderr)
     services = ServicesInForce(load_services(settings.hooks))
-    return await open_runtime(settings, lines, services, pseudonyms_of(settings), stack)
+    return await open_runtime(settings, lines, services, pseudonyms_of(settings), stack, VendorAccess())
 
 
 def _quieten_collector() -> None:

@@ -47,6 +47,11 @@ _DASH: Final = " – "
 _RULE: Final = "---"
 
 
+def card_uuid(prediction_id: UUID, position: int) -> str:
+    """The id of the card at a position of the vendor's answer, the same at every replay."""
+    return str(uuid5(prediction_id, str(position)))
+
+
 @dataclass(frozen=True, slots=True)
 class CardStamp:
     """What a card carries of its record and its files.
@@ -68,8 +73,8 @@ class CardStamp:
     shown: frozenset[str] = frozenset()
 
     def card_uuid(self, position: int) -> str:
-        """The id of the card at a position of the vendor's answer, the same at every replay."""
-        return str(uuid5(self.prediction_id, str(position)))
+        """The id of the card at a position of the vendor's answer."""
+        return card_uuid(self.prediction_id, position)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -79,6 +84,7 @@ class Composition:
     cards: tuple[Card, ...]
     changes: tuple[str, ...]
     in_summary: bool
+    is_our_own: bool = False  # the one card stands in the place of the vendor's
 
     def __repr__(self) -> str:
         return f"Composition({len(self.cards)} cards, {len(self.changes)} changes)"
@@ -95,7 +101,9 @@ def compose(
     held = prediction.changes if isinstance(prediction, Prediction) else ()
     if words.replacement is not None:
         why = [f"cards: {disposition.value}"] if isinstance(prediction, Prediction) else []
-        return Composition((_own_card(words.replacement, stamp, words.link_label),), (*held, *why), False)
+        return Composition(
+            (_own_card(words.replacement, stamp, words.link_label),), (*held, *why), False, True
+        )
     if isinstance(prediction, NoPrediction) or not prediction.cards:
         return Composition((), held, False)
     ours = _extension(prediction, words, caveat, stamp)
@@ -103,7 +111,7 @@ def compose(
     cards = tuple(card for one in made if (card := one.card()) is not None)
     changes = _bounded((*held, *(change for one in made for change in one.changes)))
     if not cards:
-        return Composition((_own_card(words.fallback, stamp, words.link_label),), changes, False)
+        return Composition((_own_card(words.fallback, stamp, words.link_label),), changes, False, True)
     return Composition(cards, changes, words.short is not None)
 
 

@@ -222,7 +222,7 @@ def _ai_line(prediction: Prediction, wording: Wording, service: ServiceWords) ->
 def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -> OwnCard | None:
     """The card that stands in for the vendor's, if one does; no vendor card, nothing to replace."""
     if isinstance(prediction, NoPrediction):
-        return _failure_card(prediction.status)
+        return _failure_card(prediction)
     if not prediction.cards:
         return None
     match disposition:
@@ -236,9 +236,11 @@ def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -
             assert_never(disposition)
 
 
-def _failure_card(status: Status) -> OwnCard:
+def _failure_card(prediction: NoPrediction) -> OwnCard:
     # `stale` and `stopped` need a time that no prediction carries yet: no vendor and no plan gives them.
-    return OwnCard.NOT_CALCULATED if status is Status.MISSING_INPUT else OwnCard.NO_RESULT
+    # With a reason the vendor was not asked: nothing that is recorded in the chart later would change that.
+    lacks_an_input = prediction.status is Status.MISSING_INPUT and prediction.reason is None
+    return OwnCard.NOT_CALCULATED if lacks_an_input else OwnCard.NO_RESULT
 
 
 def _without_score(

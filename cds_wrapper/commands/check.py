@@ -16,6 +16,7 @@ from cds_wrapper.ledger.spool_report import SpoolReport, report_on
 from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
 from cds_wrapper.services import ExaminedClients, ServiceCatalog, examine_clients, load_services, warnings_of
 from cds_wrapper.settings import Settings, read_settings
+from cds_wrapper.vendor_access import examine_access
 
 
 def command(
@@ -62,6 +63,7 @@ def command(
     clients = examine_clients(folder)
     mistakes += clients.mistakes
     if settings is not None:
+        mistakes += examine_access(catalog, settings).mistakes
         mistakes += colliding_paths(settings) + unusable_certificates(settings, clients.known)
     if not mistakes:
         mistakes = mapped_to_nothing(catalog, clients.known)

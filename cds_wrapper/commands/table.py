@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "cds_wrapper.commands.check",
     "try": "cds_wrapper.commands.try_request",
     "explain": "cds_wrapper.commands.explain",
+    "keys": "cds_wrapper.commands.keys",
     "retention": "cds_wrapper.commands.retention",
     "export": "cds_wrapper.commands.export",
     "bench": "cds_wrapper.commands.bench",

@@ -7,6 +7,7 @@ import difflib
 import io
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +15,10 @@ from typing import Annotated
 import typer
 
 from cds_wrapper import log
-from cds_wrapper.app import DEVELOPMENT_CLIENT, new_prediction_id, pseudonyms_of, vendor_of
+from cds_wrapper.app import DEVELOPMENT_CLIENT, new_prediction_id, pseudonyms_of
 from cds_wrapper.cds import CDSRequest, read_request
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, VENDOR_EXIT, tell
-from cds_wrapper.errors import MalformedRequest, WrapperError
+from cds_wrapper.errors import ConfigurationRefused, MalformedRequest, WrapperError
 from cds_wrapper.invocation import answer
 from cds_wrapper.ledger.entries import KeptFile, LedgerEntry
 from cds_wrapper.ledger.feedback import FeedbackEntry
@@ -26,6 +27,7 @@ from cds_wrapper.outbound import Outbound
 from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Settings, read_settings
+from cds_wrapper.vendor_access import VendorAccess, examine_access, open_vendors
 
 
 class NoLedger:
@@ -81,8 +83,12 @@ def command(
     if chosen is None:
         typer.echo(_no_such_service(service, catalog), err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
+    access = examine_access([chosen], settings)
+    if access.mistakes:
+        tell(ConfigurationRefused(access.mistakes))
+        raise typer.Exit(CONFIGURATION_EXIT)
     ledger = NoLedger()
-    reply = asyncio.run(_call(call, chosen, catalog, settings, ledger))
+    reply = asyncio.run(_call(call, chosen, catalog, settings, access, ledger))
     _show(reply, ledger, chosen, as_json)
     if (
         ledger.entry is None
@@ -114,14 +120,16 @@ async def _call(
     service: ServiceDefinition,
     catalog: ServiceCatalog,
     settings: Settings,
+    access: VendorAccess,
     ledger: NoLedger,
 ) -> Reply:
-    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
-    await outbound.open()
-    try:
+    async with AsyncExitStack() as stack:
+        outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
+        await outbound.open()
+        stack.push_async_callback(outbound.close)
         runtime = Runtime(
             services=ServicesInForce(catalog),
-            vendors={(service.id, service.hook): vendor_of(service, settings, outbound)},
+            vendors=await open_vendors(ServiceCatalog((service,)), access, settings, outbound, stack),
             ledger=ledger,
             pseudonyms=pseudonyms_of(settings),
             namespace=settings.namespace,
@@ -131,8 +139,6 @@ async def _call(
             log=log.OperatorLog("try", io.StringIO()),  # what would be logged is said in the output
         )
         return await answer(call, DEVELOPMENT_CLIENT, service, runtime, _still_there)
-    finally:
-        await outbound.close()
 
 
 async def _still_there() -> bool:

@@ -45,22 +45,38 @@ def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key
 
     Absent: the EHR did not send the key. Empty: it looked and has nothing. Error: it failed to look, or what
     came cannot be read to its end. Other patient: somebody else's data; withheld from everybody. Unreadable:
-    no FHIR resource of a known shape; forwarded all the same (CDS Hooks 2.0.1, "Prefetch Template"). The
-    Patient is forwarded only under this patient's own id: one without an id is nobody's.
+    no FHIR resource of a known shape; forwarded all the same when it is a resource at all (CDS Hooks 2.0.1,
+    "Prefetch Template"). The Patient is forwarded only under this patient's own id: one without an id is
+    nobody's.
     """
     search = _Search(request.patient_id)
-    states = {
-        key: _state(request.prefetch.get(key), search, is_the_patient=key == patient_key) for key in templates
-    }
+    given = request.prefetch
+    states = {key: _state(given.get(key), search, is_the_patient=key == patient_key) for key in templates}
     patient_state = states.get(patient_key, PrefetchState.ABSENT)
-    forwarded = {PrefetchState.PRESENT, PrefetchState.EMPTY, PrefetchState.UNREADABLE}
+    odd = PrefetchState.UNREADABLE
     values = {
-        key: request.prefetch[key]
+        key: given[key]
         for key, state in states.items()
-        if state in forwarded and (key != patient_key or state is not PrefetchState.UNREADABLE)
+        if state in _FORWARDED or (state is odd and key != patient_key and _is_resource(given[key]))
     }
     patient = values[patient_key] if patient_state is PrefetchState.PRESENT else None
     return Prefetch(values, states, patient, patient_state)
+
+
+_FORWARDED = frozenset({PrefetchState.PRESENT, PrefetchState.EMPTY})
+
+
+def _is_resource(raw: bytes) -> bool:
+    """Whether a value is a JSON object that names its resource's type, whatever else is wrong with it."""
+    try:
+        return _type_of(_anything.decode(raw)) is not None
+    except (msgspec.DecodeError, RecursionError):
+        return False
+
+
+def speaks_of_another(value: object, patient_id: str) -> bool:
+    """Whether a decoded value names another patient at any depth; `RecursionError` for one without bottom."""
+    return _Search(patient_id).finds_another(value)
 
 
 _WHY_NO_PATIENT = {

@@ -182,6 +182,12 @@ COLUMNS: tuple[Column, ...] = (
     # What it cost. A record cannot hold the time of its own sync: see `ledger_ms` and `total_ms`.
     _integer("vendor_http_status", "HTTP status of the vendor's answer; null when none came."),
     _integer("vendor_attempts", "How often the vendor was asked."),
+    _text("vendor_hook_instance", "The id that our call to the vendor had; null when it was not asked."),
+    _json(
+        "vendor_cards",
+        "The vendor's own ids of the cards in `cards_returned`, in that order; null where there is none.",
+        stream=False,
+    ),
     _real("trust_ms", "Milliseconds spent on recognising the caller."),
     _real("fhir_ms", "Milliseconds spent on reading what the EHR did not send."),
     _real("vendor_ms", "Milliseconds from asking the vendor to its last byte."),

@@ -264,6 +264,7 @@ def prediction_columns(
         "band": None,
         "vendor_http_status": prediction.call.http_status,
         "vendor_attempts": prediction.call.attempts,
+        "vendor_hook_instance": prediction.call.hook_instance,
         "vendor_ms": prediction.call.milliseconds,
     }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cds_wrapper import __version__
-from cds_wrapper.caveats.cards import Composition
+from cds_wrapper.caveats.cards import Composition, card_uuid
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.caveats.policy import Caveat
 from cds_wrapper.caveats.wording import CaveatWords
@@ -28,6 +28,8 @@ from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.services.definitions import short
 from cds_wrapper.vendors.base import NoPrediction, Prediction
+
+_LONGEST_CARD_ID = 256
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,6 +113,7 @@ def record_of(
             **_decision_columns(decision, composition),
             **_version_columns(service),
             **_returned_columns(life, returned, spent),
+            "vendor_cards": _vendor_cards(life, prediction, composition, returned),
             "bytes_in": life.request.body_bytes,
         }
     )
@@ -174,6 +177,23 @@ def _version_columns(service: ServiceDefinition) -> dict[str, object]:
         "subgroups_version": short(service.versions.subgroups),
         "wrapper_version": __version__,
     }
+
+
+def _vendor_cards(
+    life: Life, prediction: Prediction | NoPrediction, composition: Composition | None, returned: Returned
+) -> list[str | None]:
+    """The vendor's id of each card that goes back: what feedback to the vendor has to name.
+
+    A card of our own has none; nor has one whose id is so long that no vendor would know it again.
+    """
+    theirs: dict[str, str | None] = {}
+    if isinstance(prediction, Prediction) and composition is not None and not composition.is_our_own:
+        theirs = {
+            card_uuid(life.prediction_id, position): card.uuid
+            for position, card in enumerate(prediction.cards)
+        }
+    found = [theirs.get(card.uuid) for card in returned.cards]
+    return [one if one and len(one) <= _LONGEST_CARD_ID else None for one in found]
 
 
 def _returned_columns(life: Life, returned: Returned, spent: Spent) -> dict[str, object]:

@@ -18,7 +18,7 @@ from cds_wrapper.ledger.columns import (
     Kind,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 """The schema number this version writes, kept in `PRAGMA user_version`."""
 
 APPLICATION = 0x43445357

@@ -24,10 +24,20 @@ from cds_wrapper.caveats.plan import ResponsePlan
 from cds_wrapper.patient.demographics import AgeBands
 from cds_wrapper.patient.subgroups import AttributePolicy, Display, SubgroupScheme
 from cds_wrapper.services.card_file import CardFile, MetricRow, StatedFile
-from cds_wrapper.services.definitions import Band, Identifiers, Outcome, Threshold, VendorConfig
+from cds_wrapper.services.definitions import (
+    Authentication,
+    Band,
+    Identifiers,
+    Outcome,
+    Threshold,
+    VendorConfig,
+    VendorOffer,
+    VendorTLS,
+)
 from cds_wrapper.services.plan_file import PlanFile, ReplacementFile
 from cds_wrapper.services.service_file import MissingInputsFile, ScoreFile, ServiceFile, VendorFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
+from cds_wrapper.services.vendor_file import AuthenticationFile, OfferFile
 from cds_wrapper.vendors.base import ScoreKind
 from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
 
@@ -41,11 +51,29 @@ def vendor_of(service: ServiceFile, developer: str) -> VendorConfig:
         protocol=vendor.protocol,
         url=vendor.url,
         developer=vendor.developer_label or developer,
+        hook=vendor.hook or service.hook,
         keys=frozenset(service.prefetch if vendor.prefetch is None else vendor.prefetch),
         score=_score(vendor.score) if vendor.score else None,
         model=_model(vendor),
         missing=_missing(vendor.missing_inputs) if vendor.missing_inputs else None,
+        context=frozenset(vendor.context),
+        extensions=frozenset(vendor.extensions),
+        same_instance=vendor.hook_instance == "same",
+        authentication=_authentication(vendor.authentication) if vendor.authentication else None,
+        tls=VendorTLS(vendor.tls.certificate, vendor.tls.key, vendor.tls.ca) if vendor.tls else None,
+        offer=_offer(vendor, vendor.discovery) if vendor.discovery else None,
+        feedback=vendor.feedback_address,
     )
+
+
+def _authentication(one: AuthenticationFile) -> Authentication:
+    secret = one.key or one.token or ""
+    return Authentication(one.kind, secret, one.algorithm, one.issuer, one.audience, one.tenant)
+
+
+def _offer(vendor: VendorFile, offer: OfferFile) -> VendorOffer:
+    service = offer.service or vendor.url.rstrip("/").rpartition("/")[2]
+    return VendorOffer(offer.list_address, service, offer.every, offer.templates == "join")
 
 
 def _score(score: ScoreFile) -> ScorePath:

@@ -20,6 +20,7 @@ from cds_wrapper.services.prefetch_rules import allowed_tokens, has_stray_braces
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import AttributeFile, SubgroupsFile
 from cds_wrapper.services.yaml_files import Document, KeyPath
+from cds_wrapper.vendors.question import may_be_listed, must_be_listed
 
 MISSING_LEVELS = (MISSING, *(f"{MISSING}:{reason.value}" for reason in Missing))
 _LONGEST_LABEL = 5
@@ -36,6 +37,7 @@ def service_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
     yield from _unknown_key(document, ("patient",), service.patient, service.prefetch)
     for index, key in enumerate(service.vendor.prefetch or ()):
         yield from _unknown_key(document, ("vendor", "prefetch", index), key, service.prefetch)
+    yield from _forwarding_mistakes(document, service)
     yield from _score_mistakes(document, service)
 
 
@@ -64,6 +66,28 @@ def _unknown_key(document: Document, path: KeyPath, key: str, known: Iterable[st
     keys = list(known)
     if key not in keys:
         yield document.mistake(path, f"names `{key}`, which is no key of `prefetch`.", nearest(key, keys))
+
+
+def _forwarding_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
+    """What the vendor is told must make a whole call of the hook it knows."""
+    vendor = service.vendor
+    hook = vendor.hook or service.hook
+    if hook not in HOOKS and not is_local_hook(hook):
+        problem = "is no hook of the CDS Hooks library; a local hook is named by reverse domain."
+        yield document.mistake(("vendor", "hook"), problem, nearest(hook, HOOKS))
+    known, ours = may_be_listed(hook), may_be_listed(service.hook)
+    for index, name in enumerate(vendor.context):
+        if hook in HOOKS and name not in known:
+            has = ", ".join(known) or "nothing"
+            problem = f"names `{name}`; beyond ids and references the hook `{hook}` has: {has}."
+            yield document.mistake(("vendor", "context", index), problem, nearest(name, known))
+    for name in must_be_listed(hook):
+        if name not in vendor.context:
+            problem = f"must list `{name}`: the hook `{hook}` requires it, so no call could be sent without."
+            yield document.mistake(("vendor", "context"), problem)
+        elif service.hook in HOOKS and name not in ours:
+            problem = f"is `{hook}`, which requires `{name}`; the hook `{service.hook}` brings none."
+            yield document.mistake(("vendor", "hook"), problem)
 
 
 def _score_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Literal
 
 from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
 from cds_wrapper.caveats.plan import OnError, ResponsePlan
@@ -15,19 +16,64 @@ from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.patient.demographics import DemographicRules
 from cds_wrapper.patient.subgroups import SubgroupScheme
 from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
+from cds_wrapper.vendors.question import Forwarding
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How our calls are signed; `secret` is where the key or token is found, and never the secret itself."""
+
+    kind: Literal["jwt", "bearer"]
+    secret: str
+    algorithm: str
+    issuer: str | None
+    audience: str | None
+    tenant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorTLS:
+    """Files for mutual TLS, by path; `ca` replaces every other authority for this vendor."""
+
+    certificate: str | None
+    key: str | None
+    ca: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorOffer:
+    """Where and how often a vendor's own list of services is read, and whether its templates join ours."""
+
+    url: str
+    service: str
+    every: timedelta
+    joins: bool
 
 
 @dataclass(frozen=True, slots=True)
 class VendorConfig:
-    """Whom to ask and how to read the answer; `keys` are the prefetch keys the vendor is sent."""
+    """Whom to ask, what it is told and how to read the answer; `hook` is the name it knows the hook by."""
 
     protocol: str
     url: str
     developer: str
+    hook: str
     keys: frozenset[str]
     score: ScorePath | None
     model: ModelPath
     missing: MissingInputs | None
+    context: frozenset[str] = frozenset()
+    extensions: frozenset[str] = frozenset()
+    same_instance: bool = False
+    authentication: Authentication | None = None
+    tls: VendorTLS | None = None
+    offer: VendorOffer | None = None
+    feedback: str | None = None
+
+    @property
+    def forwarding(self) -> Forwarding:
+        """What leaves us for this vendor."""
+        return Forwarding(self.hook, self.keys, self.context, self.extensions, self.same_instance)
 
 
 @dataclass(frozen=True, slots=True)

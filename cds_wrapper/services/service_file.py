@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from cds_wrapper.caveats.plan import OnError
 from cds_wrapper.services.fields import AnswerPath, FileModel, Horizon, Name, Span, Words, at_most_words
+from cds_wrapper.services.vendor_file import (
+    AuthenticationFile,
+    OfferFile,
+    TLSFile,
+    feedback_choice,
+    is_address,
+)
 
 LONGEST_BUDGET = timedelta(seconds=10)
 
@@ -73,24 +79,52 @@ class VendorFile(FileModel):
     """Whom to ask, and how to read the answer."""
 
     protocol: Literal["cds-hooks"] = Field(description="How to speak to it. Only `cds-hooks` so far.")
-    url: Words = Field(description="Address of the vendor's service, http(s).")
+    url: Annotated[Words, AfterValidator(is_address)] = Field(
+        description="Address of the vendor's service, http(s)."
+    )
+    hook: Words | None = Field(
+        None, description="The hook the vendor knows this by; without it, the EHR's own word."
+    )
+    authentication: AuthenticationFile | None = Field(
+        None, description="How our calls are signed; without it, they are not."
+    )
+    tls: TLSFile | None = Field(None, description="Mutual TLS, and a CA for this vendor alone.")
+    discovery: OfferFile | None = Field(
+        None, description="Where the vendor says which services it has; without it, nobody looks."
+    )
     developer_label: Words | None = Field(
         None, description="The developer's name on a card; without it, that of the model card."
     )
     prefetch: list[str] | None = Field(
         None, description="The prefetch keys the vendor asked for and is sent; without it, all of them."
     )
+    context: list[Words] = Field(
+        default_factory=list,
+        description="Fields of the hook's context that the vendor may see beyond ids and references, such as"
+        " `draftOrders`. They are searched for other patients first.",
+    )
+    extensions: list[Words] = Field(
+        default_factory=list,
+        description="Members of the EHR's `extension` that the vendor may see; some name staff.",
+    )
+    hook_instance: Literal["fresh", "same"] = Field(
+        "fresh", description="Whether each call has an id of its own, or the EHR's where it is a UUID."
+    )
+    feedback: Annotated[Words, AfterValidator(feedback_choice)] = Field(
+        "off",
+        description="Whether the vendor hears what became of its cards: `off`, `on` (the address of its"
+        " service with `/feedback` behind it) or another address. Comments are never sent.",
+    )
     score: ScoreFile | None = Field(None, description="Where the score stands; without it, none is recorded.")
     model: ModelFile = Field(description="Which model answers.")
     missing_inputs: MissingInputsFile | None = Field(None, description="How a 412 is read.")
 
-    @field_validator("url")
-    @classmethod
-    def _an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-            raise ValueError("is not an http(s) address, such as https://model.example.org/cds-services/risk")
-        return url
+    @property
+    def feedback_address(self) -> str | None:
+        """Where feedback goes; None when it goes nowhere."""
+        if self.feedback == "off":
+            return None
+        return f"{self.url.rstrip('/')}/feedback" if self.feedback == "on" else self.feedback
 
 
 class ThresholdFile(FileModel):

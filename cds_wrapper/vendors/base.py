@@ -62,6 +62,7 @@ class VendorCall:
     """What one call to the vendor cost and said about itself.
 
     `milliseconds` is wall time from asking to the last byte. `http_status` is None when no answer came.
+    `hook_instance` is the id the call went out under, None when the vendor was not asked.
     """
 
     milliseconds: float = 0.0
@@ -69,6 +70,7 @@ class VendorCall:
     attempts: int = 0
     bytes_out: int = 0
     bytes_in: int = 0
+    hook_instance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class NoPrediction:
     """The vendor gave nothing usable, and why.
 
     `missing_inputs` are display names from the service's own configuration, never the vendor's words.
-    `reason` says more from a closed list (`not_json`, `too_large`, `not_200`, `score_out_of_range`, ...).
+    `reason` says more from a closed list (`not_json`, `too_large`, `not_200`, `score_out_of_range`, ...);
+    with `context_incomplete` or `context_of_another_patient` the vendor was not asked at all.
     """
 
     status: Status

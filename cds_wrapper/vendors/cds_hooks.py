@@ -11,17 +11,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from jmespath.visitor import TreeInterpreter
 
-from cds_wrapper.cds import CDSRequest, Prefetch, VendorRequest, encode
+from cds_wrapper.cds import CDSRequest, Prefetch, encode
 from cds_wrapper.cds_answer import VendorAnswer, read_answer
 from cds_wrapper.errors import OutboundTrouble, Trouble
 from cds_wrapper.outbound import Answer, Deadline, Outbound
+from cds_wrapper.signing import Credential
 from cds_wrapper.vendors.base import (
     ModelVersion,
     NoPrediction,
@@ -31,11 +31,9 @@ from cds_wrapper.vendors.base import (
     VendorCall,
     VersionSource,
 )
+from cds_wrapper.vendors.question import Forwarding, Unasked
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
-_CONTEXT = frozenset({"userId", "patientId", "encounterId"})
-"""What a hook's context may tell the vendor: drafts and extensions stay here until they can be judged."""
-
 UNREADABLE_VERSION = "unreadable"
 
 
@@ -75,43 +73,38 @@ class MissingInputs:
 class CDSHooksVendor:
     """One CDS service of a vendor.
 
-    `keys` are the prefetch keys it asked for, `threshold` the first one listed.
+    `forwarding` says what it is told, `credential` how our calls are signed, `threshold` is the first listed.
     """
 
     url: str
-    keys: frozenset[str]
+    forwarding: Forwarding
     score: ScorePath | None
     model: ModelPath
     missing: MissingInputs | None
     threshold: float | None
     size_limit: int
     outbound: Outbound = field(repr=False)
+    credential: Credential | None = None
 
     async def predict(
         self, request: CDSRequest, prefetch: Prefetch, deadline: Deadline
     ) -> Prediction | NoPrediction:
-        """Ask the vendor once within the deadline."""
-        body = encode(self._question(request, prefetch))
+        """Ask the vendor once within the deadline; a call that would be no CDS Hooks is not sent."""
+        question = self.forwarding.question(request, prefetch)
+        if isinstance(question, Unasked):
+            return self._nothing(Status.MISSING_INPUT, VendorCall(), question.value)
+        body = encode(question)
         started = time.perf_counter()
+        authorization = self.credential.authorization(self.url) if self.credential else None
         try:
-            answer = await self.outbound.post_json(self.url, body, deadline, self.size_limit)
+            answer = await self.outbound.post_json(self.url, body, deadline, self.size_limit, authorization)
         except OutboundTrouble as trouble:
-            call = VendorCall(_since(started), None, 1, len(body), 0)
+            call = VendorCall(_since(started), None, 1, len(body), 0, question.hookInstance)
             return self._trouble(trouble.kind, call)
-        call = VendorCall(_since(started), answer.status, 1, len(body), len(answer.body))
-        return self.read(answer, call)
-
-    def _question(self, request: CDSRequest, prefetch: Prefetch) -> VendorRequest:
-        """A fresh hookInstance: the EHR's would let the vendor join what it is not asked to join."""
-        values = {key: msgspec.Raw(value) for key, value in prefetch.values.items() if key in self.keys}
-        context = {
-            name: msgspec.Raw(value)
-            for name, value in request.context.items()
-            if name in _CONTEXT and value != b"null"
-        }
-        return VendorRequest(
-            hook=request.hook, hookInstance=str(uuid4()), context=context, prefetch=values or None
+        call = VendorCall(
+            _since(started), answer.status, 1, len(body), len(answer.body), question.hookInstance
         )
+        return self.read(answer, call)
 
     def read(self, answer: Answer, call: VendorCall) -> Prediction | NoPrediction:
         """Turn whatever came into a prediction or the reason why there is none; pure."""

@@ -63,7 +63,8 @@ def test_it_is_served_and_recorded_under_this_patients_own_details(
 ) -> None:
     one = became[name]
     (row,) = one.rows
-    assert (one.status, row["status"]) == (200, "answered")
+    asked = ("answered", None) if ODD[name].asked else ("missing_input", "context_incomplete")
+    assert (one.status, row["status"], row["reason"]) == (200, *asked)
     assert "invocation_failed" not in one.events
     assert (row["race"] == "white") is ODD[name].known
     assert ODD[name].known or row["race"].startswith("missing:")
@@ -78,11 +79,18 @@ def test_it_is_refused_naming_the_member(name: str, became: dict[str, Became]) -
 
 
 @pytest.mark.parametrize("name", [name for name, odd in ODD.items() if odd.member is None])
-def test_what_reaches_the_vendor_is_cds_hooks_but_for_what_is_listed(
+def test_what_reaches_the_vendor_is_cds_hooks_or_it_is_not_asked(
     name: str, became: dict[str, Became]
 ) -> None:
-    (body,) = became[name].asked
-    assert tuple(wire.question(body)) == ODD[name].reaches_vendor
+    asked = became[name].asked
+    assert len(asked) == ODD[name].asked
+    assert [wrong for body in asked for wrong in wire.question(body)] == []
+
+
+def test_what_was_not_asked_is_said_on_a_card(became: dict[str, Became]) -> None:
+    unasked = [json.loads(became[name].text)["cards"] for name, odd in ODD.items() if not odd.asked]
+    assert len(unasked) > 3
+    assert all("does not mean low risk" in card["summary"] for (card,) in unasked)
 
 
 def test_another_patient_reaches_nobody(became: dict[str, Became]) -> None:

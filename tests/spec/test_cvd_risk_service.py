@@ -58,7 +58,7 @@ def ask_vendor(patient_id: str) -> Prediction | NoPrediction:
     config = service().vendor
     vendor = CDSHooksVendor(
         url=config.url,
-        keys=config.keys,
+        forwarding=config.forwarding,
         score=config.score,
         model=config.model,
         missing=config.missing,

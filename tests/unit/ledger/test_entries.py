@@ -217,6 +217,7 @@ def test_only_the_wide_columns_stay_out_of_the_line() -> None:
         "changes_made",
         "file_digests",
         "previous_hash",
+        "vendor_cards",
     }
 
 

@@ -1,0 +1,136 @@
+"""The parts of `vendor` in `service.yaml` that say how we show ourselves to it and what it may see."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from cds_wrapper.services.fields import FileModel, Span, Words
+from cds_wrapper.signing import ENVIRONMENT
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OURS: Final = "CDS_WRAPPER_"
+_EVERY: Final = (timedelta(minutes=1), timedelta(hours=24))
+
+
+def is_address(url: str) -> str:
+    """An http(s) address without user information, as written."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("is not an http(s) address, such as https://model.example.org/cds-services/risk")
+    return url
+
+
+def _secret(where: str) -> str:
+    """Never the secret itself, and never a file whose place depends on where the program was started."""
+    if where.startswith(ENVIRONMENT):
+        name = where.removeprefix(ENVIRONMENT)
+        if not _VARIABLE.fullmatch(name) or name.startswith(_OURS):
+            raise ValueError(f"needs a variable's name behind `{ENVIRONMENT}`, not one of {_OURS}*.")
+    elif not where.startswith("/"):
+        raise ValueError(f"is neither the whole path of a file nor `{ENVIRONMENT}NAME`.")
+    return where
+
+
+def _whole_path(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("is not the whole path of a file.")
+    return path
+
+
+Secret = Annotated[Words, AfterValidator(_secret)]
+"""Where a secret is found: the whole path of a file, or `env:NAME`."""
+
+PathOfFile = Annotated[Words, AfterValidator(_whole_path)]
+
+
+class AuthenticationFile(FileModel):
+    """How our calls to the vendor are signed."""
+
+    kind: Literal["jwt", "bearer"] = Field(
+        description="`jwt`: a token of our own for each call, as CDS Hooks has it; `bearer`: one it gave us."
+    )
+    key: Secret | None = Field(
+        None,
+        description="For `jwt`: our private key set, a file of mode 0600 or `env:NAME`; see the command"
+        " `keys`.",
+    )
+    token: Secret | None = Field(
+        None, description="For `bearer`: the vendor's token, a file of mode 0600 or `env:NAME`."
+    )
+    algorithm: Literal["ES384", "RS384"] = Field(
+        "ES384", description="What the first key of the set signs; RS384 takes three times the processor."
+    )
+    issuer: Words | None = Field(
+        None, description="`iss`, our name as the vendor registered it; without it, our public address."
+    )
+    audience: Words | None = Field(
+        None, description="`aud`, where the vendor wants another text than the address that is called."
+    )
+    tenant: Words | None = Field(None, description="`tenant`, where the vendor tells our sites apart by it.")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> AuthenticationFile:
+        needed, other = (self.key, self.token) if self.kind == "jwt" else (self.token, self.key)
+        if needed is None or other is not None:
+            raise ValueError("needs `key` for `jwt` or `token` for `bearer`, and not both.")
+        return self
+
+
+class TLSFile(FileModel):
+    """Who we are on the wire (mutual TLS), and whom we believe."""
+
+    certificate: PathOfFile | None = Field(
+        None, description="Our certificate and its chain, PEM; needs `key`."
+    )
+    key: PathOfFile | None = Field(None, description="Its private key, PEM without a password, mode 0600.")
+    ca: PathOfFile | None = Field(
+        None, description="Certificates to trust towards this vendor in place of all others, PEM."
+    )
+
+    @model_validator(mode="after")
+    def _a_pair(self) -> TLSFile:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("needs `certificate` and `key` together.")
+        return self
+
+
+class OfferFile(FileModel):
+    """Where the vendor says which services it has."""
+
+    url: Annotated[Words, AfterValidator(is_address)] = Field(
+        description="The vendor's base address, or its list of services itself (`.../cds-services`)."
+    )
+    service: Words | None = Field(
+        None, description="The id of the service there; without it, the last part of `vendor.url`."
+    )
+    every: Span = Field(
+        timedelta(minutes=15), description="How often it is read while we run, `PT1M` to `PT24H`."
+    )
+    templates: Literal["compare", "join"] = Field(
+        "compare",
+        description="`join` takes the vendor's prefetch templates into ours at the start, and sends it those"
+        " keys; `compare` only says where the two differ.",
+    )
+
+    @field_validator("every")
+    @classmethod
+    def _a_time(cls, every: timedelta) -> timedelta:
+        if not _EVERY[0] <= every <= _EVERY[1]:
+            raise ValueError("must be from `PT1M` to `PT24H`.")
+        return every
+
+    @property
+    def list_address(self) -> str:
+        """Where the list of services is read (CDS Hooks 2.0.1, "Discovery")."""
+        base = self.url.rstrip("/")
+        return base if base.endswith("/cds-services") else f"{base}/cds-services"
+
+
+def feedback_choice(value: str) -> str:
+    """`off`, `on` or an address."""
+    return value if value in {"off", "on"} else is_address(value)

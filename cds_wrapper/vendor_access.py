@@ -1,0 +1,182 @@
+"""How we show ourselves to vendors: keys, tokens and certificates, read once, and the adapters with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cds_wrapper.errors import Mistake
+from cds_wrapper.outbound import ClientCertificate, Outbound
+from cds_wrapper.services import ServiceCatalog, ServiceDefinition
+from cds_wrapper.services.definitions import Authentication, VendorTLS
+from cds_wrapper.settings import Settings
+from cds_wrapper.signing import (
+    Credential,
+    OwnKey,
+    Signer,
+    UnusableSecret,
+    published_set,
+    read_own_keys,
+    read_secret,
+    read_shared_token,
+)
+from cds_wrapper.vendors.base import Vendor
+from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+
+KEY_SET_PATH: Final = "/.well-known/jwks.json"
+_KEPT_BY_PEERS: Final = "public, max-age=3600"
+
+_UNUSABLE_TLS: Final = (
+    "names files that make no connection: is `certificate` the PEM of `key`, without a password, and is"
+    " `ca` a PEM file of certificates?"
+)
+
+ServiceKey = tuple[str, str]
+"""Id and hook of a service."""
+
+
+@dataclass(frozen=True, slots=True)
+class VendorAccess:
+    """What our calls to the vendors are signed with, by service; `published` are the keys to verify it."""
+
+    credentials: Mapping[ServiceKey, Credential] = field(default_factory=dict)
+    published: tuple[OwnKey, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+
+    def of(self, service: ServiceDefinition) -> Credential | None:
+        """The credential for a service's vendor; None when calls to it are not signed."""
+        return self.credentials.get((service.id, service.hook))
+
+    def routes(self) -> Iterator[Route]:
+        """The published key set, when there is one (CDS Hooks 2.0.1, "Trusting CDS Clients"); open to all."""
+        if self.published:
+            content = published_set(self.published)
+
+            async def key_set(_request: Request) -> Response:
+                headers = {"cache-control": _KEPT_BY_PEERS}
+                return Response(content, headers=headers, media_type="application/json")
+
+            yield Route(KEY_SET_PATH, key_set, methods=["GET"])
+
+
+def examine_access(catalog: Iterable[ServiceDefinition], settings: Settings) -> VendorAccess:
+    """Read every secret that a service names; never raises for what is wrong with one."""
+    credentials: dict[ServiceKey, Credential] = {}
+    keys: list[OwnKey] = []
+    mistakes: list[Mistake] = []
+    for service in catalog:
+        vendor = service.vendor
+        if vendor.authentication is not None:
+            try:
+                credential, ours = _credential(vendor.authentication, settings)
+                credentials[service.id, service.hook] = credential
+                keys += ours
+            except UnusableSecret as problem:
+                member = "key" if vendor.authentication.kind == "jwt" else "token"
+                mistakes.append(_mistake(service, f"authentication.{member}", f"{problem}."))
+        if vendor.tls is not None:
+            mistakes += [_mistake(service, *found) for found in _unusable_tls(vendor.tls)]
+    distinct = {str(published_set([key])): key for key in keys}.values()
+    mistakes += _shared_names(distinct)
+    return VendorAccess(credentials, tuple(distinct), tuple(mistakes))
+
+
+def _credential(one: Authentication, settings: Settings) -> tuple[Credential, tuple[OwnKey, ...]]:
+    if one.kind == "bearer":
+        return read_shared_token(one.secret), ()
+    ours = read_own_keys(one.secret)
+    signer = Signer(
+        key=ours.signing(one.algorithm),
+        issuer=one.issuer or settings.public_url,
+        key_address=f"{settings.public_url}{KEY_SET_PATH}",
+        audience=one.audience,
+        tenant=one.tenant,
+    )
+    return signer, ours.keys
+
+
+def _unusable_tls(tls: VendorTLS) -> Iterator[tuple[str, str]]:
+    """What is wrong with the files of mutual TLS, found by using them."""
+    if tls.key is not None:
+        try:
+            read_secret(tls.key)
+        except UnusableSecret as problem:
+            yield "tls.key", f"{problem}."
+            return
+    try:
+        _pool(tls, None)
+    except (OSError, ValueError):
+        yield "tls", _UNUSABLE_TLS
+
+
+def _shared_names(keys: Iterable[OwnKey]) -> Iterator[Mistake]:
+    """All our keys are published in one set, where a name must mean one key."""
+    seen: set[str] = set()
+    for key in keys:
+        if str(key.kid) in seen:
+            problem = f"holds a key named `{key.kid}`, and another key file holds another of that name."
+            yield Mistake("service.yaml", None, None, "vendor.authentication.key", problem)
+        seen.add(str(key.kid))
+
+
+def _mistake(service: ServiceDefinition, key: str, problem: str) -> Mistake:
+    return Mistake(f"{service.id}/service.yaml", None, None, f"vendor.{key}", problem)
+
+
+def _pool(tls: VendorTLS | None, ca_bundle: str | None) -> Outbound:
+    """A pool of its own for a vendor's TLS; raises `OSError` (`ssl.SSLError` is one) for unusable files."""
+    if tls is None:
+        return Outbound(ca_bundle)
+    shown = ClientCertificate(tls.certificate, tls.key) if tls.certificate and tls.key else None
+    return Outbound(tls.ca or ca_bundle, shown)
+
+
+def pool_for(service: ServiceDefinition, settings: Settings) -> Outbound:
+    """A new pool for what is not a request's own call: it takes no connection away from one."""
+    return _pool(service.vendor.tls, str(settings.ca_bundle) if settings.ca_bundle else None)
+
+
+async def open_vendors(
+    catalog: ServiceCatalog,
+    access: VendorAccess,
+    settings: Settings,
+    outbound: Outbound,
+    stack: AsyncExitStack,
+) -> dict[ServiceKey, Vendor]:
+    """The adapter of every service; one with TLS of its own has a pool of its own, which `stack` closes."""
+    vendors: dict[ServiceKey, Vendor] = {}
+    for service in catalog:
+        pool = outbound
+        if service.vendor.tls is not None:
+            pool = pool_for(service, settings)
+            await pool.open()
+            stack.push_async_callback(pool.close)
+        vendors[service.id, service.hook] = vendor_of(service, settings, pool, access.of(service))
+    return vendors
+
+
+def vendor_of(
+    service: ServiceDefinition, settings: Settings, outbound: Outbound, credential: Credential | None = None
+) -> Vendor:
+    """The adapter for the protocol a service names; one arm per protocol."""
+    match service.vendor.protocol:
+        case "cds-hooks":
+            return CDSHooksVendor(
+                url=service.vendor.url,
+                forwarding=service.vendor.forwarding,
+                score=service.vendor.score,
+                model=service.vendor.model,
+                missing=service.vendor.missing,
+                threshold=service.threshold,
+                size_limit=settings.max_vendor_bytes,
+                outbound=outbound,
+                credential=credential,
+            )
+        case other:
+            raise AssertionError(f"a protocol that `services` lets through and nobody speaks: {other}")
