@@ -36,6 +36,8 @@ from cds_wrapper.services import ServiceCatalog, examine_clients, examine_servic
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
 from cds_wrapper.vendor_access import VendorAccess, examine_access, open_vendors
+from cds_wrapper.vendor_feedback import start_feedback
+from cds_wrapper.vendor_watch import VendorWatch
 
 # A collection in the middle of a request costs more than the request; what lives on is frozen after start.
 GC_THRESHOLD = (50_000, 50, 50)
@@ -97,7 +99,12 @@ async def lifespan(
     async with AsyncExitStack() as stack:
         try:
             doors.callers = await open_callers(settings, clients, operator_log, stack)
+            vendors = VendorWatch(services.catalog, access, settings, operator_log)
+            stack.push_async_callback(vendors.close)
+            await vendors.open()
+            services.catalog = vendors.joined(services.catalog)
             doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack, access)
+            await start_feedback(services.catalog, access, settings, operator_log, stack)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
             raise

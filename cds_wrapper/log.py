@@ -45,8 +45,15 @@ class Event:
     fields: frozenset[str]
 
 
+_events: dict[str, Event] = {}
+EVENTS: Mapping[str, Event] = _events
+"""Every event of the list below by its name."""
+
+
 def _event(name: str, level: Level, meaning: str, fields: str = "") -> Event:
-    return Event(name, level, meaning, frozenset(fields.split()))
+    assert name not in _events, "an event is declared once"  # noqa: S101  a mistake of ours, found at import
+    _events[name] = Event(name, level, meaning, frozenset(fields.split()))
+    return _events[name]
 
 
 PROCESS_STARTED = _event("process_started", Level.INFO, "The process begins.", "settings_digest profile")
@@ -238,58 +245,52 @@ STREAM_RESTARTED = _event(
     "The stream's cursor does not fit this ledger: it is written from the ledger's beginning.",
     "stream reason",
 )
+_OFFERED = "service_id joins shared additional colliding unusable unasked unreadable"
+VENDOR_DISCOVERY_READ = _event(
+    "vendor_discovery_read",
+    Level.INFO,
+    "A vendor's own list of services was read; its prefetch keys are named, held against `service.yaml`.",
+    _OFFERED,
+)
+VENDOR_DISCOVERY_CHANGED = _event(
+    "vendor_discovery_changed",
+    Level.WARNING,
+    "A vendor asks for something else than at the start; taken at the next start, where its templates join.",
+    _OFFERED,
+)
+VENDOR_DISCOVERY_UNAVAILABLE = _event(
+    "vendor_discovery_unavailable",
+    Level.WARNING,
+    "A vendor's list of services could not be read, or does not list ours; what was read last holds.",
+    "service_id reason",
+)
+VENDOR_FEEDBACK_SENT = _event(
+    "vendor_feedback_sent", Level.INFO, "A vendor took feedback on its cards.", "service_id entries"
+)
+VENDOR_FEEDBACK_FAILED = _event(
+    "vendor_feedback_failed",
+    Level.WARNING,
+    "Feedback cannot be passed on to a vendor; it is kept and tried again until it can.",
+    "service_id reason",
+)
+VENDOR_FEEDBACK_REFUSED = _event(
+    "vendor_feedback_refused",
+    Level.ERROR,
+    "A vendor calls entries of feedback wrong (HTTP 400, 413, 422); each was tried alone, and given up.",
+    "service_id entries refused",
+)
+VENDOR_FEEDBACK_RESTARTED = _event(
+    "vendor_feedback_restarted",
+    Level.WARNING,
+    "The place up to which a vendor has heard does not fit this ledger: it is told from the beginning.",
+    "service_id reason",
+)
 LIBRARY_WARNING = _event(
     "library_warning",
     Level.WARNING,
     "A library reported something; its words are left out, since they may hold data.",
     "logger library_level error frames",
 )
-
-EVENTS: Mapping[str, Event] = {
-    event.name: event
-    for event in (
-        PROCESS_STARTED,
-        PROCESS_READY,
-        PROCESS_DRAINING,
-        PROCESS_STOPPED,
-        SETTINGS_REFUSED,
-        DEVELOPMENT_PROFILE,
-        CALLERS_NOT_AUTHENTICATED,
-        CLIENTS_LOADED,
-        CLIENT_KEYS_UNAVAILABLE,
-        CLIENT_KEYS_READ,
-        TOKEN_REPLAYED,
-        REPLAY_MEMORY_UNAVAILABLE,
-        REPLAY_MEMORY_AVAILABLE,
-        CONFIGURATION_LOADED,
-        INVOCATION_COMPLETED,
-        INVOCATION_FAILED,
-        ANSWERED_WITHOUT_LEDGER,
-        PATIENT_MISMATCH,
-        REQUEST_STRIPPED,
-        LEDGER_SLOW,
-        FEEDBACK_RECEIVED,
-        REQUEST_REFUSED,
-        VENDOR_FAILED,
-        VENDOR_ANSWER_IMPLAUSIBLE,
-        MODEL_VERSION_UNKNOWN,
-        LEDGER_UNAVAILABLE,
-        LEDGER_AVAILABLE,
-        SPOOL_STARTED,
-        SPOOL_REPLAYED,
-        SPOOL_UNAVAILABLE,
-        SPOOL_AVAILABLE,
-        RECORDS_UNAVAILABLE,
-        RECORDS_AVAILABLE,
-        RECORD_LOST,
-        SPOOL_OUT_OF_ORDER,
-        CHAIN_BROKEN,
-        STREAM_INTERRUPTED,
-        STREAM_RESUMED,
-        STREAM_RESTARTED,
-        LIBRARY_WARNING,
-    )
-}
 
 
 class OperatorLog:

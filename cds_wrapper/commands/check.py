@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cds_wrapper.commands.audit_ledger import audit_ledger
+from cds_wrapper.commands.probe_vendors import probe_vendors
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.errors import ConfigurationRefused, Mistake
@@ -34,6 +35,10 @@ def command(
             help="What an earlier audit printed with --json: are those rows still there, unchanged?"
         ),
     ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Ask each vendor for its list of services, over the network."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")] = False,
 ) -> None:
     """Check settings and the hospital's files, or the ledger; print everything that is wrong.
@@ -41,7 +46,8 @@ def command(
     With --ledger every row is compared with its hash and with the rows beside it, while the service runs.
 
     \b
-    Exit codes: 0 nothing is wrong, 2 a setting or a file is, 6 the ledger is not whole.
+    Exit codes: 0 nothing is wrong, 2 a setting or a file is, 5 a vendor's list cannot be used, 6 the ledger
+                is not whole.
 
     \b
     Example: python3 run.py check --hooks hooks
@@ -50,6 +56,9 @@ def command(
     """
     if ledger or ledger_file or heads:
         audit_ledger(ledger_file, heads, as_json)
+        return
+    if probe:
+        probe_vendors(hooks, as_json)
         return
     settings, mistakes = _settings()
     if settings is not None and hooks is not None:
@@ -62,9 +71,7 @@ def command(
         mistakes += refused.mistakes
     clients = examine_clients(folder)
     mistakes += clients.mistakes
-    if settings is not None:
-        mistakes += examine_access(catalog, settings).mistakes
-        mistakes += colliding_paths(settings) + unusable_certificates(settings, clients.known)
+    mistakes += _of_settings(settings, catalog, clients) if settings else ()
     if not mistakes:
         mistakes = mapped_to_nothing(catalog, clients.known)
     if not mistakes and not len(catalog):
@@ -81,6 +88,17 @@ def command(
             typer.echo("`serve` will not start in production before what the warnings name is done.")
     if mistakes:
         raise typer.Exit(CONFIGURATION_EXIT)
+
+
+def _of_settings(
+    settings: Settings, catalog: ServiceCatalog, clients: ExaminedClients
+) -> tuple[Mistake, ...]:
+    """What does not fit together between the settings and the files."""
+    return (
+        *examine_access(catalog, settings).mistakes,
+        *colliding_paths(settings),
+        *unusable_certificates(settings, clients.known),
+    )
 
 
 def _settings() -> tuple[Settings | None, tuple[Mistake, ...]]:
