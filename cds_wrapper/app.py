@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from cds_wrapper import __version__, log
 from cds_wrapper.cds_client import TrustedClient
+from cds_wrapper.cross_origin import Origins
 from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
 from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.ehr.keys import KeyRing
@@ -29,7 +30,13 @@ from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.doors import door_routes
 from cds_wrapper.pages.evidence import evidence_routes
-from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
+from cds_wrapper.production import (
+    colliding_paths,
+    mapped_to_nothing,
+    misplaced_origins,
+    unsafe,
+    unusable_certificates,
+)
 from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
@@ -63,7 +70,13 @@ def create_app(
     catalog, clients, access = read_hospital_files(settings)
     services = ServicesInForce(catalog)
     pseudonyms = pseudonyms_of(settings)
-    doors = Doors(settings.certificate_header, settings.max_body_bytes, operator_log, clock)
+    doors = Doors(
+        settings.certificate_header,
+        settings.max_body_bytes,
+        operator_log,
+        clock,
+        origins=origins_of(settings, clients),
+    )
     app = FastAPI(
         title="cds-wrapper",
         version=__version__,
@@ -210,6 +223,7 @@ def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClient
         *clients.mistakes,
         *colliding_paths(settings),
         *unusable_certificates(settings, clients.known),
+        *misplaced_origins(settings, clients.known),
         *(mapped_to_nothing(catalog, clients.known) if not services.mistakes else ()),
         *unsafe(settings, catalog, clients),
         *access.mistakes,
@@ -217,6 +231,16 @@ def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClient
     if refused:
         raise ConfigurationRefused(refused)
     return catalog, clients.known, access
+
+
+def origins_of(settings: Settings, clients: KnownClients | None) -> Origins:
+    """The pages that may call, each with the clients whose answers it may read; in development any."""
+    if clients is None:
+        return Origins(dict.fromkeys(settings.listed_origins))
+    listed = {origin for one in clients.clients for origin in one.origins}
+    return Origins(
+        {origin: frozenset(one.name for one in clients.clients if origin in one.origins) for origin in listed}
+    )
 
 
 async def open_callers(

@@ -301,6 +301,8 @@ def outcome(code: str, sentence: str) -> bytes:
 
 
 MOST_FEEDBACK = 1000
+DEEPEST_FEEDBACK = 64
+"""How deep an entry may be nested; what a clinician did needs few levels, and others read it after us."""
 
 
 class _FeedbackBody(msgspec.Struct):
@@ -321,6 +323,13 @@ def read_feedback(body: bytes) -> list[Any]:
 def _entry(raw: msgspec.Raw) -> Any:
     """One entry by itself: what cannot be read must not cost the others."""
     try:
-        return msgspec.json.decode(raw)
+        entry = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
+    return None if _is_deeper(entry, DEEPEST_FEEDBACK) else entry
+
+
+def _is_deeper(value: object, limit: int) -> bool:
+    """Whether lists and objects are nested more than `limit` times; looks no deeper than that."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(inside) and (limit == 0 or any(_is_deeper(one, limit - 1) for one in inside))

@@ -5,11 +5,13 @@
     │   ├── MalformedRequest      400  the body is not what CDS Hooks describes
     │   ├── NotAuthenticated      401  no EHR we know, whatever the reason
     │   ├── NotEntitled           403  an EHR we know, and not its service
+    │   ├── OriginRefused         403  a page in a browser that was not listed asks whether it may call
     │   ├── UnknownService        404  no service of that id
     │   ├── MethodNotAllowed      405  the address takes another method
     │   ├── RequestTimedOut       408  the body did not come to its end
     │   ├── RequestTooLarge       413  the body is larger than the setting allows
-    │   └── NotJSON               415  the body is declared to be something else than JSON
+    │   ├── NotJSON               415  the body is declared to be something else than JSON
+    │   └── TooManyCalls          429  the client has as many calls in flight as it may
     ├── ConfigurationRefused      a file in hooks/ or a setting is wrong; lists every mistake
     ├── LedgerUnavailable         a record could not be made durable in time
     └── OutboundTrouble           a peer did not answer usably; vendor adapters turn it into a status
@@ -82,6 +84,14 @@ class NotEntitled(RequestRefused):
         self.client = client
 
 
+class OriginRefused(RequestRefused):
+    """A page asks whether it may call, from an origin that nobody listed."""
+
+    http_status = 403
+    issue_code = "forbidden"
+    reason = "origin_refused"
+
+
 class UnknownService(RequestRefused):
     """No service answers at this address."""
 
@@ -120,6 +130,18 @@ class NotJSON(RequestRefused):
     http_status = 415
     issue_code = "not-supported"
     reason = "not_json"
+
+
+class TooManyCalls(RequestRefused):
+    """The client has as many calls in flight as its `most_at_once`; none of another client's is affected."""
+
+    http_status = 429
+    issue_code = "throttled"
+    reason = "too_many"
+
+    def __init__(self, client: str) -> None:
+        super().__init__("Too many calls at one time: send this one again a little later.")
+        self.client = client
 
 
 @dataclass(frozen=True, slots=True)

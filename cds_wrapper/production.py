@@ -57,6 +57,14 @@ def unusable_certificates(settings: Settings, clients: KnownClients | None) -> t
     return (Mistake(CLIENTS_FILE, None, None, "certificate", problem),)
 
 
+def misplaced_origins(settings: Settings, clients: KnownClients | None) -> tuple[Mistake, ...]:
+    """Pages that would be let in for nobody in particular, where each client has a list of its own."""
+    if not settings.origins or (settings.profile is Profile.DEVELOPMENT and clients is None):
+        return ()
+    problem = "is for development without clients.yaml: list `origins` with the client there instead."
+    return (_of_setting("ORIGINS", problem),)
+
+
 def mapped_to_nothing(catalog: ServiceCatalog, clients: KnownClients | None) -> tuple[Mistake, ...]:
     """Keys that a client's prefetch keys are mapped to and no service asks for: slips of the pen."""
     found = (slip for one in (clients.clients if clients else ()) for slip in _slips(catalog, one))

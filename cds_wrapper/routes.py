@@ -31,6 +31,7 @@ from cds_wrapper.cds import (
     read_request,
 )
 from cds_wrapper.cds_client import TrustedClient
+from cds_wrapper.cross_origin import Origins
 from cds_wrapper.ehr.callers import Callers, Shown
 from cds_wrapper.errors import (
     LedgerUnavailable,
@@ -39,12 +40,15 @@ from cds_wrapper.errors import (
     NotAuthenticated,
     NotEntitled,
     NotJSON,
+    OriginRefused,
     RequestRefused,
     RequestTimedOut,
     RequestTooLarge,
+    TooManyCalls,
     UnknownService,
     WrapperError,
 )
+from cds_wrapper.in_flight import CallsInFlight
 from cds_wrapper.invocation import answer
 from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
 from cds_wrapper.runtime import Runtime
@@ -52,6 +56,10 @@ from cds_wrapper.services import ServiceDefinition
 
 JSON = "application/json"
 FEEDBACK_WAIT = timedelta(seconds=5)
+DISCOVERY = "/cds-services"
+SERVICE = "/cds-services/{service_id}"
+FEEDBACK = "/cds-services/{service_id}/feedback"
+METHODS: Mapping[str, str] = {DISCOVERY: "GET", SERVICE: "POST", FEEDBACK: "POST"}
 BODY_WITHIN = timedelta(seconds=10)
 """Within which a body must have come; shorter than the patience of a stop."""
 
@@ -66,7 +74,9 @@ class Doors:
     clock: Callable[[], datetime]
     _runtime: Runtime | None = None
     _callers: Callers | None = None
+    origins: Origins = field(default_factory=Origins)
     draining: bool = False
+    in_flight: CallsInFlight = field(default_factory=CallsInFlight)
     refused: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -92,11 +102,15 @@ class Doors:
         self._callers = callers
 
     def routes(self) -> list[Route]:
-        """Every route of the CDS service, in one table."""
+        """Every route of the CDS service, in one table; pages are answered only where some are listed."""
+        called = {DISCOVERY: self.discover, SERVICE: self.invoke_service, FEEDBACK: self.receive_feedback}
         return [
-            Route("/cds-services", self.discover, methods=["GET"]),
-            Route("/cds-services/{service_id}", self.invoke_service, methods=["POST"]),
-            Route("/cds-services/{service_id}/feedback", self.receive_feedback, methods=["POST"]),
+            *(Route(path, door, methods=[METHODS[path]]) for path, door in called.items()),
+            *(
+                Route(path, partial(self.preflight, METHODS[path]), methods=["OPTIONS"])
+                for path in called
+                if self.origins
+            ),
             Route("/livez", self.livez, methods=["GET"]),
             Route("/readyz", self.readyz, methods=["GET"]),
         ]
@@ -116,19 +130,33 @@ class Doors:
             for service in self.runtime.services.catalog
             if client is None or client.may_call(service.id)
         ]
-        return Response(encode(Discovery(services)), media_type=JSON)
+        return Response(encode(Discovery(services)), 200, self._headers(request, client), JSON)
+
+    async def preflight(self, method: str, request: Request) -> Response:
+        """Tell a page whether it may call with `method`; nobody has a token yet (CDS Hooks 2.0.1, "CORS").
+
+        The answer is the same whether there is such a service or not.
+        """
+        asked = request.headers.get("access-control-request-method")
+        if asked != method:
+            raise MethodNotAllowed("This address takes another method.")
+        headers = self.origins.preflight_headers(request.headers.getlist("origin"), method)
+        if headers is None:
+            raise OriginRefused("This page was not listed as one that may call.")
+        return Response(status_code=204, headers=headers)
 
     async def invoke_service(self, request: Request) -> Response:
         """One hook call: read it, find the service, answer."""
         path = f"/{request.path_params['service_id']}"
         client = await self._caller(request, path)
-        candidates = self._services(request, client)
-        call = read_request(await self._body(request), self.clock())
-        hung_up = partial(has_hung_up, request.receive)
-        for service in candidates:
-            if service.hook == call.hook:
-                reply = await answer(call, client, service, self.runtime, hung_up)
-                return Response(reply.body, reply.http_status, self._headers(), JSON)
+        with self.in_flight.one_of(client):
+            candidates = self._services(request, client)
+            call = read_request(await self._body(request), self.clock())
+            hung_up = partial(has_hung_up, request.receive)
+            for service in candidates:
+                if service.hook == call.hook:
+                    reply = await answer(call, client, service, self.runtime, hung_up)
+                    return Response(reply.body, reply.http_status, self._headers(request, client), JSON)
         raise MalformedRequest("This service listens to another hook; see /cds-services.")
 
     async def receive_feedback(self, request: Request) -> Response:
@@ -136,6 +164,11 @@ class Doors:
         path = f"/{request.path_params['service_id']}"
         # Some EHRs make one token out to the service for both of its addresses.
         client = await self._caller(request, f"{path}/feedback", path)
+        with self.in_flight.one_of(client):
+            await self._keep_feedback(request, client)
+        return Response(status_code=200, headers=self._headers(request, client))
+
+    async def _keep_feedback(self, request: Request, client: TrustedClient) -> None:
         service = self._services(request, client)[0]
         entries = read_feedback(await self._body(request))
         received = self.clock()
@@ -156,7 +189,6 @@ class Doors:
             unmatched=receipt.unmatched,
             rejected=len(entries) - len(good),
         )
-        return Response(status_code=200)
 
     async def livez(self, _request: Request) -> Response:
         """The loop turns; nothing else is asked."""
@@ -178,14 +210,19 @@ class Doors:
             "callers": "authenticated" if authenticates else "not_authenticated",
             "refused": dict(self.refused),
             "alarms": dict(runtime.alarms) if runtime else {},
+            "in_flight": self.in_flight.counted(),
             **_written(runtime, self.clock()),
             **_streamed(runtime),
         }
         return Response(msgspec.json.encode(body), status_code=200 if ready else 503, media_type=JSON)
 
-    def _headers(self) -> dict[str, str]:
-        """While draining, a client is told not to send its next call over this connection."""
-        return {"connection": "close"} if self.draining else {}
+    def _headers(self, request: Request, client: TrustedClient | None = None) -> dict[str, str]:
+        """While draining, not to send the next call over this connection; to a page, whether it may read."""
+        headers = {"connection": "close"} if self.draining else {}
+        if self.origins and f"{request.scope['path']}/".startswith(f"{DISCOVERY}/"):
+            name = client.name if client else None
+            headers |= self.origins.answer_headers(request.headers.getlist("origin"), name)
+        return headers
 
     async def _caller(self, request: Request, *paths: str) -> TrustedClient:
         """Who calls one of these paths below `/cds-services`, by its headers, before the body is read."""
@@ -249,11 +286,11 @@ class Doors:
                 http_status=ours.http_status,
                 reason=ours.why if isinstance(ours, NotAuthenticated) else ours.reason,
                 service_id=known if known and self.runtime.services.catalog.of(known) else None,
-                **({"client": ours.client} if isinstance(ours, NotAuthenticated | NotEntitled) else {}),
+                **({"client": ours.client} if isinstance(ours, _NAMES_ITS_CLIENT) else {}),
             )
         # A 405 has to say which methods there are (RFC 9110, 15.5.6); the router knows.
         allowed = error.headers if isinstance(error, HTTPException) else None
-        headers = {**self._headers(), **_OF_STATUS.get(ours.http_status, {}), **(allowed or {})}
+        headers = {**self._headers(request), **_OF_STATUS.get(ours.http_status, {}), **(allowed or {})}
         return Response(
             outcome(ours.issue_code, ours.sentence), ours.http_status, headers=headers, media_type=JSON
         )
@@ -284,8 +321,10 @@ def _streamed(runtime: Runtime | None) -> dict[str, object]:
     return {"stream": {"available": health.available, "lag_rows": health.lag_rows}}
 
 
+_NAMES_ITS_CLIENT = (NotAuthenticated, NotEntitled, TooManyCalls)
 _OF_STATUS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": "1"},
     503: {"Retry-After": "5"},
 }
 

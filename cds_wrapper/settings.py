@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cds_wrapper.cross_origin import an_origin
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 
 PREFIX = "CDS_WRAPPER_"
@@ -105,6 +106,11 @@ class Settings(BaseSettings):
     proxies: str = Field(
         "", description="Addresses or networks of the proxies that may write it, with commas between."
     )
+    origins: str = Field(
+        "",
+        description="Origins of pages that may call from a browser, with commas between: for development"
+        " without `clients.yaml` only, which has a line for them.",
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -132,6 +138,13 @@ class Settings(BaseSettings):
                 ip_network(text.strip() or "127.0.0.1")
             except ValueError:
                 raise ValueError("write addresses or networks, such as 10.1.2.3, 10.9.0.0/16") from None
+        return value
+
+    @field_validator("origins")
+    @classmethod
+    def _exact_origins(cls, value: str) -> str:
+        for text in value.split(","):
+            an_origin(text.strip() or "https://none.example")
         return value
 
     @field_validator("ledger")
@@ -175,6 +188,11 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks behind `CDS_WRAPPER_PROXIES`; none when it is empty."""
         return tuple(ip_network(text.strip()) for text in self.proxies.split(",") if text.strip())
+
+    @property
+    def listed_origins(self) -> tuple[str, ...]:
+        """The origins behind `CDS_WRAPPER_ORIGINS`; none when it is empty."""
+        return tuple(text.strip() for text in self.origins.split(",") if text.strip())
 
     def shown(self) -> dict[str, str]:
         """Every setting as text for people, secrets masked."""

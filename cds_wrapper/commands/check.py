@@ -9,12 +9,19 @@ from typing import Annotated
 import typer
 
 from cds_wrapper.commands.audit_ledger import audit_ledger
+from cds_wrapper.commands.client_sheet import as_text, habits_shown, sheet_for
 from cds_wrapper.commands.probe_vendors import probe_vendors
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.ledger.spool_report import SpoolReport, report_on
-from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
+from cds_wrapper.production import (
+    colliding_paths,
+    mapped_to_nothing,
+    misplaced_origins,
+    unsafe,
+    unusable_certificates,
+)
 from cds_wrapper.services import ExaminedClients, ServiceCatalog, examine_clients, load_services, warnings_of
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import examine_access
@@ -39,10 +46,17 @@ def command(
         bool,
         typer.Option("--probe", help="Ask each vendor for its list of services, over the network."),
     ] = False,
+    client: Annotated[
+        str | None,
+        typer.Option(
+            help="Print what this client's EHR has to be told, and nothing else; a profile's name will do."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")] = False,
 ) -> None:
     """Check settings and the hospital's files, or the ledger; print everything that is wrong.
 
+    With --client the sheet for an EHR's analysts: addresses, prefetch keys and queries, tokens.
     With --ledger every row is compared with its hash and with the rows beside it, while the service runs.
 
     \b
@@ -51,6 +65,7 @@ def command(
 
     \b
     Example: python3 run.py check --hooks hooks
+    Example: python3 run.py check --client epic
     Example: python3 run.py check --ledger --json > heads.json
     Example: python3 run.py check --ledger --heads heads.json
     """
@@ -63,21 +78,17 @@ def command(
     settings, mistakes = _settings()
     if settings is not None and hooks is not None:
         settings = settings.model_copy(update={"hooks": hooks})
-    catalog = ServiceCatalog()
     folder = hooks or (settings.hooks if settings else Path("hooks"))
-    try:
-        catalog = load_services(folder)
-    except ConfigurationRefused as refused:
-        mistakes += refused.mistakes
+    catalog, found = _services(folder)
     clients = examine_clients(folder)
-    mistakes += clients.mistakes
-    mistakes += _of_settings(settings, catalog, clients) if settings else ()
-    if not mistakes:
-        mistakes = mapped_to_nothing(catalog, clients.known)
-    if not mistakes and not len(catalog):
-        problem = "holds no service: it needs one folder per service, with service.yaml in it."
-        mistakes = (Mistake(str(folder), None, None, "", problem),)
+    mistakes += (*found, *clients.mistakes, *(_disagreements(settings, catalog, clients) if settings else ()))
+    mistakes = mistakes or _nothing_there(folder, catalog, clients)
     not_served = unsafe(settings, catalog, clients) if settings else ()
+    if client is not None and settings is not None and not mistakes:
+        sheet, mistakes = sheet_for(client, settings, catalog, clients.known)
+        if sheet is not None:
+            typer.echo(json.dumps(sheet, indent=2) if as_json else as_text(sheet))
+            return
     spool = report_on(settings.ledger_path, settings.spool_path) if settings else None
     warnings = (*warnings_of(catalog), *clients.warnings, *not_served, *(spool.warnings if spool else ()))
     if as_json:
@@ -90,15 +101,32 @@ def command(
         raise typer.Exit(CONFIGURATION_EXIT)
 
 
-def _of_settings(
+def _services(folder: Path) -> tuple[ServiceCatalog, tuple[Mistake, ...]]:
+    try:
+        return load_services(folder), ()
+    except ConfigurationRefused as refused:
+        return ServiceCatalog(), refused.mistakes
+
+
+def _disagreements(
     settings: Settings, catalog: ServiceCatalog, clients: ExaminedClients
 ) -> tuple[Mistake, ...]:
-    """What does not fit together between the settings and the files."""
+    """What is right by itself and does not go together."""
+    known = clients.known
     return (
         *examine_access(catalog, settings).mistakes,
         *colliding_paths(settings),
-        *unusable_certificates(settings, clients.known),
+        *unusable_certificates(settings, known),
+        *misplaced_origins(settings, known),
     )
+
+
+def _nothing_there(folder: Path, catalog: ServiceCatalog, clients: ExaminedClients) -> tuple[Mistake, ...]:
+    """A folder without a service, or clients that speak of none that is there."""
+    if not len(catalog):
+        problem = "holds no service: it needs one folder per service, with service.yaml in it."
+        return (Mistake(str(folder), None, None, "", problem),)
+    return mapped_to_nothing(catalog, clients.known)
 
 
 def _settings() -> tuple[Settings | None, tuple[Mistake, ...]]:
@@ -147,9 +175,14 @@ def _shown(client: KnownClient) -> dict[str, object]:
         "issuer": client.issuer,
         "keys": keys.url if isinstance(keys, KeyAddress) else sorted(keys.names) if keys else None,
         "algorithms": sorted(client.algorithms) if client.issuer else None,
+        "longest_lifetime_seconds": client.longest_lifetime.total_seconds() if client.issuer else None,
         "certificate": client.certificate,
         "tenants": sorted(client.tenants) if client.tenants is not None else None,
         "services": sorted(client.services) if client.services is not None else None,
+        "profile": client.profile.name,
+        "origins": sorted(client.origins) or None,
+        "most_at_once": client.most_at_once,
+        **habits_shown(client),
     }
 
 
@@ -183,4 +216,10 @@ def _print(
 
 
 def _in_words(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    match value:
+        case list():
+            return " ".join(map(str, value))
+        case dict():
+            return " ".join(f"{key}:{_in_words(one)}" for key, one in value.items())
+        case _:
+            return str(value)

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from cds_wrapper import log
+from cds_wrapper.commands.bounded_head import BoundedHead
 from cds_wrapper.log_stream import Detached
 from cds_wrapper.routes import Doors
 from cds_wrapper.settings import Settings
@@ -47,7 +48,7 @@ def run(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=BoundedHead,
         ws="none",
         lifespan="on",
         log_config=None,

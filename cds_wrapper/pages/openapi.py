@@ -63,6 +63,7 @@ _OF_BODIES: Final = (
     errors.RequestTimedOut,
     errors.RequestTooLarge,
     errors.NotJSON,
+    errors.TooManyCalls,
     WrapperError,
 )
 _ON_ERROR = "Only where the site chose errors over cards (`on_vendor_failure: error`)"

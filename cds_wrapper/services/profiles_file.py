@@ -8,13 +8,13 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 import cds_wrapper
 from cds_wrapper.cds_client import ClientProfile
-from cds_wrapper.ehr.clients import MOST_AT_ONCE
+from cds_wrapper.cross_origin import an_origin
+from cds_wrapper.ehr.clients import MOST_AT_ONCE, KnownClient
 from cds_wrapper.services.checking import validate
 from cds_wrapper.services.fields import FileModel, Name, Span, Words
 from cds_wrapper.services.yaml_files import read_document
@@ -24,8 +24,6 @@ ProfileName = Literal["athenahealth", "epic", "generic", "oracle-health", "sandb
 
 LONGEST_LIFETIME: Final = timedelta(hours=1)
 LONGEST_LEEWAY: Final = timedelta(minutes=5)
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _TEST_PATIENT: Final = re.compile(r"[^|\s]+\|[^|*]*\*?")
 
@@ -40,22 +38,6 @@ def within(span: timedelta, limits: tuple[timedelta, timedelta], words: str) -> 
     if not limits[0] <= span <= limits[1]:
         raise ValueError(f"must be {words}.")
     return span
-
-
-def an_origin(text: str) -> str:
-    """An origin letter for letter as browsers send it (RFC 6454, 6.2); `ValueError` says what is wrong."""
-    parts = urlsplit(text)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.netloc.rpartition("@")[0]:
-        raise ValueError("is no origin: write one page's, such as https://ehr.example.org; `*` is none.")
-    port = parts.port
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    place = host if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
-    sent = f"{parts.scheme}://{place}"
-    if text != sent or not text.isascii() or "*" in text:
-        raise ValueError(f"is not written as browsers send it: `{sent}`, without path or default port.")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ValueError("is plain http: whoever sits between could put a page of their own there.")
-    return text
 
 
 class Habits(FileModel):
@@ -209,4 +191,21 @@ def client_profile(habits: Habits, name: ProfileName) -> ClientProfile:
         topic_state=habits.topic_state,
         displayed=habits.displayed,
         test_patients=frozenset(habits.test_patients),
+    )
+
+
+def client_of_profile(name: ProfileName) -> KnownClient:
+    """A client that has nothing but its product's profile: what a new one would be like."""
+    habits = with_profile(Habits(), name)
+    return KnownClient(
+        name=name,
+        environment="test",
+        algorithms=frozenset(habits.algorithms),
+        longest_lifetime=habits.longest_lifetime,
+        leeway=habits.leeway,
+        type_required=habits.typ_required,
+        profile=client_profile(habits, name),
+        origins=frozenset(habits.origins),
+        most_at_once=habits.most_at_once,
+        anybody_can_sign=profile_of(name).anybody_can_sign,
     )
