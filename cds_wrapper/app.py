@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,9 +16,12 @@ from starlette.routing import BaseRoute
 
 from cds_wrapper import __version__, log
 from cds_wrapper.cds_client import TrustedClient
+from cds_wrapper.ehr.access import AccessMode, FHIRAccess
+from cds_wrapper.ehr.backend import BackendTokens
 from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
 from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.ehr.keys import KeyRing
+from cds_wrapper.ehr.reads import FHIRReader
 from cds_wrapper.ehr.replay import ReplayMemory
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
 from cds_wrapper.ledger.cursor import CursorFile
@@ -29,7 +32,13 @@ from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.doors import door_routes
 from cds_wrapper.pages.evidence import evidence_routes
-from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
+from cds_wrapper.production import (
+    colliding_paths,
+    impossible_reads,
+    mapped_to_nothing,
+    unsafe,
+    unusable_certificates,
+)
 from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
@@ -97,7 +106,10 @@ async def lifespan(
     async with AsyncExitStack() as stack:
         try:
             doors.callers = await open_callers(settings, clients, operator_log, stack)
-            doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack, access)
+            readers = await open_readers(settings, clients, operator_log, doors.clock, stack)
+            doors.runtime = await open_runtime(
+                settings, operator_log, services, pseudonyms, readers, stack, access
+            )
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
             raise
@@ -116,6 +128,7 @@ async def open_runtime(
     operator_log: log.OperatorLog,
     services: ServicesInForce,
     pseudonyms: Pseudonyms,
+    readers: Mapping[str, FHIRReader],
     stack: AsyncExitStack,
     access: VendorAccess,
 ) -> Runtime:
@@ -156,6 +169,7 @@ async def open_runtime(
         new_id=new_prediction_id,
         log=operator_log,
         stream=stream,
+        readers=readers,
     )
 
 
@@ -204,6 +218,7 @@ def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClient
         *colliding_paths(settings),
         *unusable_certificates(settings, clients.known),
         *(mapped_to_nothing(catalog, clients.known) if not services.mistakes else ()),
+        *impossible_reads(catalog, clients.known),
         *unsafe(settings, catalog, clients),
         *access.mistakes,
     )
@@ -241,6 +256,38 @@ async def open_callers(
         discovery="open" if clients.open_discovery else "token",
     )
     return callers
+
+
+async def open_readers(
+    settings: Settings,
+    clients: KnownClients | None,
+    operator_log: log.OperatorLog,
+    clock: Callable[[], datetime],
+    stack: AsyncExitStack,
+) -> Mapping[str, FHIRReader]:
+    """The ways to the FHIR servers of those clients that allow reading, over a pool of their own."""
+    listed = {one.name: one.fhir for one in clients.clients if one.fhir} if clients else _for_trying(settings)
+    if not listed:
+        return {}
+    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
+    await outbound.open()
+    stack.push_async_callback(outbound.close)
+    readers = {}
+    for name, access in listed.items():
+        tokens = BackendTokens(name, access.backend, outbound, operator_log) if access.backend else None
+        if tokens is not None:
+            stack.push_async_callback(tokens.close)
+        readers[name] = FHIRReader(access, outbound, settings.max_body_bytes, tokens, clock)
+    return readers
+
+
+def _for_trying(settings: Settings) -> dict[str, FHIRAccess]:
+    """What anybody's calls may have read in development."""
+    if settings.development_fhir is None:
+        return {}
+    servers = (settings.development_fhir.rstrip("/"),)
+    access = FHIRAccess(servers, AccessMode.TOKEN, most_pages=5, within=timedelta(milliseconds=200))
+    return {DEVELOPMENT_CLIENT.name: access}
 
 
 def pseudonyms_of(settings: Settings) -> Pseudonyms:

@@ -6,47 +6,27 @@ row in `EVENTS` names, values are short scalars, and exceptions leave only their
 
 from __future__ import annotations
 
-import enum
 import json
 import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 
-from cds_wrapper import __version__
+from cds_wrapper import __version__, log_event
+from cds_wrapper.log_reads import READ_EVENTS
 from cds_wrapper.log_stream import Detached
 
 LONGEST_VALUE = 300
 _PACKAGE = Path(__file__).parent
 
-
-class Level(enum.Enum):
-    """How soon somebody should look."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the list of events: stable name, level, meaning and the fields it may carry."""
-
-    name: str
-    level: Level
-    meaning: str
-    fields: frozenset[str]
-
-
-def _event(name: str, level: Level, meaning: str, fields: str = "") -> Event:
-    return Event(name, level, meaning, frozenset(fields.split()))
+Event = log_event.Event
+Level = log_event.Level
+_event = log_event.event
 
 
 PROCESS_STARTED = _event("process_started", Level.INFO, "The process begins.", "settings_digest profile")
@@ -288,6 +268,7 @@ EVENTS: Mapping[str, Event] = {
         STREAM_RESUMED,
         STREAM_RESTARTED,
         LIBRARY_WARNING,
+        *READ_EVENTS,
     )
 }
 

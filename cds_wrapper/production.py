@@ -78,6 +78,23 @@ def _slips(catalog: ServiceCatalog, client: KnownClient) -> Iterator[tuple[str, 
                 yield client.name, key, f"{service_id} does not ask for", nearest(key, asked)
 
 
+def impossible_reads(catalog: ServiceCatalog, clients: KnownClients | None) -> tuple[Mistake, ...]:
+    """Clients whose FHIR reads could take a service's whole time, so that its vendor would have none."""
+    named = [
+        (client.name, service.id)
+        for client in (clients.clients if clients else ())
+        for service in catalog
+        if client.fhir is not None
+        and (client.services is None or service.id in client.services)
+        and client.fhir.within >= service.time_budget - service.ledger_reserve
+    ]
+    why = "leaves its vendor no time: keep it well below the service's `time_budget`."
+    return tuple(
+        Mistake(CLIENTS_FILE, None, None, "fhir.within", f"of {client}, for {service}, {why}")
+        for client, service in named
+    )
+
+
 def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
     if clients is None:
         problem = (
@@ -95,12 +112,28 @@ def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
         if isinstance(one.keys, KeyAddress) and not one.keys.url.startswith("https:"):
             problem = f"of {one.name} is plain http: whoever sits between could sign as this EHR."
             yield Mistake(CLIENTS_FILE, None, None, "keys.url", problem)
+        yield from _reads(one)
+
+
+def _reads(client: KnownClient) -> Iterator[Mistake]:
+    if client.fhir is None:
+        return
+    named = [("fhir.servers", server) for server in client.fhir.servers]
+    if client.fhir.backend is not None:
+        named.append(("fhir.token_url", client.fhir.backend.token_url))
+    for key, address in named:
+        if not address.startswith("https:"):
+            problem = f"of {client.name} is plain http: tokens and patient data would travel unprotected."
+            yield Mistake(CLIENTS_FILE, None, None, key, problem)
 
 
 def _settings(settings: Settings) -> Iterator[Mistake]:
     if settings.pseudonym_keys is None:
         problem = "is not set: without its keys no record could be linked to another, or to a patient."
         yield _of_setting("PSEUDONYM_KEYS", problem)
+    if settings.development_fhir is not None:
+        problem = "is for development: name the EHR's FHIR servers under `fhir` in `clients.yaml`."
+        yield _of_setting("DEVELOPMENT_FHIR", problem)
     if not settings.public_url.startswith("https:"):
         problem = "is plain http: EHRs send patient data there, and tokens are made out to it."
         yield _of_setting("PUBLIC_URL", problem)

@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     proxies: str = Field(
         "", description="Addresses or networks of the proxies that may write it, with commas between."
     )
+    development_fhir: str | None = Field(
+        None,
+        description="Base address of a FHIR server that may be read with a call's token while anybody may"
+        " call; refused in production, where `clients.yaml` names the servers.",
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -112,9 +117,11 @@ class Settings(BaseSettings):
         description="Time between failing `/readyz` and closing the door on SIGTERM, in seconds.",
     )
 
-    @field_validator("public_url")
+    @field_validator("public_url", "development_fhir")
     @classmethod
-    def _an_absolute_address(cls, value: str) -> str:
+    def _an_absolute_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if "@" in parts.netloc:
             raise ValueError("holds a user name or password, and it stands on every card: leave them out")
