@@ -59,8 +59,8 @@ class KnownClient:
     `services` means any. `keys` is a set that was read from a file, or the address where it is published;
     `key_addresses` are those a token may name in its header, which is compared and never followed.
     `origins` are the pages that may call as it from a browser. With `anybody_can_sign` its private key is
-    public, so that its calls prove nothing. `fhir` says which FHIR servers may be read for its calls, None for
-    none. The rest as in `TrustedClient`.
+    public, so that its calls prove nothing. `fhir` says which FHIR servers may be read for its calls, None
+    for none. The rest as in `TrustedClient`.
     """
 
     name: str

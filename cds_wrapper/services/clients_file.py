@@ -17,7 +17,7 @@ from cds_wrapper.ehr.key_sets import KeySet, UnreadableKeySet, read_key_set
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest, validate
 from cds_wrapper.services.fhir_file import FHIRFile, UnusableKey, access_of, read_private
-from cds_wrapper.services.fields import FileModel, FileName, Name, Words
+from cds_wrapper.services.fields import FileModel, FileName, Name, Span, Words
 from cds_wrapper.services.profiles_file import (
     Habits,
     ProfileName,

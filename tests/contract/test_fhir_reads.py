@@ -14,11 +14,13 @@ from cds_wrapper.demo.fhir_search import Problem
 from cds_wrapper.demo.population import FIXTURE_DAY, populate
 from cds_wrapper.demo.store import Store
 from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.services import load_services
+from cds_wrapper.services.clients_file import read_clients
 from cds_wrapper.settings import Profile
 from tests import fakes
 from tests.ehr import EHR, ISSUER, NORTH, bearer, key_of, write_clients
 from tests.fhir import TOKEN, Answering, Asked, FHIRServer, Says, authorization, fhir_server, searchset
-from tests.service.harness import NOON, Wrapper, copy_hooks, request_of, wrapper
+from tests.service.harness import NOON, ROOT, Wrapper, copy_hooks, request_of, wrapper
 from tests.service.servers import demo_vendor
 
 STORE = Store(populate(FIXTURE_DAY).resources)
@@ -432,3 +434,35 @@ async def test_reading_may_not_take_a_services_whole_time(tmp_path: Path) -> Non
         with pytest.raises(ConfigurationRefused, match="of north, for cvd-risk, leaves its vendor no time"):
             async with wrapper(tmp_path, hooks):
                 pass
+
+
+# The guide --------------------------------------------------------------------------------------------------
+
+HOW_TO = (ROOT / "docs" / "how-to" / "read-what-the-ehr-did-not-send.md").read_text()
+
+
+def test_the_how_to_says_how_to_register_and_gives_a_reason_for_every_key() -> None:
+    """Minimum necessary: whoever adds a key to a shipped service writes down what it is needed for."""
+    registered = HOW_TO.partition("## Register first")[2].partition("\n## ")[0]
+    assert all(word in registered for word in ("authorisation server", "client id", "public part", "scopes"))
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in HOW_TO.partition("## What is asked for, and why")[2].partition("\n## ")[0].splitlines()
+        if line.startswith("| `")
+    ]
+    reasons = {(service, key): reason for service, key, _scope, reason in rows if len(reason) > 20}
+    scopes = {(service, key): scope.removesuffix(".rs") for service, key, scope, _reason in rows}
+    services = load_services(ROOT / "hooks")
+    asked = [(service, key, query) for service in services for key, query in service.prefetch.items()]
+    assert asked
+    for service, key, query in asked:
+        assert (service.id, key) in reasons, "write down in the how-to what this key is needed for"
+        assert query.startswith(scopes[service.id, key]), "the scope is for another type of resource"
+
+
+def test_the_example_of_the_how_to_is_right(tmp_path: Path) -> None:
+    example = HOW_TO.partition("```yaml\n")[2].partition("```")[0]
+    key = json.dumps(key_of("own-1").as_dict(private=True)).encode()
+    examined = read_clients(example.encode(), ["cvd-risk"], lambda _name: key)
+    assert examined.mistakes == () and examined.warnings == () and examined.known is not None
+    assert examined.known.clients[0].fhir is not None
