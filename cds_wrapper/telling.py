@@ -133,8 +133,11 @@ def _tell_of_the_reading(life: Life, rt: Runtime, about: Mapping[str, str]) -> N
     reading = life.prefetch.reading
     match reading.not_read:
         case None:
-            took = round(reading.took_ms, 3)
-            rt.log.emit(log_reads.FHIR_READ_FAILED, troubles=dict(reading.troubles), fhir_ms=took, **about)
+            # A call without an encounter leaves a template for it unfilled: that is no failure.
+            failed = {key: why for key, why in reading.troubles.items() if why != "template"}
+            if failed:
+                took = round(reading.took_ms, 3)
+                rt.log.emit(log_reads.FHIR_READ_FAILED, troubles=failed, fhir_ms=took, **about)
         case NotRead.HOST_REFUSED:
             _alarm(rt, log_reads.HOST_REFUSED, **about)
         case why:
