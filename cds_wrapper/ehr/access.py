@@ -6,11 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from joserfc.jwk import ECKey, RSAKey
-
 from cds_wrapper.ehr.addresses import normal_address
-
-SigningKey = ECKey | RSAKey
+from cds_wrapper.signing import OwnKey
 
 
 class AccessMode(enum.Enum):
@@ -28,7 +25,7 @@ class BackendClient:
     token_url: str
     client_id: str
     scope: str
-    key: SigningKey = field(repr=False)
+    key: OwnKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

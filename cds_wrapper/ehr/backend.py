@@ -16,13 +16,13 @@ from uuid import uuid4
 
 import msgspec
 from joserfc import jwt
-from joserfc.jwk import ECKey
 from joserfc.jws import JWSRegistry
 
 from cds_wrapper import log, log_reads
-from cds_wrapper.ehr.access import BackendClient, SigningKey
+from cds_wrapper.ehr.access import BackendClient
 from cds_wrapper.errors import OutboundTrouble
 from cds_wrapper.outbound import Answer, Deadline, Outbound
+from cds_wrapper.signing import ALGORITHMS, algorithm_of
 
 FETCH_WITHIN: Final = timedelta(seconds=5)
 AGAIN_AFTER: Final = timedelta(seconds=5)
@@ -149,12 +149,7 @@ def token_request(backend: BackendClient, now: int) -> Mapping[str, str]:
     }
 
 
-_REGISTRY: Final = JWSRegistry(algorithms=["RS384", "ES384"])
-
-
-def algorithm_of(key: SigningKey) -> str:
-    """The one algorithm we use a key with; SMART asks for support of these two."""
-    return "ES384" if isinstance(key, ECKey) else "RS384"
+_REGISTRY: Final = JWSRegistry(algorithms=ALGORITHMS)
 
 
 class _Given(msgspec.Struct):

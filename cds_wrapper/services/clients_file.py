@@ -16,7 +16,7 @@ from cds_wrapper.ehr.clients import KeyAddress, KnownClient, KnownClients
 from cds_wrapper.ehr.key_sets import KeySet, UnreadableKeySet, read_key_set
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest, validate
-from cds_wrapper.services.fhir_file import FHIRFile, UnusableKey, access_of, read_private
+from cds_wrapper.services.fhir_file import FHIRFile, access_of, read_private
 from cds_wrapper.services.fields import FileModel, FileName, Name, Span, Words
 from cds_wrapper.services.profiles_file import (
     Habits,
@@ -28,6 +28,7 @@ from cds_wrapper.services.profiles_file import (
 )
 from cds_wrapper.services.reading import digest_of, in_order
 from cds_wrapper.services.yaml_files import Document, KeyPath, read_document
+from cds_wrapper.signing import UnusableSecret
 
 CLIENTS_FILE: Final = "clients.yaml"
 
@@ -187,7 +188,7 @@ def read_clients(
 ) -> ExaminedClients:
     """The same from bytes; `read_file` gives the key sets that the file names, or raises `OSError`.
 
-    `read_key` gives a private key, or raises `UnusableKey` besides; `read_file` stands in for it.
+    `read_key` gives a private key, or raises `UnusableSecret` besides; `read_file` stands in for it.
     """
     document, mistakes = read_document(CLIENTS_FILE, content)
     model, found = validate(document, ClientsFile) if document else (None, ())
@@ -241,7 +242,7 @@ class _KeySets:
         """Where its FHIR servers are and with whose token they are read."""
         try:
             return access_of(fhir, self._read_key)
-        except UnusableKey as unusable:
+        except UnusableSecret as unusable:
             problem = f"names `{fhir.key}`, which {unusable}."
         except OSError as error:
             problem = f"names `{fhir.key}`, which cannot be read: {error.strerror}."

@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
 from pydantic import Field, field_validator, model_validator
 
-from cds_wrapper.ehr.access import AccessMode, BackendClient, FHIRAccess, SigningKey
+from cds_wrapper.ehr.access import AccessMode, BackendClient, FHIRAccess
 from cds_wrapper.ehr.addresses import normal_address
-from cds_wrapper.services.fields import FileModel, FileName, Span, Words
+from cds_wrapper.services.fields import FileModel, Span, Words
+from cds_wrapper.signing import OwnKey, UnusableSecret, own_keys_from
 
 LONGEST_READ: Final = timedelta(seconds=5)
 MOST_PAGES: Final = 50
 _READABLE_BY_OTHERS: Final = 0o077
-_SHORTEST_RSA_BITS: Final = 2048
 _OF_OUR_OWN: Final = ("token_url", "client_id", "scope", "key")
-
-
-class UnusableKey(ValueError):
-    """A private key that cannot be used; its message says why and holds nothing of it."""
 
 
 class FHIRFile(FileModel):
@@ -47,9 +41,10 @@ class FHIRFile(FileModel):
     scope: Words | None = Field(
         None, description="What is asked for, no more than the prefetch needs: `system/Patient.rs`."
     )
-    key: FileName | None = Field(
+    key: Words | None = Field(
         None,
-        description="File beside this one with our private key (JWK, RSA or EC P-384, has `kid`), mode 0600.",
+        description="File with our private key, mode 0600, as `keys new` makes it; the first of a set signs."
+        " A relative path begins at this folder.",
     )
     most_pages: int = Field(
         5, ge=1, le=MOST_PAGES, description="Most pages of one result, the first included."
@@ -107,7 +102,7 @@ def _is_plain(address: str) -> bool:
 
 
 def access_of(fhir: FHIRFile, read_key: Callable[[str], bytes]) -> FHIRAccess:
-    """The access that the file describes; raises `UnusableKey` or `OSError` for the key it names."""
+    """The access that the file describes; raises `UnusableSecret` or `OSError` for the key it names."""
     return FHIRAccess(
         servers=tuple(server.rstrip("/") for server in fhir.servers),
         mode=AccessMode(fhir.access),
@@ -124,33 +119,18 @@ def _backend(fhir: FHIRFile, read_key: Callable[[str], bytes]) -> BackendClient 
 
 
 def read_private(path: Path) -> bytes:
-    """The bytes of a private key's file; raises `UnusableKey` when others may read it, `OSError` as ever."""
+    """The bytes of a private key's file; raises `UnusableSecret` when others may read it, or `OSError`."""
     mode = path.stat().st_mode
     if mode & _READABLE_BY_OTHERS:
-        raise UnusableKey("can be read by others on this machine: chmod 600 it")
+        raise UnusableSecret("can be read by others on this machine: chmod 600 it")
     return path.read_bytes()
 
 
-def signing_key(content: bytes) -> SigningKey:
-    """Our private key from a JWK, or the first one of a key set; raises `UnusableKey`."""
+def signing_key(content: bytes) -> OwnKey:
+    """Our private key, the first of a key set or one by itself (RFC 7517); raises `UnusableSecret`."""
     try:
         document = msgspec.json.decode(content)
-        entry = document["keys"][0] if isinstance(document, dict) and "keys" in document else document
-        key = _imported(entry)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
-        raise UnusableKey("is no JSON Web Key (RFC 7517)") from None
-    except (JoseError, ValueError):
-        raise UnusableKey("holds a key that cannot be read: RSA from 2048 bits, or EC on P-384") from None
-    if not key.kid:
-        raise UnusableKey("holds a key without `kid`: the authorisation server finds its public part by it")
-    if not key.is_private:
-        raise UnusableKey("holds the public part only: signing needs the private one")
-    return key
-
-
-def _imported(entry: dict[str, Any]) -> SigningKey:
-    if entry["kty"] == "EC" and entry["crv"] == "P-384":
-        return ECKey.import_key(entry)
-    if entry["kty"] != "RSA" or len(entry["n"]) < _SHORTEST_RSA_BITS // 6:
-        raise ValueError("another kind of key")
-    return RSAKey.import_key(entry)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = None
+    alone = isinstance(document, dict) and "kty" in document
+    return own_keys_from(msgspec.json.encode({"keys": [document]}) if alone else content).keys[0]

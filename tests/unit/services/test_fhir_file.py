@@ -91,7 +91,6 @@ def test_without_it_nothing_is_read() -> None:
         ("servers: ['https://a.example']\nclient_id: x", "client_id, which `access: token` does not use"),
         ("servers: ['https://a.example']\naccess: backend", "needs token_url, client_id, scope, key"),
         (OWN.replace("https://ehr.example.org/oauth2/token", "token"), "is not an http(s) address"),
-        (OWN.replace("own.jwk.json", "../own.jwk.json"), "key"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, problem: str) -> None:
@@ -100,15 +99,15 @@ def test_what_is_wrong_is_said(text: str, problem: str) -> None:
 
 RSA_SHORT = {"kty": "RSA", "kid": "k", "n": "AQAB", "e": "AQAB", "d": "AQAB"}
 KEYS: list[tuple[bytes, str]] = [
-    (b"-----BEGIN PRIVATE KEY-----", "is no JSON Web Key"),
-    (b"[]", "is no JSON Web Key"),
-    (b"5", "is no JSON Web Key"),
-    (b'{"keys": []}', "is no JSON Web Key"),
-    (json.dumps({"kty": "oct", "k": "AQAB", "kid": "k"}).encode(), "cannot be read"),
+    (b"-----BEGIN PRIVATE KEY-----", "is no private key set"),
+    (b"[]", "is no private key set"),
+    (b"5", "is no private key set"),
+    (b'{"keys": []}', "holds no key"),
+    (json.dumps({"kty": "oct", "k": "AQAB", "kid": "k"}).encode(), "neither EC on P-384 nor RSA"),
     (json.dumps(RSA_SHORT).encode(), "cannot be read"),
-    (private(key_of("own-256", "P-256")), "cannot be read"),
-    (json.dumps(public(key_of("own-1"))).encode(), "holds the public part only"),
-    (json.dumps({**key_of("own-1").as_dict(private=True), "kid": ""}).encode(), "without `kid`"),
+    (private(key_of("own-256", "P-256")), "neither EC on P-384 nor RSA"),
+    (json.dumps(public(key_of("own-1"))).encode(), "holds a public key only"),
+    (json.dumps({**key_of("own-1").as_dict(private=True), "kid": ""}).encode(), "without a `kid`"),
     (json.dumps({**key_of("own-1").as_dict(private=True), "d": 5}).encode(), "cannot be read"),
 ]
 
