@@ -32,13 +32,7 @@ from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.doors import door_routes
 from cds_wrapper.pages.evidence import evidence_routes
-from cds_wrapper.production import (
-    colliding_paths,
-    impossible_reads,
-    mapped_to_nothing,
-    unsafe,
-    unusable_certificates,
-)
+from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
 from cds_wrapper.routes import REFUSALS, Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
@@ -218,7 +212,6 @@ def read_hospital_files(settings: Settings) -> tuple[ServiceCatalog, KnownClient
         *colliding_paths(settings),
         *unusable_certificates(settings, clients.known),
         *(mapped_to_nothing(catalog, clients.known) if not services.mistakes else ()),
-        *impossible_reads(catalog, clients.known),
         *unsafe(settings, catalog, clients),
         *access.mistakes,
     )
@@ -286,7 +279,7 @@ def _for_trying(settings: Settings) -> dict[str, FHIRAccess]:
     if settings.development_fhir is None:
         return {}
     servers = (settings.development_fhir.rstrip("/"),)
-    access = FHIRAccess(servers, AccessMode.TOKEN, most_pages=5, within=timedelta(milliseconds=200))
+    access = FHIRAccess(servers, AccessMode.TOKEN, most_pages=5, within=timedelta(seconds=5))
     return {DEVELOPMENT_CLIENT.name: access}
 
 

@@ -78,23 +78,6 @@ def _slips(catalog: ServiceCatalog, client: KnownClient) -> Iterator[tuple[str, 
                 yield client.name, key, f"{service_id} does not ask for", nearest(key, asked)
 
 
-def impossible_reads(catalog: ServiceCatalog, clients: KnownClients | None) -> tuple[Mistake, ...]:
-    """Clients whose FHIR reads could take a service's whole time, so that its vendor would have none."""
-    named = [
-        (client.name, service.id)
-        for client in (clients.clients if clients else ())
-        for service in catalog
-        if client.fhir is not None
-        and (client.services is None or service.id in client.services)
-        and client.fhir.within >= service.time_budget - service.ledger_reserve
-    ]
-    why = "leaves its vendor no time: keep it well below the service's `time_budget`."
-    return tuple(
-        Mistake(CLIENTS_FILE, None, None, "fhir.within", f"of {client}, for {service}, {why}")
-        for client, service in named
-    )
-
-
 def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
     if clients is None:
         problem = (

@@ -13,13 +13,7 @@ from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.ledger.spool_report import SpoolReport, report_on
-from cds_wrapper.production import (
-    colliding_paths,
-    impossible_reads,
-    mapped_to_nothing,
-    unsafe,
-    unusable_certificates,
-)
+from cds_wrapper.production import colliding_paths, mapped_to_nothing, unsafe, unusable_certificates
 from cds_wrapper.services import ExaminedClients, ServiceCatalog, examine_clients, load_services, warnings_of
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import examine_access
@@ -72,7 +66,7 @@ def command(
         mistakes += examine_access(catalog, settings).mistakes
         mistakes += colliding_paths(settings) + unusable_certificates(settings, clients.known)
     if not mistakes:
-        mistakes = mapped_to_nothing(catalog, clients.known) + impossible_reads(catalog, clients.known)
+        mistakes = mapped_to_nothing(catalog, clients.known)
     if not mistakes and not len(catalog):
         problem = "holds no service: it needs one folder per service, with service.yaml in it."
         mistakes = (Mistake(str(folder), None, None, "", problem),)

@@ -33,7 +33,7 @@ class FHIRAccess:
     """The FHIR servers of one client, as configured; `backend` is there unless the mode is `token`.
 
     `most_pages` is the most pages of one result, the first included; `within` the part of a service's time
-    budget that reading may take.
+    budget that reading may take, and never more than half of what is left of it.
     """
 
     servers: tuple[str, ...]

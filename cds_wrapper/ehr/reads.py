@@ -121,8 +121,11 @@ class FHIRReader:
         deadline: Deadline,
         waited: timedelta,
     ) -> Prefetch:
-        """The prefetch with whatever of `missing` (key -> template) could be read by the deadline."""
-        until = min(deadline, Deadline.after(self._access.within), key=lambda one: one.at)
+        """The prefetch with whatever of `missing` (key -> template) could be read in time.
+
+        Half of what is left is the vendor's, whatever the settings say.
+        """
+        until = Deadline.after(min(self._access.within, deadline.remaining / 2))
         door = await self._door(request, until, waited)
         if isinstance(door, NotRead):
             return replace(prefetch, reading=Reading({}, dict.fromkeys(missing, door.value), door))

@@ -51,7 +51,8 @@ class FHIRFile(FileModel):
     )
     within: Span = Field(
         timedelta(milliseconds=200),
-        description="Part of a service's time budget that reading may take; at most `PT5S`.",
+        description="Part of a service's time budget that reading may take: at most `PT5S`, and never more"
+        " than half of what is left of it.",
     )
 
     @field_validator("servers")

@@ -41,6 +41,11 @@ def answering(asked: Asked) -> Says:
     )
 
 
+def hooks_of(folder: Path, vendor_url: str, budget: str = "PT10S") -> Path:
+    """The shipped service with time enough for a busy machine."""
+    return copy_hooks(folder, vendor_url, **{"time_budget: PT0.5S": f"time_budget: {budget}"})
+
+
 def always(says: Says) -> Answering:
     return lambda _: says
 
@@ -96,8 +101,7 @@ async def test_the_same_card_and_the_same_groups_come_of_prefetch_and_of_the_fhi
     case: str, model: str, tmp_path: Path
 ) -> None:
     async with fhir_server(answering) as server:
-        slow = {"time_budget: PT0.5S": "time_budget: PT10S"}
-        async with wrapper(tmp_path, copy_hooks(tmp_path, model, **slow), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, model), **reading(server)) as running:
             sent = (await running.call(request_of(case))).json()["cards"]
             read = (await running.call(without_prefetch(case, server.base))).json()["cards"]
             by_prefetch, by_reading = running.rows()
@@ -128,7 +132,7 @@ async def test_the_vendor_gets_what_was_read_byte_for_byte_and_never_the_token(t
         return Says(raw) if "?" in asked.target else Says(patient)
 
     async with fhir_server(answers) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(without_prefetch("white-55", server.base))
     assert b'"lipids":' + raw in vendor.bodies[0]
     assert set(vendor.asked[0]) == {"hook", "hookInstance", "context", "prefetch"}
@@ -139,7 +143,7 @@ async def test_nothing_is_asked_when_everything_came_or_was_looked_for(tmp_path:
     body = request_of("white-55")
     body["prefetch"]["lipids"] = None
     async with fhir_server(answering) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(body | {"fhirServer": server.base, "fhirAuthorization": authorization()})
             (row,) = running.rows()
     assert server.asked == [] and row["fhir_ms"] == 0 and inputs_of(row)["lipids"]["state"] == "empty"
@@ -149,7 +153,7 @@ async def test_only_what_is_missing_is_read(tmp_path: Path) -> None:
     body = request_of("white-55")
     del body["prefetch"]["patient"]
     async with fhir_server(answering) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(body | {"fhirServer": server.base, "fhirAuthorization": authorization()})
             (row,) = running.rows()
     assert server.targets == ["/fhir/Patient/white-55"] and row["race"] == "white"
@@ -161,7 +165,7 @@ async def test_anothers_patient_is_nobodys_also_when_the_server_gives_it(tmp_pat
         return Says(STORE.answer("Patient/black-35", "")) if "Patient/" in asked.target else answering(asked)
 
     async with fhir_server(mixed_up) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(without_prefetch("white-55", server.base))
             (row,) = running.rows()
             told = [event["event"] for event in running.events()]
@@ -205,7 +209,7 @@ async def test_no_server_that_is_not_listed_is_called_whatever_it_looks_like(tmp
         fhir_server(answering) as other,
         fakes.running(fakes.answers(fakes.card_answer())) as vendor,
     ):
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             for text in ELSEWHERE:
                 address = text.format(port=server.port, other=other.port)
                 await running.call(without_prefetch("white-55", address))
@@ -224,7 +228,7 @@ async def test_no_redirect_is_followed(status: int, tmp_path: Path) -> None:
         fakes.running(fakes.answers(fakes.card_answer())) as vendor,
         fhir_server(Says(b"", status, {"location": f"{other.base}/Patient/white-55"})) as server,
     ):
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(without_prefetch("white-55", server.base))
             (row,) = running.rows()
     assert other.asked == [] and len(server.asked) == 8
@@ -245,7 +249,7 @@ async def test_no_further_page_is_fetched_elsewhere(tmp_path: Path) -> None:
         body = request_of("white-55") | {"fhirServer": server.base, "fhirAuthorization": authorization()}
         page = searchset(following=f"{other.base}?page=2")
         body["prefetch"]["conditions"] = page
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(body)
             (row,) = running.rows()
     assert (server.asked, other.asked) == ([], []) and vendor.asked[0]["prefetch"]["conditions"] == page
@@ -263,7 +267,7 @@ async def test_the_token_is_nowhere_but_in_the_reads(
     echo = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "diagnostics": TOKEN}]}
     bad = [Says(b"", 401), Says(TOKEN.encode(), 500), Says(echo), Says(b"", 302, {"location": f"/{TOKEN}"})]
     async with fhir_server(answering) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             body = without_prefetch("white-55", server.base)
             answers = [await running.call(body)]
             answers += [await running.call({**body, "fhirServer": f"http://127.0.0.1:9/{TOKEN}"})]
@@ -295,7 +299,7 @@ async def test_without_a_usable_token_nothing_is_read_and_it_is_said(
     changes: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
     async with fhir_server(answering) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url), **reading(server)) as running:
             await running.call(without_prefetch("white-55", server.base) | changes)
             (row,) = running.rows()
             told = of_the_reading(running)
@@ -310,10 +314,9 @@ async def test_without_a_usable_token_nothing_is_read_and_it_is_said(
 
 @pytest.mark.parametrize("says", [Says({}, after=60), Says({}, every=60)], ids=["silent", "dripping"])
 async def test_a_fhir_server_that_hangs_leaves_the_vendor_its_time(says: Says, tmp_path: Path) -> None:
-    """Of a budget of five seconds reading may take a fifth; the vendor answers after that."""
+    """Reading may take half of the time; the other half is the vendor's."""
     async with fhir_server(says) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        slow = {"time_budget: PT0.5S": "time_budget: PT5S"}
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url, **slow), **reading(server)) as running:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url, "PT3S"), **reading(server)) as running:
             answer = await running.call(without_prefetch("white-55", server.base))
             (row,) = running.rows()
             (told,) = of_the_reading(running)
@@ -329,7 +332,7 @@ async def test_a_fhir_server_that_hangs_leaves_the_vendor_its_time(says: Says, t
 
 
 def with_fhir(server: FHIRServer, more: str = "") -> str:
-    return NORTH + f"fhir:\n  servers: ['{server.base}']\n  within: PT0.3S\n" + more
+    return NORTH + f"fhir:\n  servers: ['{server.base}']\n  within: PT5S\n" + more
 
 
 def own_token(server: FHIRServer, access: str) -> str:
@@ -358,7 +361,7 @@ keys: {file: ehr.jwks.json}
 
 async def test_each_client_has_its_own_servers_read_and_one_without_any_has_none(tmp_path: Path) -> None:
     async with fhir_server(answering) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url)
+        hooks = hooks_of(tmp_path, vendor.url)
         write_clients(hooks, with_fhir(server), SOUTH)
         async with wrapper(tmp_path, hooks, public_url=PUBLIC) as running:
             body = without_prefetch("white-55", server.base)
@@ -377,8 +380,8 @@ async def test_a_client_that_brings_no_token_is_read_with_our_own(tmp_path: Path
         return answering(asked)
 
     async with fhir_server(granting) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url, **{"time_budget: PT0.5S": "time_budget: PT5S"})
-        write_clients(hooks, with_fhir(server, own_token(server, "token_or_backend")).replace("0.3S", "3S"))
+        hooks = hooks_of(tmp_path, vendor.url)
+        write_clients(hooks, with_fhir(server, own_token(server, "token_or_backend")))
         key = hooks / "own.jwk.json"
         key.write_text(json.dumps(key_of("own-1").as_dict(private=True)))
         key.chmod(0o600)
@@ -425,15 +428,6 @@ async def test_production_takes_no_server_from_the_development_setting(tmp_path:
             development_fhir="https://ehr.example",
         ):
             pass
-
-
-async def test_reading_may_not_take_a_services_whole_time(tmp_path: Path) -> None:
-    async with fhir_server(answering) as server:
-        hooks = copy_hooks(tmp_path, "http://127.0.0.1:9/x")
-        write_clients(hooks, with_fhir(server).replace("0.3S", "0.4S"))
-        with pytest.raises(ConfigurationRefused, match="of north, for cvd-risk, leaves its vendor no time"):
-            async with wrapper(tmp_path, hooks):
-                pass
 
 
 # The guide --------------------------------------------------------------------------------------------------
