@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,9 +17,12 @@ from starlette.routing import BaseRoute
 from cds_wrapper import __version__, log
 from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.cross_origin import Origins
+from cds_wrapper.ehr.access import AccessMode, FHIRAccess
+from cds_wrapper.ehr.backend import BackendTokens
 from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
 from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.ehr.keys import KeyRing
+from cds_wrapper.ehr.reads import FHIRReader
 from cds_wrapper.ehr.replay import ReplayMemory
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
 from cds_wrapper.ledger.cursor import CursorFile
@@ -116,7 +119,10 @@ async def lifespan(
             stack.push_async_callback(vendors.close)
             await vendors.open()
             services.catalog = vendors.joined(services.catalog)
-            doors.runtime = await open_runtime(settings, operator_log, services, pseudonyms, stack, access)
+            readers = await open_readers(settings, clients, operator_log, doors.clock, stack)
+            doors.runtime = await open_runtime(
+                settings, operator_log, services, pseudonyms, readers, stack, access
+            )
             await start_feedback(services.catalog, access, settings, operator_log, stack)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
@@ -136,6 +142,7 @@ async def open_runtime(
     operator_log: log.OperatorLog,
     services: ServicesInForce,
     pseudonyms: Pseudonyms,
+    readers: Mapping[str, FHIRReader],
     stack: AsyncExitStack,
     access: VendorAccess,
 ) -> Runtime:
@@ -176,6 +183,7 @@ async def open_runtime(
         new_id=new_prediction_id,
         log=operator_log,
         stream=stream,
+        readers=readers,
     )
 
 
@@ -272,6 +280,38 @@ async def open_callers(
         discovery="open" if clients.open_discovery else "token",
     )
     return callers
+
+
+async def open_readers(
+    settings: Settings,
+    clients: KnownClients | None,
+    operator_log: log.OperatorLog,
+    clock: Callable[[], datetime],
+    stack: AsyncExitStack,
+) -> Mapping[str, FHIRReader]:
+    """The ways to the FHIR servers of those clients that allow reading, over a pool of their own."""
+    listed = {one.name: one.fhir for one in clients.clients if one.fhir} if clients else _for_trying(settings)
+    if not listed:
+        return {}
+    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
+    await outbound.open()
+    stack.push_async_callback(outbound.close)
+    readers = {}
+    for name, access in listed.items():
+        tokens = BackendTokens(name, access.backend, outbound, operator_log) if access.backend else None
+        if tokens is not None:
+            stack.push_async_callback(tokens.close)
+        readers[name] = FHIRReader(access, outbound, settings.max_body_bytes, tokens, clock)
+    return readers
+
+
+def _for_trying(settings: Settings) -> dict[str, FHIRAccess]:
+    """What anybody's calls may have read in development."""
+    if settings.development_fhir is None:
+        return {}
+    servers = (settings.development_fhir.rstrip("/"),)
+    access = FHIRAccess(servers, AccessMode.TOKEN, most_pages=5, within=timedelta(seconds=5))
+    return {DEVELOPMENT_CLIENT.name: access}
 
 
 def pseudonyms_of(settings: Settings) -> Pseudonyms:

@@ -30,6 +30,19 @@ class PrefetchState(enum.Enum):
     ERROR = "error"
     OTHER_PATIENT = "other_patient"
     UNREADABLE = "unreadable"
+    TRUNCATED = "truncated"
+    UNSUPPORTED = "unsupported"
+
+
+class NotRead(enum.Enum):
+    """Why a FHIR server was not asked for what is missing; the closed list records and the log use."""
+
+    NO_SERVER = "no_server"
+    HOST_REFUSED = "host_refused"
+    NO_TOKEN = "no_token"  # noqa: S105  the name of a reason
+    TOKEN_UNUSABLE = "token_unusable"  # noqa: S105  the name of a reason
+    TOKEN_EXPIRES = "token_expires"  # noqa: S105  the name of a reason
+    TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105  the name of a reason
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -86,17 +99,39 @@ class CDSRequest:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read from the EHR's FHIR server beside what it sent; no values, which stand in `Prefetch`.
+
+    `read_at` is when the last answer for a key came. `troubles` says by key what went wrong: a `NotRead`, a
+    `Trouble` of the way out, `http_` and a status, `template` for one that this call cannot fill,
+    `next_refused` for a page that lies elsewhere, `most_pages` for one too many.
+    `not_read` is why nothing was asked at all; `took_ms` how long the call waited, in milliseconds.
+    """
+
+    read_at: Mapping[str, datetime]
+    troubles: Mapping[str, str]
+    not_read: NotRead | None = None
+    took_ms: float = 0.0
+
+
+NOTHING_READ = Reading({}, {})
+"""Nothing was missing, or this client's FHIR server is not read."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Prefetch:
     """What the EHR sent, sorted: `values` may be forwarded, `states` says what became of every declared key.
 
     `patient` is the bytes of the patient's own Patient resource, when it came; `patient_state` says why not.
+    `reading` says which values were read from the EHR's FHIR server.
     """
 
     values: Mapping[str, bytes]
     states: Mapping[str, PrefetchState]
     patient: bytes | None
     patient_state: PrefetchState
+    reading: Reading = NOTHING_READ
 
     def __repr__(self) -> str:
         return f"Prefetch({ {key: state.value for key, state in self.states.items()} })"

@@ -22,8 +22,9 @@ from cds_wrapper.cds import (
     PrefetchState,
 )
 from cds_wrapper.cds_client import TrustedClient
-from cds_wrapper.ehr.fhir import came_stripped, patient_view, sort_prefetch
+from cds_wrapper.ehr.fhir import came_stripped, patient_view
 from cds_wrapper.ehr.habits import in_our_keys
+from cds_wrapper.ehr.reads import complete_prefetch
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
 from cds_wrapper.patient.demographics import NoPatient, describe
@@ -47,7 +48,14 @@ async def invoke(
 ) -> Reply:
     """One request's life; every line is one room of the house."""
     request = in_our_keys(request, service.id, service.patient_key, client.profile)
-    prefetch = sort_prefetch(request, service.prefetch, service.patient_key)
+    prefetch = await complete_prefetch(
+        request,
+        service.prefetch,
+        service.patient_key,
+        rt.readers.get(client.name),
+        call.deadline.earlier(service.ledger_reserve),
+        call.elapsed,
+    )
     demographics = describe(patient_view(prefetch), request.received_at, service.rules)
     subgroups = service.scheme.assign(demographics)
     call.life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)

@@ -6,53 +6,35 @@ row in `EVENTS` names, values are short scalars, and exceptions leave only their
 
 from __future__ import annotations
 
-import enum
 import json
 import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 
-from cds_wrapper import __version__
+from cds_wrapper import __version__, log_event
+from cds_wrapper.log_reads import READ_EVENTS
 from cds_wrapper.log_stream import Detached
 
 LONGEST_VALUE = 300
 _PACKAGE = Path(__file__).parent
 
+Event = log_event.Event
+Level = log_event.Level
 
-class Level(enum.Enum):
-    """How soon somebody should look."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the list of events: stable name, level, meaning and the fields it may carry."""
-
-    name: str
-    level: Level
-    meaning: str
-    fields: frozenset[str]
-
-
-_events: dict[str, Event] = {}
+_events: dict[str, Event] = {event.name: event for event in READ_EVENTS}
 EVENTS: Mapping[str, Event] = _events
-"""Every event of the list below by its name."""
+"""Every event by its name: those of the list below, and those that have a module of their own."""
 
 
 def _event(name: str, level: Level, meaning: str, fields: str = "") -> Event:
     assert name not in _events, "an event is declared once"  # noqa: S101  a mistake of ours, found at import
-    _events[name] = Event(name, level, meaning, frozenset(fields.split()))
+    _events[name] = log_event.event(name, level, meaning, fields)
     return _events[name]
 
 

@@ -7,9 +7,11 @@ would follow it. No error raised here holds a URL or a body.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -93,6 +95,8 @@ class Outbound:
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
         )
+        # It would write every address with its query, and so the patient's id.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         transport = AiohttpTransport(verify=self._tls, client=self._session)
         self._reads = httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
 
@@ -129,20 +133,41 @@ class Outbound:
             raise OutboundTrouble(translate(error)) from None
 
     async def get(
-        self, url: str, deadline: Deadline, size_limit: int, authorization: str | None = None
+        self,
+        url: str,
+        deadline: Deadline,
+        size_limit: int,
+        authorization: str | None = None,
+        accept: str = "application/json",
     ) -> Answer:
-        """GET a document once, such as a key set; raises as `post_json` does.
+        """GET a document once, such as a key set or a FHIR resource; raises as `post_json` does.
 
         The answer is asked for uncompressed: a small one that unpacks into a large one is no answer.
         """
+        headers = {"accept": accept, **({} if authorization is None else {"authorization": authorization})}
+        return await self._ask("GET", url, deadline, size_limit, headers)
+
+    async def post_form(
+        self, url: str, form: Mapping[str, str], deadline: Deadline, size_limit: int
+    ) -> Answer:
+        """POST a form once, as a token is asked for (RFC 6749); raises as `post_json` does."""
+        return await self._ask("POST", url, deadline, size_limit, {"accept": "application/json"}, form)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        deadline: Deadline,
+        size_limit: int,
+        headers: Mapping[str, str],
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
         if self._reads is None:
             raise RuntimeError("the pool is closed")
         try:
             async with asyncio.timeout(deadline.remaining.total_seconds()):
-                headers = {"accept": "application/json", "accept-encoding": "identity"}
-                if authorization is not None:
-                    headers["authorization"] = authorization
-                async with self._reads.stream("GET", url, headers=headers) as response:
+                sent = {"accept-encoding": "identity", **headers}
+                async with self._reads.stream(method, url, headers=sent, data=form) as response:
                     return Answer(response.status_code, await _read_raw(response, size_limit))
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             # The transport calls a refused connection a time-out; what it met itself says it better.

@@ -103,12 +103,28 @@ def _callers(clients: KnownClients | None) -> Iterator[Mistake]:
         if isinstance(one.keys, KeyAddress) and not one.keys.url.startswith("https:"):
             problem = f"of {one.name} is plain http: whoever sits between could sign as this EHR."
             yield Mistake(CLIENTS_FILE, None, None, "keys.url", problem)
+        yield from _reads(one)
+
+
+def _reads(client: KnownClient) -> Iterator[Mistake]:
+    if client.fhir is None:
+        return
+    named = [("fhir.servers", server) for server in client.fhir.servers]
+    if client.fhir.backend is not None:
+        named.append(("fhir.token_url", client.fhir.backend.token_url))
+    for key, address in named:
+        if not address.startswith("https:"):
+            problem = f"of {client.name} is plain http: tokens and patient data would travel unprotected."
+            yield Mistake(CLIENTS_FILE, None, None, key, problem)
 
 
 def _settings(settings: Settings) -> Iterator[Mistake]:
     if settings.pseudonym_keys is None:
         problem = "is not set: without its keys no record could be linked to another, or to a patient."
         yield _of_setting("PSEUDONYM_KEYS", problem)
+    if settings.development_fhir is not None:
+        problem = "is for development: name the EHR's FHIR servers under `fhir` in `clients.yaml`."
+        yield _of_setting("DEVELOPMENT_FHIR", problem)
     if not settings.public_url.startswith("https:"):
         problem = "is plain http: EHRs send patient data there, and tokens are made out to it."
         yield _of_setting("PUBLIC_URL", problem)

@@ -12,6 +12,7 @@ from uuid import UUID
 from cds_wrapper import log
 from cds_wrapper.caveats.evidence import EvidenceBook
 from cds_wrapper.cds import Card, CDSResponse, encode, outcome
+from cds_wrapper.ehr.reads import FHIRReader
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.record import Life, Spent
 from cds_wrapper.ledger.store import Ledger
@@ -33,6 +34,7 @@ class Runtime:
     """Everything a request meets that outlives it; built once, in `app`.
 
     `alarms` counts what an operator has to look at in what EHRs send, by the name of its event.
+    `readers` are the ways to the FHIR servers of those clients whose settings allow reading, by name.
     """
 
     services: ServicesInForce
@@ -46,6 +48,7 @@ class Runtime:
     log: log.OperatorLog
     stream: PredictionStream | None = None
     alarms: Counter[str] = field(default_factory=Counter)
+    readers: Mapping[str, FHIRReader] = field(default_factory=dict)
 
 
 class ServicesInForce:
@@ -92,6 +95,11 @@ class Call:
         now = time.perf_counter()
         decided = now - self._answered if self._answered is not None else 0.0
         return Spent(total_ms=(now - self._started) * 1000, decide_ms=decided * 1000)
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long ago the call came in."""
+        return timedelta(milliseconds=self.elapsed_ms)
 
     @property
     def elapsed_ms(self) -> float:

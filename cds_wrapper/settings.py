@@ -111,6 +111,11 @@ class Settings(BaseSettings):
         description="Origins of pages that may call from a browser, with commas between: for development"
         " without `clients.yaml` only, which has a line for them.",
     )
+    development_fhir: str | None = Field(
+        None,
+        description="Base address of a FHIR server that may be read with a call's token while anybody may"
+        " call; refused in production, where `clients.yaml` names the servers.",
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -118,9 +123,11 @@ class Settings(BaseSettings):
         description="Time between failing `/readyz` and closing the door on SIGTERM, in seconds.",
     )
 
-    @field_validator("public_url")
+    @field_validator("public_url", "development_fhir")
     @classmethod
-    def _an_absolute_address(cls, value: str) -> str:
+    def _an_absolute_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         parts = urlsplit(value)
         if "@" in parts.netloc:
             raise ValueError("holds a user name or password, and it stands on every card: leave them out")

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 
-from cds_wrapper import log
+from cds_wrapper import log, log_reads
 from cds_wrapper.caveats.plan import Disposition
-from cds_wrapper.cds import PrefetchState
+from cds_wrapper.cds import NotRead, PrefetchState
 from cds_wrapper.ehr.fhir import came_stripped
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
@@ -122,6 +122,27 @@ def _tell_of_the_call(life: Life, rt: Runtime, named: Mapping[str, str]) -> None
         _alarm(rt, log.PATIENT_MISMATCH, prefetch_keys=others, **about)
     if came_stripped(life.request, life.prefetch):
         _alarm(rt, log.REQUEST_STRIPPED, **about)
+    if life.request.token is not None and life.request.fhir_server is None:
+        rt.log.emit(log_reads.FHIR_SERVER_NOT_NAMED, **about)
+    if life.prefetch.reading.troubles:
+        _tell_of_the_reading(life, rt, about)
+
+
+def _tell_of_the_reading(life: Life, rt: Runtime, about: Mapping[str, str]) -> None:
+    """What was missing and could not be read from the EHR's FHIR server."""
+    reading = life.prefetch.reading
+    match reading.not_read:
+        case None:
+            # A call without an encounter leaves a template for it unfilled: that is no failure.
+            failed = {key: why for key, why in reading.troubles.items() if why != "template"}
+            if failed:
+                took = round(reading.took_ms, 3)
+                rt.log.emit(log_reads.FHIR_READ_FAILED, troubles=failed, fhir_ms=took, **about)
+        case NotRead.HOST_REFUSED:
+            _alarm(rt, log_reads.HOST_REFUSED, **about)
+        case why:
+            keys = list(reading.troubles)
+            rt.log.emit(log_reads.FHIR_NOT_READ, reason=why.value, prefetch_keys=keys, **about)
 
 
 def _alarm(rt: Runtime, event: log.Event, **fields: object) -> None:

@@ -58,7 +58,8 @@ async def measure(settings: Settings, calls: Sequence[HookCall], writers: int, r
 async def _opened(settings: Settings, stack: AsyncExitStack) -> Runtime:
     lines = log.OperatorLog("bench-0", sys.stderr)
     services = ServicesInForce(load_services(settings.hooks))
-    return await open_runtime(settings, lines, services, pseudonyms_of(settings), stack, VendorAccess())
+    keys = pseudonyms_of(settings)
+    return await open_runtime(settings, lines, services, keys, {}, stack, VendorAccess())
 
 
 def _quieten_collector() -> None:

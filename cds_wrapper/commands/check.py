@@ -183,6 +183,8 @@ def _shown(client: KnownClient) -> dict[str, object]:
         "origins": sorted(client.origins) or None,
         "most_at_once": client.most_at_once,
         **habits_shown(client),
+        "fhir": list(client.fhir.servers) if client.fhir is not None else None,
+        "fhir_access": client.fhir.mode.value if client.fhir is not None else None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -122,6 +123,7 @@ def settle(ports: Ports, data: Path, host: str = HOST) -> tuple[Settings, DemoFi
         host=host,
         port=ports.wrapper,
         namespace=ports.fhir_url,
+        development_fhir=ports.fhir_url,
         pseudonym_keys=files.keys,
     )
     return settings, files
@@ -166,6 +168,7 @@ def demo_app(settings: Settings, lines: log.OperatorLog, ports: Ports, parts: Pa
         service_id=SERVICE,
         find_record=find_record,
         switch_vendor=switch_vendor,
+        token=secrets.token_urlsafe(24),
     )
     app = create_app(settings, lines, extra_routes=screen_routes(surroundings))
     return app

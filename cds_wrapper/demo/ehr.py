@@ -30,7 +30,10 @@ VendorSwitch = Callable[[bool], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the screen stands among: three addresses without a path, the service, a record, a switch."""
+    """What the screen stands among: three addresses without a path, the service, a record, a switch.
+
+    `token` opens the FHIR server, for the screen itself and for whom it is passed on to.
+    """
 
     fhir_url: str
     wrapper_url: str
@@ -38,6 +41,7 @@ class Surroundings:
     service_id: str
     find_record: RecordFinder
     switch_vendor: VendorSwitch
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -77,16 +81,25 @@ class EHR:
             return None
         return [mapping(mapping(entry).get("resource")) for entry in items(bundle.get("entry"))]
 
-    async def open_chart(self, patient_id: str, hook_instance: str) -> HookAnswer | None:
-        """Fire `patient-view`: discovery, prefetch, call. None when the service is not offered."""
+    async def open_chart(
+        self, patient_id: str, hook_instance: str, sends_prefetch: bool = True
+    ) -> HookAnswer | None:
+        """Fire `patient-view`: discovery, prefetch, call. None when the service is not offered.
+
+        Without prefetch the call brings the FHIR server's address and a token for it instead.
+        """
         templates = await self._templates()
         if templates is None:
             return None
         context = patient_view_context(patient_id)
         queries = fill_templates(templates, context)
-        found = await asyncio.gather(*(self.find(query) for query in queries.values()))
-        prefetch = {key: value for key, value in zip(queries, found, strict=True) if value is not None}
-        body = write_request(HOOK, hook_instance, context, prefetch)
+        if sends_prefetch:
+            found = await asyncio.gather(*(self.find(query) for query in queries.values()))
+            prefetch = {key: value for key, value in zip(queries, found, strict=True) if value is not None}
+            body = write_request(HOOK, hook_instance, context, prefetch)
+        else:
+            prefetch, access = {}, _access(self._around.token)
+            body = write_request(HOOK, hook_instance, context, {}, self._around.fhir_url, access)
         status, answer = await self._post(
             f"{self._around.wrapper_url}/cds-services/{self._around.service_id}", body
         )
@@ -107,9 +120,10 @@ class EHR:
 
     async def _get(self, url: str) -> JSON | None:
         try:
-            async with self._session.get(
-                url, headers={"Accept": f"{FHIR_JSON}, application/json"}
-            ) as response:
+            headers = {"Accept": f"{FHIR_JSON}, application/json"}
+            if self._around.token and url.startswith(f"{self._around.fhir_url}/"):
+                headers["Authorization"] = f"Bearer {self._around.token}"
+            async with self._session.get(url, headers=headers) as response:
                 return _decoded(await response.read()) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError):
             return None
@@ -123,6 +137,18 @@ class EHR:
                 return response.status, _decoded(await response.read()) or {}
         except (aiohttp.ClientError, TimeoutError):
             return None, {}
+
+
+def _access(token: str) -> Mapping[str, Any]:
+    """The member `fhirAuthorization` (CDS Hooks 2.0.1, "Passing the Access Token to the CDS Service")."""
+    return {
+        "access_token": token or "demonstration",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "scope": "patient/Patient.read patient/Observation.read patient/Condition.read"
+        " patient/MedicationRequest.read",
+        "subject": "cds-wrapper-demonstration",
+    }
 
 
 def _decoded(body: bytes) -> JSON | None:

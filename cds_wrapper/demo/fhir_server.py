@@ -9,6 +9,7 @@ because the population is made for the day of the start (`--today 2026-06-30`: t
 from __future__ import annotations
 
 import argparse
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -29,11 +30,15 @@ from cds_wrapper.demo.store import Store, searchset
 from cds_wrapper.demo.vendor_card import complain
 
 _MEDIA_TYPE: Final = "application/fhir+json"
+_NOT_LET_IN: Final = Problem(401, "login", "show the token this server was started with")
 
 
-def create_fhir_server(store: Store, started_on: date) -> Starlette:
-    """Build the app over a store; `started_on` dates its CapabilityStatement."""
-    server = _Server(store, capability_statement(started_on))
+def create_fhir_server(store: Store, started_on: date, token: str | None = None) -> Starlette:
+    """Build the app over a store; `started_on` dates its CapabilityStatement.
+
+    With `token` nothing but that statement is given to anybody who does not show it.
+    """
+    server = _Server(store, capability_statement(started_on), token)
     return Starlette(
         routes=[
             Route("/metadata", server.metadata, methods=["GET"]),
@@ -48,14 +53,23 @@ def create_fhir_server(store: Store, started_on: date) -> Starlette:
 class _Server:
     store: Store
     capabilities: JSON
+    token: str | None = None
 
     async def metadata(self, _request: Request) -> Response:
         return _fhir(self.capabilities)
 
+    def _is_let_in(self, request: Request) -> bool:
+        shown = request.headers.get("authorization", "")
+        return self.token is None or hmac.compare_digest(shown.encode(), f"Bearer {self.token}".encode())
+
     async def read(self, request: Request) -> Response:
+        if not self._is_let_in(request):
+            return _reply(_NOT_LET_IN)
         return _reply(self.store.read(request.path_params["kind"], request.path_params["resource_id"]))
 
     async def search(self, request: Request) -> Response:
+        if not self._is_let_in(request):
+            return _reply(_NOT_LET_IN)
         kind = request.path_params["kind"]
         parameters = request.query_params.multi_items()
         found = self.store.search(kind, parameters)
@@ -117,9 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--today", type=date.fromisoformat, help="make the population for this day, YYYY-MM-DD"
     )
+    parser.add_argument("--token", help="answer only those who show this token (as Bearer)")
     chosen = parser.parse_args(arguments)
     today = chosen.today or datetime.now(UTC).date()
-    serve(create_fhir_server(Store(populate(today).resources), today), chosen.host, chosen.port)
+    store = Store(populate(today).resources)
+    serve(create_fhir_server(store, today, chosen.token), chosen.host, chosen.port)
     return 0
 
 

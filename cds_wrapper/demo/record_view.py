@@ -66,7 +66,7 @@ def view_record(row: Row) -> RecordView:
         groups=tuple(_groups(row)),
         caveat=tuple(_caveat(row)),
         done=tuple(_done(row)),
-        inputs=tuple(Line(key, str(state)) for key, state in mapping(row["inputs"]).items()),
+        inputs=tuple(_inputs(row)),
         keys=tuple(_keys(row)),
         timings=tuple(_timings(row)),
         columns=tuple((name, _plain(value)) for name, value in row.items()),
@@ -97,13 +97,16 @@ _ANSWERED: Final = frozenset({"answered", "no_cards"})
 
 def _steps(row: Row) -> Iterator[Step]:
     """The rooms a request passes, each with what happened there."""
-    inputs = mapping(row["inputs"])
-    asked = sum(1 for state in inputs.values() if state in {"present", "empty"})
+    inputs = [mapping(one) for one in mapping(row["inputs"]).values()]
+    there = [one for one in inputs if one.get("state") in {"present", "empty"}]
+    read = sum(1 for one in there if one.get("source") == "fhir")
     known = [one for one in mapping(row["demographics"]).values() if mapping(one).get("missing") is None]
     answered = row["status"] in _ANSWERED
     cards = items(row["cards_returned"])
-    sent = f"{asked} of {len(inputs)} inputs{_empty(inputs)}"
-    yield Step("EHR sent", sent, "good" if asked == len(inputs) else "odd")
+    whole = "good" if len(there) == len(inputs) else "odd"
+    yield Step("EHR sent", f"{len(there) - read} of {len(inputs)} inputs{_empty(there)}", whole)
+    if read:
+        yield Step("Wrapper read", f"{read} of {len(inputs)} inputs, {_ms(row['fhir_ms'])}", whole)
     yield Step("Patient read", f"{len(known)} of {len(mapping(row['demographics']))} details known", "good")
     yield Step(
         "Model asked", f"{_word(row['status'])}, {_ms(row['vendor_ms'])}", "good" if answered else "bad"
@@ -115,8 +118,8 @@ def _steps(row: Row) -> Iterator[Step]:
     )
 
 
-def _empty(inputs: Row) -> str:
-    nothing = sum(1 for state in inputs.values() if state == "empty")
+def _empty(inputs: Sequence[Row]) -> str:
+    nothing = sum(1 for one in inputs if one.get("state") == "empty")
     return f", {nothing} of them empty" if nothing else ""
 
 
@@ -312,6 +315,19 @@ def _shortened(ids: Sequence[object]) -> str:
     return ", ".join(f"{str(one)[:8]}…" for one in ids) or "none"
 
 
+_SOURCES: Final[Mapping[str, str]] = {
+    "fhir": "read from the EHR’s FHIR server",
+    "both": "came in part, the rest was read from the EHR’s FHIR server",
+}
+
+
+def _inputs(row: Row) -> Iterator[Line]:
+    for key, one in mapping(row["inputs"]).items():
+        found = mapping(one)
+        why = _word(found["why"]) if "why" in found else ""
+        yield Line(key, _word(found.get("state", NOTHING)), why or _SOURCES.get(found.get("source", ""), ""))
+
+
 def _keys(row: Row) -> Iterator[Line]:
     yield Line("Patient", _plain(row["patient_key"]), "from the record number")
     yield Line("Patient in the EHR", _plain(row["patient_fhir_key"]), "from the hook’s context")
@@ -320,6 +336,7 @@ def _keys(row: Row) -> Iterator[Line]:
 
 
 _PARTS: Final[Mapping[str, str]] = {
+    "fhir_ms": "Reading what the EHR did not send",
     "vendor_ms": "Vendor",
     "decide_ms": "Deciding and writing the card",
     "ledger_ms": "Waiting to be recorded",
@@ -330,5 +347,5 @@ _PARTS: Final[Mapping[str, str]] = {
 def _timings(row: Row) -> Iterator[Timing]:
     budget = row["budget_ms"]
     for column, label in _PARTS.items():
-        if row[column] is not None and budget:
+        if row[column] is not None and budget and (row[column] or column != "fhir_ms"):
             yield Timing(label, round(row[column], 1), budget)

@@ -68,11 +68,14 @@ def write_request(
     context: Mapping[str, Any],
     prefetch: Mapping[str, JSON],
     fhir_server: str | None = None,
+    authorization: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the body of a hook call; members without a value are left out."""
     body: dict[str, Any] = {"hook": hook, "hookInstance": hook_instance}
     if fhir_server is not None:
         body["fhirServer"] = fhir_server
+    if authorization is not None:
+        body["fhirAuthorization"] = dict(authorization)
     body["context"] = dict(context)
     return body | ({"prefetch": dict(prefetch)} if prefetch else {})
 

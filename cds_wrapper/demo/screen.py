@@ -77,6 +77,7 @@ class Choice:
 
     patient: str = ""
     fault: str = ""
+    sends: str = ""
     query: str = ""
 
 
@@ -102,11 +103,12 @@ def screen_routes(around: Surroundings) -> list[BaseRoute]:
 
 
 class Screen:
-    """The screen, and the one thing it remembers: how the vendor was last told to behave."""
+    """The screen, and what it remembers: how the vendor was last told to behave, and what the EHR sends."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._now = REHEARSALS[0]
+        self._sends_prefetch = True
         self._template = Environment(
             loader=PackageLoader("cds_wrapper.demo"),
             autoescape=True,
@@ -132,6 +134,7 @@ class Screen:
         async with aiohttp.ClientSession(timeout=PATIENCE, cookie_jar=aiohttp.DummyCookieJar()) as session:
             ehr = EHR(session, self._around)
             await self._obey(ehr, choice.fault)
+            self._sends_prefetch = {"prefetch": True, "token": False}.get(choice.sends, self._sends_prefetch)
             everybody, opened = await asyncio.gather(
                 _list_patients(ehr, choice.query), self._open(ehr, choice.patient)
             )
@@ -146,6 +149,7 @@ class Screen:
             opened=opened,
             rehearsals=REHEARSALS,
             now=self._now,
+            sends_prefetch=self._sends_prefetch,
         )
         return Response(html, headers=_HEADERS, media_type="text/html")
 
@@ -162,7 +166,8 @@ class Screen:
         if not _PATIENT_ID.fullmatch(patient_id):
             return None
         chart, answer = await asyncio.gather(
-            _read_chart(ehr, patient_id), ehr.open_chart(patient_id, str(uuid.uuid4()))
+            _read_chart(ehr, patient_id),
+            ehr.open_chart(patient_id, str(uuid.uuid4()), self._sends_prefetch),
         )
         if chart is None:
             return None

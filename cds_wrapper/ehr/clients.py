@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from cds_wrapper.cds_client import GENERIC, ClientProfile
+from cds_wrapper.ehr.access import FHIRAccess
 from cds_wrapper.ehr.key_sets import KeySet
 
 MOST_AT_ONCE: Final = 64
@@ -58,7 +59,8 @@ class KnownClient:
     `services` means any. `keys` is a set that was read from a file, or the address where it is published;
     `key_addresses` are those a token may name in its header, which is compared and never followed.
     `origins` are the pages that may call as it from a browser. With `anybody_can_sign` its private key is
-    public, so that its calls prove nothing. The rest as in `TrustedClient`.
+    public, so that its calls prove nothing. `fhir` says which FHIR servers may be read for its calls, None
+    for none. The rest as in `TrustedClient`.
     """
 
     name: str
@@ -79,6 +81,7 @@ class KnownClient:
     origins: frozenset[str] = frozenset()
     most_at_once: int = MOST_AT_ONCE
     anybody_can_sign: bool = False
+    fhir: FHIRAccess | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import unquote
 
 import msgspec
 
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
+from cds_wrapper.ehr.pages import is_cut_short
+from cds_wrapper.ehr.templates import most_entries
 from cds_wrapper.patient.demographics import NoPatient, PatientView
 
 # The members in which FHIR resources name whom they are about (R4). `link.other` and `performer` may rightly
@@ -46,12 +48,15 @@ def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key
     Absent: the EHR did not send the key. Empty: it looked and has nothing. Error: it failed to look, or what
     came cannot be read to its end. Other patient: somebody else's data; withheld from everybody. Unreadable:
     no FHIR resource of a known shape; forwarded all the same when it is a resource at all (CDS Hooks 2.0.1,
-    "Prefetch Template"). The Patient is forwarded only under this patient's own id: one without an id is
-    nobody's.
+    "Prefetch Template"). Truncated: one page of several; forwarded as it came. The Patient is forwarded only
+    under this patient's own id: one without an id is nobody's.
     """
     search = _Search(request.patient_id)
     given = request.prefetch
-    states = {key: _state(given.get(key), search, is_the_patient=key == patient_key) for key in templates}
+    states = {
+        key: _state(given.get(key), search, template, is_the_patient=key == patient_key)
+        for key, template in templates.items()
+    }
     patient_state = states.get(patient_key, PrefetchState.ABSENT)
     odd = PrefetchState.UNREADABLE
     values = {
@@ -63,7 +68,7 @@ def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key
     return Prefetch(values, states, patient, patient_state)
 
 
-_FORWARDED = frozenset({PrefetchState.PRESENT, PrefetchState.EMPTY})
+_FORWARDED = frozenset({PrefetchState.PRESENT, PrefetchState.EMPTY, PrefetchState.TRUNCATED})
 
 
 def _is_resource(raw: bytes) -> bool:
@@ -79,20 +84,25 @@ def speaks_of_another(value: object, patient_id: str) -> bool:
     return _Search(patient_id).finds_another(value)
 
 
-_WHY_NO_PATIENT = {
-    PrefetchState.ABSENT: NoPatient.ABSENT,
-    PrefetchState.EMPTY: NoPatient.EMPTY,
-    PrefetchState.ERROR: NoPatient.ERROR,
-    PrefetchState.UNREADABLE: NoPatient.UNREADABLE,
-    PrefetchState.OTHER_PATIENT: NoPatient.OTHER_PATIENT,
-}
-
-
 def patient_view(prefetch: Prefetch) -> PatientView:
     """The patient's own Patient as it came, or why there is none."""
-    if prefetch.patient is not None:
-        return prefetch.patient
-    return _WHY_NO_PATIENT[prefetch.patient_state]
+    return prefetch.patient if prefetch.patient is not None else _why_no_patient(prefetch.patient_state)
+
+
+def _why_no_patient(state: PrefetchState) -> NoPatient:
+    match state:
+        case PrefetchState.ABSENT:
+            return NoPatient.ABSENT
+        case PrefetchState.EMPTY:
+            return NoPatient.EMPTY
+        case PrefetchState.ERROR | PrefetchState.UNSUPPORTED:
+            return NoPatient.ERROR
+        case PrefetchState.UNREADABLE | PrefetchState.TRUNCATED | PrefetchState.PRESENT:
+            return NoPatient.UNREADABLE  # a page of a search is no Patient
+        case PrefetchState.OTHER_PATIENT:
+            return NoPatient.OTHER_PATIENT
+        case _:
+            assert_never(state)
 
 
 def came_stripped(request: CDSRequest, prefetch: Prefetch) -> bool:
@@ -116,7 +126,7 @@ def carries_test_label(patient: bytes | None) -> bool:
     return any(coding.code == "HTEST" for coding in (labels.security or [] if labels else []))
 
 
-def _state(raw: bytes | None, search: _Search, *, is_the_patient: bool) -> PrefetchState:
+def _state(raw: bytes | None, search: _Search, template: str, *, is_the_patient: bool) -> PrefetchState:
     if raw is None:
         return PrefetchState.ABSENT
     try:
@@ -133,7 +143,7 @@ def _state(raw: bytes | None, search: _Search, *, is_the_patient: bool) -> Prefe
         case "operationoutcome":
             return _outcome_state([value])
         case "bundle":
-            return _bundle_state(value)
+            return _bundle_state(value, template)
         case kind if is_the_patient and kind == _PATIENT and value.get("id") != search.patient_id:
             return PrefetchState.UNREADABLE  # it does not say whose it is
         case _:
@@ -146,14 +156,17 @@ def _type_of(value: object) -> str | None:
     return kind.strip().casefold() or None if isinstance(kind, str) else None
 
 
-def _bundle_state(bundle: Mapping[str, Any]) -> PrefetchState:
+def _bundle_state(bundle: Mapping[str, Any], template: str) -> PrefetchState:
     entries = bundle.get("entry")
     if entries is not None and not isinstance(entries, list):
         return PrefetchState.UNREADABLE
     found = [entry.get("resource") for entry in entries or [] if isinstance(entry, dict)]
     resources = [resource for resource in found if isinstance(resource, dict)]
     outcomes = [resource for resource in resources if _type_of(resource) == "operationoutcome"]
-    return PrefetchState.PRESENT if len(resources) > len(outcomes) else _outcome_state(outcomes)
+    state = PrefetchState.PRESENT if len(resources) > len(outcomes) else _outcome_state(outcomes)
+    if state is not PrefetchState.ERROR and "link" in bundle and is_cut_short(bundle, most_entries(template)):
+        return PrefetchState.TRUNCATED
+    return state
 
 
 def _outcome_state(outcomes: list[Any]) -> PrefetchState:

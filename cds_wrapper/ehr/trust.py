@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final, TypeGuard
-from urllib.parse import urlsplit
 
+from cds_wrapper.ehr.addresses import normal_address
 from cds_wrapper.ehr.clients import KnownClient, KnownClients, Refusal
 from cds_wrapper.ehr.key_sets import REGISTRY, KeySet
 from cds_wrapper.ehr.tokens import Token, read_token
 
 _LONGEST_CLAIM: Final = 255
 _MOST_AUDIENCES: Final = 20
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -141,23 +139,6 @@ def _audience_refusal(audience: object, client: KnownClient, addresses: Collecti
         return None
     ours = {normal_address(address) for address in addresses}
     return None if any(normal_address(one) in ours for one in named) else Refusal.WRONG_AUDIENCE
-
-
-@lru_cache(256)
-def normal_address(text: str) -> str:
-    """An address without what makes no difference: case of the host, default port, slash at the end.
-
-    What is no plain http(s) address stays as it is, and so equals only itself.
-    """
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return text
-    if parts.scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc or parts.query or parts.fragment:
-        return text
-    place = host if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
 
 
 def _tenant_refusal(tenant: object, client: KnownClient) -> Refusal | None:

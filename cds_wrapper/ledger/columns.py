@@ -150,7 +150,13 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _json("subgroups", "The groups and declared crossings, as `attribute=group`."),
     # What the vendor was given.
-    _json("inputs", "What became of each input: prefetch key -> state.", stream=False),
+    _json(
+        "inputs",
+        "What became of each input: prefetch key -> `state`; `source` (`prefetch`, `fhir`, or `both` for a"
+        " first page that came and further ones that were read) and `read_at` (of prefetch: when it came with"
+        " the call), where it was looked for; `why` it could not be read.",
+        stream=False,
+    ),
     _integer("inputs_used", "How many inputs were there and usable."),
     _json("inputs_missing", "Inputs the vendor named as missing, by the names the service declares."),
     _json("inputs_doubtful", "Inputs known to be less reliable in this patient's group; null: not judged."),

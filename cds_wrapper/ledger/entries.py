@@ -14,7 +14,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
+from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState, Reading
 from cds_wrapper.ledger.columns import COLUMNS, COMMITTED, DEMOGRAPHIC_COLUMNS
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.values import (
@@ -234,17 +234,43 @@ def demographic_columns(demographics: Demographics, subgroups: PatientSubgroups)
     }
 
 
-def input_columns(prefetch: Prefetch, prediction: Prediction | NoPrediction) -> dict[str, object]:
-    """What the vendor was given: each prefetch key with its state, and what was missing."""
+def input_columns(
+    request: CDSRequest, prefetch: Prefetch, prediction: Prediction | NoPrediction
+) -> dict[str, object]:
+    """What the vendor was given: what became of each prefetch key, and what was missing."""
+    received = timestamp(request.received_at)
     states = prefetch.states.items()
-    unusable = [key for key, state in states if state is not PrefetchState.PRESENT]
+    used = [key for key, state in states if state in _USABLE]
     named = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
     return {
-        "inputs": {key: state.value for key, state in states},
-        "inputs_used": len(states) - len(unusable),
+        "inputs": json_text_of_texts(
+            {key: _input(key, state, request.prefetch, prefetch.reading, received) for key, state in states}
+        ),
+        "inputs_used": len(used),
         "inputs_missing": list(named),
         "inputs_doubtful": None,
     }
+
+
+_USABLE = frozenset({PrefetchState.PRESENT, PrefetchState.TRUNCATED})
+
+
+def _input(
+    key: str, state: PrefetchState, sent: Mapping[str, bytes], reading: Reading, received: str
+) -> dict[str, str]:
+    """State, source and time of one key; of what an EHR sends, only the time it came is known."""
+    one = {"state": state.value}
+    read_at = reading.read_at.get(key)
+    if key in sent:
+        one["source"] = "prefetch" if read_at is None else "both"
+        one["read_at"] = received if read_at is None else timestamp(read_at)
+    elif state is not PrefetchState.ABSENT:
+        one["source"] = "fhir"
+        if read_at is not None:
+            one["read_at"] = timestamp(read_at)
+    if key in reading.troubles:
+        one["why"] = reading.troubles[key]
+    return one
 
 
 def prediction_columns(

@@ -107,13 +107,14 @@ def record_of(
                 life.request, pseudonyms, life.client.namespace or namespace, systems, life.prefetch.patient
             ),
             **demographic_columns(life.demographics, life.subgroups),
-            **input_columns(life.prefetch, prediction),
+            **input_columns(life.request, life.prefetch, prediction),
             **prediction_columns(prediction, first.id if first else None, first.at if first else None),
             "band": service.band_of(prediction.score if isinstance(prediction, Prediction) else None),
             **_decision_columns(decision, composition),
             **_version_columns(service),
             **_returned_columns(life, returned, spent),
             "vendor_cards": _vendor_cards(life, prediction, composition, returned),
+            "fhir_ms": life.prefetch.reading.took_ms,
             "bytes_in": life.request.body_bytes,
         }
     )
@@ -202,7 +203,6 @@ def _returned_columns(life: Life, returned: Returned, spent: Spent) -> dict[str,
         "delivery": "abandoned" if returned.abandoned else "sent",
         "http_status": returned.http_status,
         "cards_returned": [card.uuid for card in returned.cards],
-        "fhir_ms": 0.0,
         "decide_ms": spent.decide_ms,
         "total_ms": spent.total_ms,
         "budget_ms": milliseconds(life.service.time_budget),

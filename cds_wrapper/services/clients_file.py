@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cds_wrapper.ehr.access import FHIRAccess
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient, KnownClients
 from cds_wrapper.ehr.key_sets import KeySet, UnreadableKeySet, read_key_set
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest, validate
-from cds_wrapper.services.fields import FileModel, Name, Span, Words
+from cds_wrapper.services.fhir_file import FHIRFile, access_of, read_private
+from cds_wrapper.services.fields import FileModel, FileName, Name, Span, Words
 from cds_wrapper.services.profiles_file import (
     Habits,
     ProfileName,
@@ -26,13 +28,14 @@ from cds_wrapper.services.profiles_file import (
 )
 from cds_wrapper.services.reading import digest_of, in_order
 from cds_wrapper.services.yaml_files import Document, KeyPath, read_document
+from cds_wrapper.signing import UnusableSecret
 
 CLIENTS_FILE: Final = "clients.yaml"
 
 _REFRESH: Final = (timedelta(minutes=1), timedelta(hours=24))
 _KEPT: Final = (timedelta(0), timedelta(hours=168))
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+Algorithm = Literal["ES256", "ES384", "PS384", "RS256", "RS384"]
 
 
 def _is_address(url: str) -> str:
@@ -117,6 +120,9 @@ class _Identity(FileModel):
     profile: ProfileName = Field(
         "generic", description="The product, whose habits are then set; what stands here wins over them."
     )
+    fhir: FHIRFile | None = Field(
+        None, description="Its FHIR servers, to read what it did not send; without it none is read."
+    )
 
 
 class ClientFile(Habits, _Identity):
@@ -161,7 +167,9 @@ def examine_clients(hooks: Path) -> ExaminedClients:
         problem = f"cannot be read: {error.strerror}."
         return ExaminedClients(mistakes=(Mistake(CLIENTS_FILE, None, None, "", problem),))
     services = [path.name for path in hooks.iterdir() if path.is_dir()]
-    return read_clients(content, services, lambda name: (hooks / name).read_bytes())
+    return read_clients(
+        content, services, lambda name: (hooks / name).read_bytes(), lambda name: read_private(hooks / name)
+    )
 
 
 def _misnamed(hooks: Path) -> Iterator[Mistake]:
@@ -173,14 +181,20 @@ def _misnamed(hooks: Path) -> Iterator[Mistake]:
 
 
 def read_clients(
-    content: bytes, services: Iterable[str], read_file: Callable[[str], bytes]
+    content: bytes,
+    services: Iterable[str],
+    read_file: Callable[[str], bytes],
+    read_key: Callable[[str], bytes] | None = None,
 ) -> ExaminedClients:
-    """The same from bytes; `read_file` gives the key sets that the file names, or raises `OSError`."""
+    """The same from bytes; `read_file` gives the key sets that the file names, or raises `OSError`.
+
+    `read_key` gives a private key, or raises `UnusableSecret` besides; `read_file` stands in for it.
+    """
     document, mistakes = read_document(CLIENTS_FILE, content)
     model, found = validate(document, ClientsFile) if document else (None, ())
     if document is None or model is None:
         return ExaminedClients(mistakes=in_order((*mistakes, *found)))
-    reader = _KeySets(document, read_file)
+    reader = _KeySets(document, read_file, read_key or read_file)
     entries = [with_profile(one, one.profile) for one in model.clients]
     clients = [reader.client(index, one) for index, one in enumerate(entries)]
     known = KnownClients(tuple(clients), model.discovery == "open", digest_of(content))
@@ -191,9 +205,12 @@ def read_clients(
 class _KeySets:
     """Turns what the file says into clients, reading the key sets it names on the way."""
 
-    def __init__(self, document: Document, read_file: Callable[[str], bytes]) -> None:
+    def __init__(
+        self, document: Document, read_file: Callable[[str], bytes], read_key: Callable[[str], bytes]
+    ) -> None:
         self._document = document
         self._read_file = read_file
+        self._read_key = read_key
         self.mistakes: list[Mistake] = []
 
     def client(self, index: int, one: ClientFile) -> KnownClient:
@@ -218,7 +235,19 @@ class _KeySets:
             origins=frozenset(one.origins),
             most_at_once=one.most_at_once,
             anybody_can_sign=profile_of(one.profile).anybody_can_sign,
+            fhir=self._access(index, one.fhir) if one.fhir else None,
         )
+
+    def _access(self, index: int, fhir: FHIRFile) -> FHIRAccess | None:
+        """Where its FHIR servers are and with whose token they are read."""
+        try:
+            return access_of(fhir, self._read_key)
+        except UnusableSecret as unusable:
+            problem = f"names `{fhir.key}`, which {unusable}."
+        except OSError as error:
+            problem = f"names `{fhir.key}`, which cannot be read: {error.strerror}."
+        self.mistakes.append(self._document.mistake(("clients", index, "fhir", "key"), problem))
+        return None
 
     def _keys(self, index: int, keys: KeysFile) -> KeySet | KeyAddress | None:
         if keys.url is not None:
@@ -281,5 +310,15 @@ def _warnings(document: Document, model: ClientsFile) -> Iterator[Mistake]:
                 "signs for all its hospitals with one issuer: name `tenants`, or every one of them may call."
             )
             yield document.mistake(("clients", index, "profile"), problem)
+        yield from _plain_http(document, index, one.fhir)
         if one.environment == "production" and not one.typ_required:
             yield document.mistake(("clients", index, "typ_required"), "is `false`: ask the EHR for `typ`.")
+
+
+def _plain_http(document: Document, index: int, fhir: FHIRFile | None) -> Iterator[Mistake]:
+    """FHIR and token addresses that send tokens and patient data in the open."""
+    named = [(("servers", place), server) for place, server in enumerate(fhir.servers)] if fhir else []
+    for place, address in [*named, (("token_url",), fhir.token_url if fhir else None)]:
+        if address is not None and address.startswith("http:"):
+            problem = "is plain http: tokens and patient data would travel unprotected. Development only."
+            yield document.mistake(("clients", index, "fhir", *place), problem)

@@ -71,6 +71,9 @@ Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
 """A short name for machines: small letters, digits, `-`, `_` and `.`."""
 
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+"""The name of a file beside the one that names it."""
+
 Span = Annotated[
     timedelta, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "format": "duration"})
 ]

@@ -157,4 +157,5 @@ async def test_the_record_says_what_an_audit_asks_for(tmp_path: Path) -> None:
     assert row["hook_instance"] == request_of("black-35")["hookInstance"] and row["hook_instance_valid"] == 1
     assert row["user_kind"] == "Practitioner" and row["user_key"] and row["client"] == "development"
     assert {"issuer", "tenant"} <= set(row)
-    assert json.loads(row["inputs"])["patient"] == "present" and row["model_version"] == "2023.1"
+    came = {"state": "present", "source": "prefetch", "read_at": row["occurred_at"]}
+    assert json.loads(row["inputs"])["patient"] == came and row["model_version"] == "2023.1"

@@ -97,3 +97,21 @@ async def test_it_is_read_only(method: str) -> None:
         answer = await client.request(method, "/Patient/black-35")
     assert answer.status_code == 405
     OperationOutcome.model_validate(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [(None, 401), ("Bearer other", 401), ("Basic demo", 401), ("Bearer demo", 200)],
+)
+async def test_it_can_ask_for_a_token(shown: str | None, status: int) -> None:
+    app = create_fhir_server(STORE, FIXTURE_DAY, "demo")
+    headers = {"authorization": shown} if shown else {}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url=BASE, headers=headers
+    ) as client:
+        for path in ("/Patient/black-35", "/Observation?patient=black-35"):
+            answer = await client.get(path)
+            assert answer.status_code == status
+            if status == 401:
+                OperationOutcome.model_validate(answer.json())
+        assert (await client.get("/metadata")).status_code == 200

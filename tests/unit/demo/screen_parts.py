@@ -49,6 +49,7 @@ CARD: Mapping[str, Any] = {
     ],
 }
 
+SENT = {"source": "prefetch", "read_at": "2026-06-30T12:00:00.000Z"}
 ATTRIBUTE: Mapping[str, Any] = {
     "members": [],
     "raw_codes": [],
@@ -81,7 +82,7 @@ def a_record(hook_instance: str, **changes: object) -> dict[str, Any]:
             "race": {**ATTRIBUTE, "missing": "declined", "dq": ["conflicting_codes"]},
             "race_ethnicity": {**ATTRIBUTE, "value": "multiple", "members": ["black", "white"]},
         },
-        "inputs": {"patient": "present", "lipids": "empty"},
+        "inputs": {"patient": {"state": "present", **SENT}, "lipids": {"state": "empty", **SENT}},
         "caveat_level": "reduced",
         "caveat_reasons": ["known_gap:scores_too_low:any", "group_unknown"],
         "caveat_scope": "patient",

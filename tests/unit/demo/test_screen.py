@@ -109,7 +109,7 @@ async def test_a_button_makes_the_vendor_fail_in_that_way(stage: Stage, rehearsa
     wanted = next(one for one in REHEARSALS if one == rehearsal)
     page = await stage.open("black-35", fault=wanted.name)
     assert f'value="{wanted.name}" aria-pressed="true"' in page
-    assert page.count('aria-pressed="true"') == 1
+    assert len(re.findall(r'name="fault"[^>]*aria-pressed="true"', page)) == 1
     assert stage.wrapper.vendor_switched == [wanted.fault is not None]
 
 
@@ -171,3 +171,15 @@ async def test_what_the_page_names_is_served(stage: Stage, name: str) -> None:
 
 async def test_no_other_file_can_be_had(stage: Stage) -> None:
     assert (await stage.browser.get("/demo-screen/screen.html")).status_code == 404
+
+
+async def test_the_ehr_can_be_told_to_send_a_token_in_place_of_the_data(stage: Stage) -> None:
+    page = await stage.browser.post("/", data={"patient": "black-35", "sends": "token"})
+    assert "the wrapper reads every input" in text_of(page.text)
+    await stage.open("white-35")
+    await stage.browser.post("/", data={"patient": "black-35", "sends": "prefetch"})
+    without, still_without, whole = stage.wrapper.asked
+    for request in (without, still_without):
+        assert "prefetch" not in request and request["fhirServer"].startswith("http://127.0.0.1:")
+        assert request["fhirAuthorization"]["access_token"] and request["fhirAuthorization"]["expires_in"] > 0
+    assert whole["prefetch"]["lipids"] and "fhirAuthorization" not in whole

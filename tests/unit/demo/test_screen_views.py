@@ -132,3 +132,26 @@ def test_every_column_of_the_contract_is_shown() -> None:
 def test_a_score_is_shown_in_the_unit_people_read(changes: dict[str, object], value: str, note: str) -> None:
     line = view_record(a_record("h", **changes)).prediction[1]
     assert (line.label, line.value, line.note) == ("Score", value, note)
+
+
+def test_an_input_says_that_the_wrapper_read_it_or_why_it_could_not() -> None:
+    came = {"state": "present", "source": "prefetch", "read_at": "x"}
+    inputs = {
+        "patient": {**came, "source": "fhir"},
+        "lipids": {**came, "source": "both"},
+        "bmi": came,
+        "kidney": {"state": "error", "source": "fhir", "why": "timed_out"},
+        "smoking": {"state": "absent", "why": "host_refused"},
+    }
+    view = view_record({**a_record("i"), "inputs": inputs, "fhir_ms": 12.0})
+    shown = {line.label: f"{line.value}: {line.note}" for line in view.inputs}
+    assert shown == {
+        "patient": "present: read from the EHR’s FHIR server",
+        "lipids": "present: came in part, the rest was read from the EHR’s FHIR server",
+        "bmi": "present: ",
+        "kidney": "error: timed out",
+        "smoking": "absent: host refused",
+    }
+    steps = {step.title: step.fact for step in view.steps}
+    assert (steps["EHR sent"], steps["Wrapper read"]) == ("2 of 5 inputs", "1 of 5 inputs, 12 ms")
+    assert "Reading what the EHR did not send" in [timing.label for timing in view.timings]

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cds_wrapper.ehr.addresses import normal_address
 from cds_wrapper.ehr.clients import KnownClient, Refusal
 from cds_wrapper.ehr.tokens import bearer_token, read_token
-from cds_wrapper.ehr.trust import Refused, Verified, normal_address, present, verify
+from cds_wrapper.ehr.trust import Refused, Verified, present, verify
 from tests.ehr import EHR, ISSUER, Key, encoded, key_of, key_set, known, signed
 
 NOW = datetime(2027, 3, 4, 9, 15, 27, tzinfo=UTC)

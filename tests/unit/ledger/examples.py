@@ -31,6 +31,7 @@ def attribute(value: str | None, *members: str, missing: str | None = None) -> d
     }
 
 
+SENT = {"source": "prefetch", "read_at": "2026-06-30T12:00:00.000Z"}
 DEMOGRAPHICS = {
     "age_band": attribute("30-39"),
     "race": attribute("multiple", "black", "asian"),
@@ -76,7 +77,7 @@ def columns(**differences: Any) -> dict[str, Any]:
         "language": "missing:declined",
         "demographics": DEMOGRAPHICS,
         "subgroups": SUBGROUPS,
-        "inputs": {"patient": "present", "lipids": "empty"},
+        "inputs": {"patient": {"state": "present", **SENT}, "lipids": {"state": "empty", **SENT}},
         "inputs_used": 1,
         "inputs_missing": ["lipids"],
         "caveat_level": "limited",

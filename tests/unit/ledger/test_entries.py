@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
+from cds_wrapper.cds import CDSRequest, NotRead, Prefetch, PrefetchState, Reading
 from cds_wrapper.ledger.columns import COLUMNS, DEMOGRAPHIC_COLUMNS, Kind
 from cds_wrapper.ledger.entries import (
     KeptFile,
@@ -15,6 +17,7 @@ from cds_wrapper.ledger.entries import (
     prediction_columns,
 )
 from cds_wrapper.ledger.pseudonyms import KeyKind, Pseudonyms
+from cds_wrapper.ledger.values import timestamp
 from cds_wrapper.patient.demographics import Attribute, Demographics, Missing
 from cds_wrapper.patient.subgroups import AttributePolicy, Display, SubgroupScheme
 from cds_wrapper.vendors.base import (
@@ -172,10 +175,49 @@ def test_inputs_are_the_prefetch_keys_with_their_states_and_beside_them_what_the
     )
     refused = NoPrediction(Status.MISSING_INPUT, MODEL, CALL, missing_inputs=("HDL cholesterol", "lipids"))
 
-    made = input_columns(prefetch, refused)
+    sent = replace(request(), prefetch={"patient": b"{}", "lipids": b"null"})
 
-    assert made["inputs"] == {"patient": "present", "lipids": "empty"}
+    made = input_columns(sent, prefetch, refused)
+
+    came = {"source": "prefetch", "read_at": timestamp(NOON)}
+    assert json.loads(str(made["inputs"])) == {
+        "patient": {"state": "present", **came},
+        "lipids": {"state": "empty", **came},
+    }
     assert (made["inputs_used"], made["inputs_missing"]) == (1, ["HDL cholesterol", "lipids"])
+
+
+def test_each_input_says_where_it_came_from_when_and_why_it_did_not() -> None:
+    states = {
+        "patient": PrefetchState.PRESENT,
+        "lipids": PrefetchState.PRESENT,
+        "kidney": PrefetchState.ERROR,
+        "bmi": PrefetchState.ABSENT,
+    }
+    later = NOON + timedelta(seconds=1)
+    reading = Reading({"patient": later, "lipids": later}, {"kidney": "timed_out", "bmi": "template"})
+    prefetch = Prefetch({}, states, b"{}", PrefetchState.PRESENT, reading)
+    sent = replace(request(), prefetch={"lipids": b"{}"})
+
+    made = input_columns(sent, prefetch, NoPrediction(Status.TIMED_OUT, MODEL, CALL))
+
+    assert json.loads(str(made["inputs"])) == {
+        "patient": {"state": "present", "source": "fhir", "read_at": timestamp(later)},
+        "lipids": {"state": "present", "source": "both", "read_at": timestamp(later)},
+        "kidney": {"state": "error", "source": "fhir", "why": "timed_out"},
+        "bmi": {"state": "absent", "why": "template"},
+    }
+    assert made["inputs_used"] == 2
+
+
+def test_a_server_that_was_refused_is_the_reason_of_every_missing_input() -> None:
+    reading = Reading({}, {"patient": "host_refused"}, NotRead.HOST_REFUSED)
+    absent = {"patient": PrefetchState.ABSENT}
+    prefetch = Prefetch({}, absent, None, PrefetchState.ABSENT, reading)
+
+    made = input_columns(request(), prefetch, NoPrediction(Status.TIMED_OUT, MODEL, CALL))
+
+    assert json.loads(str(made["inputs"])) == {"patient": {"state": "absent", "why": "host_refused"}}
 
 
 def test_an_entry_knows_its_cards() -> None:
