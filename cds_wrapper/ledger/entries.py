@@ -7,7 +7,7 @@ over into columns; together they make every column that is not simply copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -234,10 +234,15 @@ def demographic_columns(demographics: Demographics, subgroups: PatientSubgroups)
     }
 
 
-def input_columns(prefetch: Prefetch, prediction: Prediction | NoPrediction) -> dict[str, object]:
-    """What the vendor was given: each prefetch key with its state, and what was missing."""
+def input_columns(
+    prefetch: Prefetch, prediction: Prediction | NoPrediction, own_keys: Collection[str] = ()
+) -> dict[str, object]:
+    """What the vendor was given: each prefetch key with its state, and what was missing.
+
+    `own_keys` are those asked for by the wrapper alone: their state is kept, but they are no inputs.
+    """
     states = prefetch.states.items()
-    unusable = [key for key, state in states if state is not PrefetchState.PRESENT]
+    unusable = [key for key, state in states if state is not PrefetchState.PRESENT or key in own_keys]
     named = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
     return {
         "inputs": {key: state.value for key, state in states},
