@@ -50,7 +50,7 @@ _ANSWERS: Mapping[tuple[str, str], str] = {
     ("http://terminology.hl7.org/CodeSystem/v2-0136", "Y"): "yes",
     ("http://terminology.hl7.org/CodeSystem/v2-0136", "N"): "no",
 }
-_WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
+_WITHDRAWN = ("entered-in-error", "cancelled")
 _SOURCE = "Observation.value"
 _NULL = msgspec.Raw(b"null")
 
