@@ -153,7 +153,12 @@ def test_a_query_that_cannot_be_is_refused_with_its_place(
 
 
 def test_a_hook_without_an_encounter_is_not_asked_for_one_and_check_says_so(hooks: Path) -> None:
-    write(hooks, more="encounter: {}\n", **{"hook: patient-view": "hook: order-dispatch"})
+    context = "context: [dispatchedOrders]"
+    changed = {
+        "hook: patient-view": "hook: order-dispatch",
+        "  protocol: cds-hooks": f"  {context}\n  protocol: cds-hooks",
+    }
+    write(hooks, more="encounter: {}\n", **changed)
     service = loaded(hooks)
     assert service.own_queries == ()
     (warning,) = (one for one in warnings_of(load_services(hooks)) if one.key == "hook")
