@@ -22,12 +22,12 @@ from cds_wrapper.cds import (
     PrefetchState,
 )
 from cds_wrapper.cds_client import TrustedClient
-from cds_wrapper.ehr.fhir import came_stripped, patient_view
+from cds_wrapper.ehr.fhir import beside_of, came_stripped, patient_view
 from cds_wrapper.ehr.habits import in_our_keys
 from cds_wrapper.ehr.reads import complete_prefetch
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
-from cds_wrapper.patient.demographics import NoPatient, describe
+from cds_wrapper.patient.demographics import FAILED_BESIDE, NoPatient, describe
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.runtime import Call, HungUp, Reply, Runtime
 from cds_wrapper.services import ServiceDefinition
@@ -56,9 +56,10 @@ async def invoke(
         call.deadline.earlier(service.ledger_reserve),
         call.elapsed,
     )
-    demographics = describe(patient_view(prefetch), request.received_at, service.rules)
+    beside = beside_of(prefetch, service.beside_keys, request.encounter_id)
+    demographics = describe(patient_view(prefetch), request.received_at, service.rules, beside)
     subgroups = service.scheme.assign(demographics)
-    call.life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)
+    call.life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups, beside)
 
     vendor = rt.vendors[service.id, service.hook]
     prediction = await vendor.predict(request, prefetch, call.deadline.earlier(service.ledger_reserve))
@@ -201,7 +202,7 @@ async def own_error(
 
 def nothing_known(request: CDSRequest, client: TrustedClient, service: ServiceDefinition, call: Call) -> Life:
     """A life whose patient could not be read because of us: every detail is missing, its flag says why."""
-    demographics = describe(NoPatient.ERROR, request.received_at, service.rules)
+    demographics = describe(NoPatient.ERROR, request.received_at, service.rules, FAILED_BESIDE)
     prefetch = Prefetch({}, {}, None, PrefetchState.ERROR)
     subgroups = service.scheme.assign(demographics)
     return Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups)

@@ -15,7 +15,7 @@ from cds_wrapper.app import DEVELOPMENT_CLIENT
 from cds_wrapper.bench.calls import HookCall
 from cds_wrapper.caveats.cards import Composition
 from cds_wrapper.cds import read_request
-from cds_wrapper.ehr.fhir import patient_view, sort_prefetch
+from cds_wrapper.ehr.fhir import beside_of, patient_view, sort_prefetch
 from cds_wrapper.invocation import compose_cards, decide, reply_with
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life, Returned, Spent, record_of
@@ -54,11 +54,19 @@ def lived(call: HookCall, rt: Runtime) -> Lived:
     request = read_request(call.body, datetime.now(UTC))
     service = next(iter(rt.services.catalog))
     prefetch = sort_prefetch(request, service.prefetch, service.patient_key)
-    demographics = describe(patient_view(prefetch), request.received_at, service.rules)
+    beside = beside_of(prefetch, service.beside_keys, request.encounter_id)
+    demographics = describe(patient_view(prefetch), request.received_at, service.rules, beside)
     subgroups = service.scheme.assign(demographics)
     this_call = Call(rt.new_id(), Deadline.after(service.time_budget), _still_there)
     life = Life(
-        this_call.prediction_id, request, DEVELOPMENT_CLIENT, service, prefetch, demographics, subgroups
+        this_call.prediction_id,
+        request,
+        DEVELOPMENT_CLIENT,
+        service,
+        prefetch,
+        demographics,
+        subgroups,
+        beside,
     )
     prediction = _read(rt.vendors[service.id, service.hook], call)
     decision = decide(service, service.book, subgroups, prediction)

@@ -23,6 +23,7 @@ from cds_wrapper.production import (
     unusable_certificates,
 )
 from cds_wrapper.services import ExaminedClients, ServiceCatalog, examine_clients, load_services, warnings_of
+from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import examine_access
 
@@ -148,7 +149,13 @@ def _document(
         "settings": settings.shown() if settings else None,
         "spool": spool.plain() if spool else None,
         "services": [
-            {"id": service.id, "hook": service.hook, "edition": service.book.edition} for service in catalog
+            {
+                "id": service.id,
+                "hook": service.hook,
+                "edition": service.book.edition,
+                "own_queries": [_asked(query) for query in service.own_queries],
+            }
+            for service in catalog
         ],
         "clients": [_shown(client) for client in clients.known.clients] if clients.known else None,
         "mistakes": [
@@ -163,6 +170,16 @@ def _document(
             for mistake in mistakes
         ],
         "warnings": [str(warning) for warning in warnings],
+    }
+
+
+def _asked(query: OwnQuery) -> dict[str, object]:
+    """A key the wrapper reads for itself, and what for (minimum necessary, CDS Hooks 2.0.1)."""
+    return {
+        "key": query.key,
+        "query": query.template,
+        "for": list(query.purposes),
+        "vendor_asks_too": query.shared,
     }
 
 
@@ -204,6 +221,9 @@ def _print(
         typer.echo(str(spool))
     for service in catalog:
         typer.echo(f"Service {service.id} on {service.hook}: evidence edition {service.book.edition}")
+        for query in service.own_queries:
+            whose = "the vendor's own key" if query.shared else "asked by the wrapper alone"
+            typer.echo(f"  {query.key} ({whose}) for {' and '.join(query.purposes)}: {query.template}")
     for client in clients.known.clients if clients.known else ():
         limits = {name: value for name, value in _shown(client).items() if value is not None}
         typer.echo("Client " + ", ".join(f"{name} {_in_words(value)}" for name, value in limits.items()))

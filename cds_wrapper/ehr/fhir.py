@@ -17,7 +17,16 @@ import msgspec
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
 from cds_wrapper.ehr.pages import is_cut_short
 from cds_wrapper.ehr.templates import most_entries
-from cds_wrapper.patient.demographics import NoPatient, PatientView
+from cds_wrapper.patient.demographics import (
+    NOTHING_BESIDE,
+    Beside,
+    BesideKeys,
+    BesideView,
+    NoPatient,
+    NoResource,
+    PatientView,
+    own_encounter,
+)
 
 # The members in which FHIR resources name whom they are about (R4). `link.other` and `performer` may rightly
 # name somebody else and are not among them.
@@ -113,6 +122,36 @@ def came_stripped(request: CDSRequest, prefetch: Prefetch) -> bool:
     if not request.is_stripped or not prefetch.states:
         return False
     return all(state is PrefetchState.ABSENT for state in prefetch.states.values())
+
+
+_WHY_NOTHING = {
+    PrefetchState.ABSENT: NoResource.ABSENT,
+    PrefetchState.EMPTY: NoResource.EMPTY,
+    PrefetchState.UNREADABLE: NoResource.UNREADABLE,
+    PrefetchState.OTHER_PATIENT: NoResource.OTHER_PATIENT,
+}
+
+
+def beside_of(prefetch: Prefetch, keys: BesideKeys, encounter_id: str | None) -> Beside:
+    """What came beside the Patient under the keys of this site, of the Encounter only the call's own."""
+    if keys == _NO_KEYS:
+        return NOTHING_BESIDE
+    encounter: BesideView | None = None
+    if keys.encounter and encounter_id:
+        encounter = own_encounter(_came(prefetch, keys.encounter), encounter_id)
+    return Beside(_came(prefetch, keys.coverage), _came(prefetch, keys.disability), encounter)
+
+
+_NO_KEYS = BesideKeys()
+
+
+def _came(prefetch: Prefetch, key: str | None) -> BesideView:
+    if key is None:
+        return NoResource.ABSENT
+    state = prefetch.states.get(key, PrefetchState.ABSENT)
+    if key in prefetch.values and state not in _WHY_NOTHING:
+        return prefetch.values[key]
+    return _WHY_NOTHING.get(state, NoResource.ERROR)
 
 
 def carries_test_label(patient: bytes | None) -> bool:

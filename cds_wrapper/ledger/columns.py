@@ -127,8 +127,8 @@ COLUMNS: tuple[Column, ...] = (
     _text("user_key", "Pseudonym of the user id in the hook's context."),
     _text("user_kind", "Resource type of that user, such as `Practitioner` or `PractitionerRole`."),
     _text("key_id", "Which pseudonym keys were used."),
-    _text("site", "Site, where the configuration or the encounter says so."),
-    _text("unit", "Unit, where the encounter says so."),
+    _text("site", "Site, where the encounter says so and the site has a name for it."),
+    _text("unit", "Unit, where the encounter says so and the site has a name for it."),
     _text("care_setting", "Care setting, where the encounter says so."),
     # What the vendor answered.
     _text("model_id", "Id of the model."),
@@ -152,12 +152,12 @@ COLUMNS: tuple[Column, ...] = (
     # What the vendor was given.
     _json(
         "inputs",
-        "What became of each input: prefetch key -> `state`; `source` (`prefetch`, `fhir`, or `both` for a"
-        " first page that came and further ones that were read) and `read_at` (of prefetch: when it came with"
-        " the call), where it was looked for; `why` it could not be read.",
+        "What became of each prefetch key, also of the wrapper's own: `state`; `source` (`prefetch`,"
+        " `fhir`, or `both` for a first page that came and further ones that were read) and `read_at` (of"
+        " prefetch: when it came with the call), where it was looked for; `why` it could not be read.",
         stream=False,
     ),
-    _integer("inputs_used", "How many inputs were there and usable."),
+    _integer("inputs_used", "How many inputs were there and usable, the wrapper's own keys left out."),
     _json("inputs_missing", "Inputs the vendor named as missing, by the names the service declares."),
     _json("inputs_doubtful", "Inputs known to be less reliable in this patient's group; null: not judged."),
     # What was made of it.

@@ -7,7 +7,7 @@ over into columns; together they make every column that is not simply copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -235,12 +235,18 @@ def demographic_columns(demographics: Demographics, subgroups: PatientSubgroups)
 
 
 def input_columns(
-    request: CDSRequest, prefetch: Prefetch, prediction: Prediction | NoPrediction
+    request: CDSRequest,
+    prefetch: Prefetch,
+    prediction: Prediction | NoPrediction,
+    own_keys: Collection[str] = (),
 ) -> dict[str, object]:
-    """What the vendor was given: what became of each prefetch key, and what was missing."""
+    """What the vendor was given: what became of each prefetch key, and what was missing.
+
+    `own_keys` are those asked for by the wrapper alone: their state is kept, but they are no inputs.
+    """
     received = timestamp(request.received_at)
     states = prefetch.states.items()
-    used = [key for key, state in states if state in _USABLE]
+    used = [key for key, state in states if state in _USABLE and key not in own_keys]
     named = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
     return {
         "inputs": json_text_of_texts(

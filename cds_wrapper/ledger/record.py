@@ -23,7 +23,7 @@ from cds_wrapper.ledger.entries import (
 )
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.values import milliseconds
-from cds_wrapper.patient.demographics import Demographics
+from cds_wrapper.patient.demographics import NOTHING_BESIDE, NOWHERE, Beside, Demographics, place_of
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.services.definitions import short
@@ -75,6 +75,7 @@ class Life:
     prefetch: Prefetch
     demographics: Demographics
     subgroups: PatientSubgroups
+    beside: Beside = NOTHING_BESIDE
 
     def __repr__(self) -> str:
         return f"Life({self.prediction_id})"
@@ -97,6 +98,7 @@ def record_of(
     """
     service = life.service
     systems = {"patient": service.identifiers.patient, "encounter": service.identifiers.encounter}
+    encounter = life.beside.encounter if isinstance(life.beside.encounter, bytes) else None
     first = service.thresholds[0] if service.thresholds else None
     return LedgerEntry(
         {
@@ -104,10 +106,15 @@ def record_of(
             "service_id": service.id,
             **_call_columns(life),
             **keys_of(
-                life.request, pseudonyms, life.client.namespace or namespace, systems, life.prefetch.patient
+                life.request,
+                pseudonyms,
+                life.client.namespace or namespace,
+                systems,
+                life.prefetch.patient,
+                encounter,
             ),
             **demographic_columns(life.demographics, life.subgroups),
-            **input_columns(life.request, life.prefetch, prediction),
+            **input_columns(life.request, life.prefetch, prediction, service.own_keys),
             **prediction_columns(prediction, first.id if first else None, first.at if first else None),
             "band": service.band_of(prediction.score if isinstance(prediction, Prediction) else None),
             **_decision_columns(decision, composition),
@@ -122,6 +129,9 @@ def record_of(
 
 def _call_columns(life: Life) -> dict[str, object]:
     request, client, patient = life.request, life.client, life.prefetch.patient
+    place = NOWHERE
+    if life.service.places is not None:
+        place = place_of(life.beside.encounter, request.received_at.date(), life.service.places)
     return {
         "hook": request.hook,
         "trigger": trigger_of(request, client.profile),
@@ -134,10 +144,9 @@ def _call_columns(life: Life) -> dict[str, object]:
         "issuer": client.issuer,
         "trust_ms": client.trust_ms,
         "occurred_at": request.received_at,
-        # An Encounter is not read yet, so nothing says where the patient is.
-        "site": None,
-        "unit": None,
-        "care_setting": None,
+        "site": place.site,
+        "unit": place.unit,
+        "care_setting": place.care_setting,
     }
 
 

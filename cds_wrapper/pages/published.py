@@ -37,7 +37,10 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "language": "language",
     "interpreter_needed": "need for an interpreter",
     "tribal_affiliation": "tribal affiliation",
+    "disability": "disability",
+    "payer": "payer",
     "deprivation_quintile": "deprivation of the area",
+    "rurality": "rurality of the area",
 }
 MEASURES: Final[Mapping[Metric, str]] = {
     Metric.AUROC: "C statistic",

@@ -1,7 +1,7 @@
-"""Sex, language, interpreter, tribal affiliation and the deprivation of the place a patient lives in.
+"""Sex, language, interpreter, tribal affiliation, and what the place a patient lives in is like.
 
 Nothing here is inferred from anything else: a language says nothing about ethnicity, a postal code
-gives the quintile of the site's table and is then forgotten.
+gives the line of the site's table and is then forgotten.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from cds_wrapper.patient.rules import (
     DEPRIVATION_QUINTILE,
     INTERPRETER_NEEDED,
     LANGUAGE,
+    RURALITY,
     SEX,
     TRIBAL_AFFILIATION,
     DemographicRules,
-    DeprivationTable,
     RaceProfile,
     SexSource,
 )
@@ -248,7 +248,7 @@ def _primary_subtag(tag: str) -> str | None:
     return SHORTEST_LANGUAGE.get(primary, primary)
 
 
-# Deprivation ------------------------------------------------------------------------------------------------
+# Deprivation and rurality -----------------------------------------------------------------------------------
 
 _POSTAL_CODE = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
 _UNITED_STATES = frozenset({"us", "usa", "u.s.", "u.s.a.", "united states", "united states of america"})
@@ -259,10 +259,21 @@ _HOME_USES: Mapping[object, int] = {"home": 0, None: 1, "temp": 2}
 
 def deprivation_quintile(patient: RecordedPatient, on: date, rules: DemographicRules) -> Attribute:
     """Quintile of the current home's postal code in the site's table; the postal code is not kept."""
-    scheme = rules.scheme(DEPRIVATION_QUINTILE)
+    quintiles = rules.deprivation.quintiles if rules.deprivation else None
+    return _of_home(patient, on, quintiles, rules.scheme(DEPRIVATION_QUINTILE))
+
+
+def rurality(patient: RecordedPatient, on: date, rules: DemographicRules) -> Attribute:
+    """Kind of place of the current home's postal code in the site's table; the postal code is not kept."""
+    return _of_home(patient, on, rules.rurality.kinds if rules.rurality else None, rules.scheme(RURALITY))
+
+
+def _of_home(
+    patient: RecordedPatient, on: date, table: Mapping[str, int] | Mapping[str, str] | None, scheme: str
+) -> Attribute:
     dq = ["degraded"] if patient.address.degraded else []
     homes = [address for address in patient.address.items if _is_current_home(address, on)]
-    if not homes or rules.deprivation is None:
+    if not homes or table is None:
         reason = Missing.INVALID if patient.address.degraded and not patient.address.items else Missing.ABSENT
         dq += ["no_current_home_address"] if patient.address.items else []
         return lacking(reason, scheme, dq=dq)
@@ -270,15 +281,15 @@ def deprivation_quintile(patient: RecordedPatient, on: date, rules: DemographicR
     homes = [address for address in homes if _HOME_USES[address.get("use")] == best]
     home = homes[0]
     dq += ["several_current_homes"] if any(_differ(home, other) for other in homes) else []
-    quintile, reason, flags = _quintile(home, rules.deprivation)
-    if quintile is not None:
-        return known(str(quintile), (), _ADDRESS_SOURCE, (*dq, *flags), scheme)
+    value, reason, flags = _looked_up(home, table)
+    if value is not None:
+        return known(str(value), (), _ADDRESS_SOURCE, (*dq, *flags), scheme)
     return lacking(reason, scheme, source=_ADDRESS_SOURCE, dq=(*dq, *flags))
 
 
-def _quintile(
-    home: Mapping[str, Any], table: DeprivationTable
-) -> tuple[int | None, Missing, tuple[str, ...]]:
+def _looked_up(
+    home: Mapping[str, Any], table: Mapping[str, int] | Mapping[str, str]
+) -> tuple[int | str | None, Missing, tuple[str, ...]]:
     country = home.get("country")
     if isinstance(country, str) and country.strip() and country.strip().casefold() not in _UNITED_STATES:
         return None, Missing.UNKNOWN, ("address_outside_table",)
@@ -290,8 +301,8 @@ def _quintile(
     match = _POSTAL_CODE.fullmatch(code.strip())
     if match is None:
         return None, Missing.INVALID, ()
-    quintile = table.quintiles.get(match[1])
-    return quintile, Missing.UNKNOWN, () if quintile else ("postal_code_not_in_table",)
+    value = table.get(match[1])
+    return value, Missing.UNKNOWN, () if value else ("postal_code_not_in_table",)
 
 
 def _differ(home: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

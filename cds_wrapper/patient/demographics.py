@@ -1,10 +1,11 @@
-"""A FHIR Patient -> coded demographic attributes as they were at one moment, each a value or a reason.
+"""A FHIR Patient and what came beside it -> coded demographics at one moment, each a value or a reason.
 
 Pure: bytes and a moment in, values out. Whatever the bytes hold, every attribute the site collects comes
 back, and nothing is raised: a record without demographics says why it has none.
 
 This module is the room's door; the others are read through it: `attributes` (what is recorded), `rules`
-(what the site decided), `reading` (the tolerant reader), `codes` (tables), `age`, `race`, `background`.
+(what the site decided), `reading` (the tolerant reader), `codes` (tables), `age`, `race`, `background`; and
+for what stands outside the Patient `beside` (its reader), `coverage`, `disability`, `encounter`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,27 @@ from cds_wrapper.patient.background import (
     deprivation_quintile,
     interpreter_needed,
     language,
+    rurality,
     sex,
     tribal_affiliation,
+)
+from cds_wrapper.patient.beside import (
+    FAILED_BESIDE,
+    NOTHING_BESIDE,
+    Beside,
+    BesideKeys,
+    BesideView,
+    NoResource,
+)
+from cds_wrapper.patient.coverage import payer
+from cds_wrapper.patient.disability import disability
+from cds_wrapper.patient.encounter import (
+    NOWHERE,
+    Place,
+    PlaceRules,
+    interpreter_of_either,
+    own_encounter,
+    place_of,
 )
 from cds_wrapper.patient.race import race_and_ethnicity
 from cds_wrapper.patient.reading import NoPatient, RecordedPatient, lacking, read_patient
@@ -30,18 +50,25 @@ from cds_wrapper.patient.rules import (
     ATTRIBUTES,
     DEFAULT_BANDS,
     DEPRIVATION_QUINTILE,
+    DISABILITY,
     ETHNICITY,
     INTERPRETER_NEEDED,
     LANGUAGE,
+    PAYER,
     RACE,
     RACE_ETHNICITY,
+    RURALITY,
     SEX,
     TRIBAL_AFFILIATION,
     AgeBands,
     DemographicRules,
     DeprivationTable,
+    InterpreterSource,
+    PayerElement,
+    PayerTable,
     RaceEthnicityScheme,
     RaceProfile,
+    RuralityTable,
     SexSource,
     UnusableRule,
 )
@@ -50,37 +77,58 @@ __all__ = [
     "AGE_BAND",
     "ATTRIBUTES",
     "DEFAULT_BANDS",
+    "FAILED_BESIDE",
+    "NOTHING_BESIDE",
+    "NOWHERE",
     "OLDEST_AGE_KEPT",
     "RACE_ETHNICITY",
     "AgeBands",
     "AgeSpan",
     "Attribute",
+    "Beside",
+    "BesideKeys",
+    "BesideView",
     "DemographicRules",
     "Demographics",
     "DeprivationTable",
+    "InterpreterSource",
     "Missing",
     "NoPatient",
+    "NoResource",
     "PatientView",
+    "PayerElement",
+    "PayerTable",
+    "Place",
+    "PlaceRules",
     "RaceEthnicityScheme",
     "RaceProfile",
+    "RuralityTable",
     "SexSource",
     "UnusableRule",
     "describe",
+    "own_encounter",
+    "place_of",
 ]
 
 PatientView = bytes | NoPatient
 """The patient's own Patient resource as it came, or why there is none."""
 
 
-def describe(patient: PatientView, on: datetime, rules: DemographicRules) -> Demographics:
-    """Every attribute the site collects, as the Patient says at the hook's time.
+def describe(
+    patient: PatientView, on: datetime, rules: DemographicRules, beside: Beside = NOTHING_BESIDE
+) -> Demographics:
+    """Every attribute the site collects, as the Patient and what came beside it say at the hook's time.
 
     `on` is the moment of the hook, in the clinic's time zone if that is known: ages count by its day.
     """
     recorded = read_patient(patient) if isinstance(patient, bytes) else patient
     if isinstance(recorded, NoPatient):
-        return _nothing(recorded, rules)
-    return _described(recorded, on.date(), rules)
+        found, age = _nothing(recorded, rules), None
+    else:
+        found, age = _described(recorded, on.date(), rules)
+    if rules.beside_patient:
+        found |= _beside(found, on, rules, beside)
+    return Demographics(MappingProxyType({name: found[name] for name in rules.collect}), age)
 
 
 _READERS: Mapping[str, Callable[[RecordedPatient, DemographicRules], Attribute]] = {
@@ -91,23 +139,41 @@ _READERS: Mapping[str, Callable[[RecordedPatient, DemographicRules], Attribute]]
 }
 
 
-def _described(patient: RecordedPatient, on: date, rules: DemographicRules) -> Demographics:
+def _described(
+    patient: RecordedPatient, on: date, rules: DemographicRules
+) -> tuple[dict[str, Attribute], AgeSpan | None]:
     found = {name: reader(patient, rules) for name, reader in _READERS.items() if name in rules.collect}
     age = None
     if AGE_BAND in rules.collect:
         found[AGE_BAND], age = age_band(patient, on, rules)
     if DEPRIVATION_QUINTILE in rules.collect:
         found[DEPRIVATION_QUINTILE] = deprivation_quintile(patient, on, rules)
+    if RURALITY in rules.collect:
+        found[RURALITY] = rurality(patient, on, rules)
     if not {RACE, ETHNICITY, RACE_ETHNICITY}.isdisjoint(rules.collect):
         both = race_and_ethnicity(patient, rules)
         found |= {RACE: both.race, ETHNICITY: both.ethnicity, RACE_ETHNICITY: both.race_ethnicity}
-    return Demographics(MappingProxyType({name: found[name] for name in rules.collect}), age)
+    return found, age
 
 
-def _nothing(why: NoPatient, rules: DemographicRules) -> Demographics:
+def _beside(
+    found: Mapping[str, Attribute], on: datetime, rules: DemographicRules, beside: Beside
+) -> dict[str, Attribute]:
+    """What no Patient holds, whether or not there is one; and the interpreter, whom either may ask for."""
+    more: dict[str, Attribute] = {}
+    if PAYER in rules.collect:
+        more[PAYER] = payer(beside.coverage, on.date(), rules)
+    if DISABILITY in rules.collect:
+        more[DISABILITY] = disability(beside.disability, on, rules)
+    if rules.interpreter_at_encounter:
+        own = found[INTERPRETER_NEEDED]
+        more[INTERPRETER_NEEDED] = interpreter_of_either(own, beside.encounter, rules)
+    return more
+
+
+def _nothing(why: NoPatient, rules: DemographicRules) -> dict[str, Attribute]:
     reason, flag = _why(why)
-    attributes = {name: lacking(reason, rules.scheme(name), dq=(flag,)) for name in rules.collect}
-    return Demographics(MappingProxyType(attributes))
+    return {name: lacking(reason, rules.scheme(name), dq=(flag,)) for name in rules.collect}
 
 
 def _why(why: NoPatient) -> tuple[Missing, str]:

@@ -109,6 +109,21 @@ class RaceEthnicityScheme(enum.Enum):
     SPD15_2024 = "spd15-2024"
 
 
+class InterpreterSource(enum.Enum):
+    """Who may say that an interpreter is needed (US Core has the extension on both)."""
+
+    PATIENT = "patient"
+    ENCOUNTER = "encounter"
+
+
+class PayerElement(enum.Enum):
+    """The elements of a Coverage whose codes or words a site may have spelt out in a table."""
+
+    TYPE_CODING = "type.coding"
+    TYPE_TEXT = "type.text"
+    PAYOR_DISPLAY = "payor.display"
+
+
 class RaceProfile(enum.Enum):
     """What this site's Patients are made to hold about race, ethnicity and tribe.
 
@@ -147,6 +162,44 @@ class DeprivationTable:
         return f"{self.index} {self.year} {self.geography}"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class RuralityTable:
+    """The site's own table from five-digit postal code to `metro`, `micro` or `rural`."""
+
+    index: str
+    year: int
+    geography: str
+    kinds: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for code, kind in self.kinds.items():
+            if kind not in _LEVELS[RURALITY] or not re.fullmatch(r"\d{5}", code, re.ASCII):
+                problem = "is no entry: give five digits and metro, micro or rural."
+                raise UnusableRule("rurality.table", code, problem)
+
+    def __repr__(self) -> str:
+        return f"RuralityTable({self.scheme!r}, {len(self.kinds)} codes)"
+
+    @property
+    def scheme(self) -> str:
+        return f"{self.index} {self.year} {self.geography}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PayerTable:
+    """What the site makes of its own codes and words for payers, spelt exactly as its Coverages have them."""
+
+    payers: Mapping[tuple[PayerElement, str], str]
+
+    def __post_init__(self) -> None:
+        for (element, _), payer in self.payers.items():
+            if payer not in _LEVELS[PAYER]:
+                raise UnusableRule("payer.table", element.value, f"becomes `{payer}`, which is no payer.")
+
+    def __repr__(self) -> str:
+        return f"PayerTable({len(self.payers)} spellings)"
+
+
 AGE_BAND = "age_band"
 SEX = "sex"
 RACE = "race"
@@ -155,7 +208,10 @@ RACE_ETHNICITY = "race_ethnicity"
 LANGUAGE = "language"
 INTERPRETER_NEEDED = "interpreter_needed"
 TRIBAL_AFFILIATION = "tribal_affiliation"
+DISABILITY = "disability"
+PAYER = "payer"
 DEPRIVATION_QUINTILE = "deprivation_quintile"
+RURALITY = "rurality"
 
 ATTRIBUTES = (
     AGE_BAND,
@@ -166,8 +222,14 @@ ATTRIBUTES = (
     LANGUAGE,
     INTERPRETER_NEEDED,
     TRIBAL_AFFILIATION,
+    DISABILITY,
+    PAYER,
     DEPRIVATION_QUINTILE,
+    RURALITY,
 )
+BESIDE_PATIENT = frozenset({DISABILITY, PAYER})
+"""The attributes that no Patient holds."""
+
 
 _SCHEMES: Mapping[str, str] = {
     AGE_BAND: "age-bands/1",
@@ -177,6 +239,8 @@ _SCHEMES: Mapping[str, str] = {
     LANGUAGE: "bcp47-primary/1",
     INTERPRETER_NEEDED: "yes-no/1",
     TRIBAL_AFFILIATION: "any/1",
+    DISABILITY: "acs-six-questions/1",
+    PAYER: "payer/1",
 }
 _RACES = ("aian", "asian", "black", "nhpi", "white", "other", "multiple")
 _LEVELS: Mapping[str, tuple[str, ...]] = {
@@ -185,7 +249,10 @@ _LEVELS: Mapping[str, tuple[str, ...]] = {
     ETHNICITY: ("hispanic", "not_hispanic"),
     INTERPRETER_NEEDED: ("yes", "no"),
     TRIBAL_AFFILIATION: ("any",),
+    DISABILITY: ("any_yes", "all_no"),
+    PAYER: ("medicare", "medicaid", "dual", "other_gov", "private", "self_pay", "other"),
     DEPRIVATION_QUINTILE: ("1", "2", "3", "4", "5"),
+    RURALITY: ("metro", "micro", "rural"),
 }
 
 
@@ -195,6 +262,7 @@ class DemographicRules:
 
     `languages` are the primary subtags that stand for themselves besides `en`; every other one is `other`.
     `sex_sources` are those that may give the value, best first; all four are compared in any case.
+    `interpreter_sources` are those that are asked, best first.
     """
 
     collect: tuple[str, ...] = (AGE_BAND, SEX, RACE, ETHNICITY, RACE_ETHNICITY, LANGUAGE, INTERPRETER_NEEDED)
@@ -204,10 +272,16 @@ class DemographicRules:
     race_ethnicity_scheme: RaceEthnicityScheme = RaceEthnicityScheme.SPD15_1997
     languages: tuple[str, ...] = ()
     deprivation: DeprivationTable | None = None
+    rurality: RuralityTable | None = None
+    payers: PayerTable | None = None
+    interpreter_sources: tuple[InterpreterSource, ...] = (InterpreterSource.PATIENT,)
 
     def __post_init__(self) -> None:
         _refuse_repeats("attributes", self.collect)
         _refuse_repeats("sex.sources", tuple(source.value for source in self.sex_sources))
+        _refuse_repeats(
+            "interpreter_needed.sources", tuple(source.value for source in self.interpreter_sources)
+        )
         for name in self.collect:
             if name not in ATTRIBUTES:
                 raise UnusableRule("attributes", name, f"is not one we read. Known: {', '.join(ATTRIBUTES)}.")
@@ -218,6 +292,10 @@ class DemographicRules:
                 raise UnusableRule("language.list", language, "is not a primary subtag such as `es`.")
         if DEPRIVATION_QUINTILE in self.collect and self.deprivation is None:
             raise UnusableRule(DEPRIVATION_QUINTILE, "table", "is needed. Name the site's table.")
+        if RURALITY in self.collect and self.rurality is None:
+            raise UnusableRule(RURALITY, "table", "is needed. Name the site's table.")
+        if not self.interpreter_sources:
+            raise UnusableRule("interpreter_needed.sources", "", "is empty. Name at least one source.")
 
     def scheme(self, attribute: str) -> str:
         """Name and version of the table that collapses this attribute."""
@@ -225,7 +303,21 @@ class DemographicRules:
             return f"{self.race_ethnicity_scheme.value}/1"
         if attribute == DEPRIVATION_QUINTILE:
             return self.deprivation.scheme if self.deprivation else ""
+        if attribute == RURALITY:
+            return self.rurality.scheme if self.rurality else ""
+        if attribute == PAYER and self.payers is not None:
+            return f"{_SCHEMES[PAYER]}+site"
         return _SCHEMES[attribute]
+
+    @property
+    def interpreter_at_encounter(self) -> bool:
+        """Whether the Encounter of the call is asked as well."""
+        return INTERPRETER_NEEDED in self.collect and InterpreterSource.ENCOUNTER in self.interpreter_sources
+
+    @property
+    def beside_patient(self) -> bool:
+        """Whether anything is collected that stands beside the Patient."""
+        return self.interpreter_at_encounter or not BESIDE_PATIENT.isdisjoint(self.collect)
 
     def levels(self, attribute: str) -> tuple[str, ...]:
         """Every value this attribute can take here, missing left out: what spellings are checked against."""

@@ -9,11 +9,12 @@ from cds_wrapper.caveats.plan import ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
 from cds_wrapper.caveats.wording import Wording
 from cds_wrapper.ledger.entries import KeptFile
-from cds_wrapper.patient.demographics import DemographicRules
+from cds_wrapper.patient.demographics import BesideKeys, DemographicRules
 from cds_wrapper.patient.subgroups import SubgroupScheme, possible_groups
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
+from cds_wrapper.services.own_keys import own_queries
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
 from cds_wrapper.services.service_file import ServiceFile
@@ -42,7 +43,7 @@ def assemble(read: ReadService, approved: ReadWording) -> ServiceDefinition | No
     if read.rules is None or approved.wording is None:
         return None
     sources = [service.source, card.source, subgroups.source, plan.source, approved.source]
-    sources += [read.table] if read.table else []
+    sources += read.tables
     return _definition(_Whole(service, card, subgroups, plan, read.rules, approved.wording, tuple(sources)))
 
 
@@ -53,6 +54,7 @@ def _definition(whole: _Whole) -> ServiceDefinition:
     scheme = build.scheme_of(whole.subgroups.model)
     vendor = build.vendor_of(service, card.developer)
     book = _book(whole, card, plan, scheme)
+    queries = own_queries(service, whole.subgroups.model)
     return ServiceDefinition(
         id=service.id,
         hook=service.hook,
@@ -61,7 +63,7 @@ def _definition(whole: _Whole) -> ServiceDefinition:
         usage_requirements=service.usage_requirements,
         contact=service.contact,
         outcome=build.outcome_of(service),
-        prefetch=dict(service.prefetch),
+        prefetch=service.prefetch | {query.key: query.template for query in queries if not query.shared},
         patient_key=service.patient,
         time_budget=service.time_budget,
         ledger_reserve=service.ledger_reserve,
@@ -71,6 +73,10 @@ def _definition(whole: _Whole) -> ServiceDefinition:
         identifiers=build.identifiers_of(service),
         on_vendor_failure=service.on_vendor_failure,
         displayed=service.displayed,
+        own_queries=queries,
+        own_keys=frozenset(query.key for query in queries if not query.shared),
+        beside_keys=BesideKeys(**{query.need.value: query.key for query in queries}),
+        places=build.places_of(whole.subgroups.model),
         rules=whole.rules,
         scheme=scheme,
         card=card,

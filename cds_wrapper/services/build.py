@@ -21,7 +21,7 @@ from cds_wrapper.caveats.evidence import (
     Where,
 )
 from cds_wrapper.caveats.plan import ResponsePlan
-from cds_wrapper.patient.demographics import AgeBands
+from cds_wrapper.patient.demographics import AgeBands, PlaceRules
 from cds_wrapper.patient.subgroups import AttributePolicy, Display, SubgroupScheme
 from cds_wrapper.services.card_file import CardFile, MetricRow, StatedFile
 from cds_wrapper.services.definitions import (
@@ -141,6 +141,14 @@ def scheme_of(subgroups: SubgroupsFile) -> SubgroupScheme:
     age = subgroups.attributes.age_band
     bands = AgeBands.parse(age.bands) if age else None
     return SubgroupScheme(policies, tuple(map(tuple, subgroups.crossings)), bands)
+
+
+def places_of(subgroups: SubgroupsFile) -> PlaceRules | None:
+    """The site's names for its places; None when it wants none."""
+    encounter = subgroups.encounter
+    if encounter is None:
+        return None
+    return PlaceRules(encounter.sites, encounter.units, encounter.classes, encounter.keep_unlisted)
 
 
 # model_card.yaml --------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from cds_wrapper.caveats.policy import CaveatPolicy
 from cds_wrapper.caveats.wording import ServiceWords, Wording
 from cds_wrapper.errors import Mistake
 from cds_wrapper.ledger.entries import KeptFile
-from cds_wrapper.patient.demographics import DemographicRules
+from cds_wrapper.patient.demographics import BesideKeys, DemographicRules, PlaceRules
 from cds_wrapper.patient.subgroups import SubgroupScheme
+from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
 from cds_wrapper.vendors.question import Forwarding
 
@@ -130,7 +131,13 @@ def short(digest: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDefinition:
-    """One CDS service, made from the four files of its folder and the shipped wording."""
+    """One CDS service, made from the four files of its folder and the shipped wording.
+
+    `prefetch` is what discovery asks for: the vendor's keys, and behind them those of `own_queries`, which
+    are the wrapper's and reach the vendor only if it asked the same. `own_keys` are those that only the
+    wrapper asks for, `beside_keys` those under which it reads. `places` is None when no Encounter is read
+    for them.
+    """
 
     id: str
     hook: str
@@ -149,6 +156,10 @@ class ServiceDefinition:
     identifiers: Identifiers
     on_vendor_failure: OnError
     displayed: str
+    own_queries: tuple[OwnQuery, ...]
+    own_keys: frozenset[str]
+    beside_keys: BesideKeys
+    places: PlaceRules | None = field(repr=False)
     rules: DemographicRules = field(repr=False)
     scheme: SubgroupScheme = field(repr=False)
     card: ModelCard = field(repr=False)

@@ -9,7 +9,7 @@ from typing import Final
 from cds_wrapper import caveats
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest
-from cds_wrapper.services.reading import DEPRIVATION, FILE_NAMES, SourceFile
+from cds_wrapper.services.reading import FILE_NAMES, SourceFile
 
 WORDING_FILE: Final = Path(caveats.__file__).with_name("wording.en.yaml")
 """The approved words that are shipped with the program."""
@@ -23,9 +23,9 @@ class ServiceFolder:
     sources: dict[str, SourceFile]
     mistakes: tuple[Mistake, ...]
 
-    def table(self, file_name: str) -> SourceFile | None:
+    def table(self, kind: str, file_name: str) -> SourceFile | None:
         """A table that `subgroups.yaml` names; None when it is not there."""
-        found = _read(self.path, DEPRIVATION, file_name)
+        found = _read(self.path, kind, file_name)
         return None if isinstance(found, Mistake) else found
 
 

@@ -8,9 +8,11 @@ from cds_wrapper.caveats.evidence import usable_for_caution
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
+from cds_wrapper.services.own_keys import own_queries, unanswerable
 from cds_wrapper.services.prefetch_rules import beyond_the_subset
 from cds_wrapper.services.reading import ReadService
 from cds_wrapper.services.service_file import ServiceFile
+from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.yaml_files import Document
 
 
@@ -18,6 +20,12 @@ def warnings_about(read: ReadService) -> Iterator[Mistake]:
     """Everything worth a second look in one service, each with its place."""
     if read.service:
         yield from _service_warnings(read.service.document, read.service.model)
+    if read.subgroups:
+        yield from _proxy_warnings(read.subgroups.document, read.subgroups.model)
+    if read.service and read.subgroups:
+        yield from _own_key_warnings(
+            read.service.document, read.service.model, read.subgroups.document, read.subgroups.model
+        )
     if read.service and read.card:
         yield from _question_warnings(read.card.document, read.card.model, read.service.model)
         yield from _threshold_warnings(read.card.document, read.card.model, read.service.model)
@@ -36,6 +44,33 @@ def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mist
         yield document.mistake(("identifiers", "patient"), problem)
     if service.displayed == "unknown":
         yield document.mistake(("displayed",), "is `unknown`: say whether the EHR shows these cards.")
+
+
+_PROXIES = ("payer", "deprivation_quintile", "rurality")
+"""Attributes that no law on discrimination names (45 CFR 92.210), and that can stand in for one it names."""
+
+
+def _proxy_warnings(document: Document, subgroups: SubgroupsFile) -> Iterator[Mistake]:
+    for name, attribute in subgroups.attributes.listed().items():
+        if name in _PROXIES and attribute.display == "show":
+            problem = (
+                "is `show`: a card would name it. It can stand in for race or disability, and says"
+                " nothing a clinician could act on; `never` is the usual choice."
+            )
+            yield document.mistake(("attributes", name, "display"), problem)
+
+
+def _own_key_warnings(
+    service_document: Document, service: ServiceFile, document: Document, subgroups: SubgroupsFile
+) -> Iterator[Mistake]:
+    lost = unanswerable(service, subgroups)
+    if lost:
+        problem = f"names no encounter, so there will never be one for {' and '.join(lost)}."
+        yield service_document.mistake(("hook",), problem)
+    for query in own_queries(service, subgroups):
+        for excess in () if query.shared else beyond_the_subset(query.template):
+            problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
+            yield document.mistake(("queries", query.need.value), problem)
 
 
 def _question_warnings(document: Document, card: CardFile, service: ServiceFile) -> Iterator[Mistake]:

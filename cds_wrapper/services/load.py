@@ -13,7 +13,6 @@ from cds_wrapper.services.definitions import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.folders import WORDING_FILE, ServiceFolder, read_folders
 from cds_wrapper.services.lint import warnings_about
 from cds_wrapper.services.reading import (
-    DEPRIVATION,
     FILE_NAMES,
     SERVICE,
     WORDING,
@@ -82,7 +81,7 @@ def definition_from_files(files: Mapping[str, bytes]) -> ServiceDefinition:
     if missing:
         raise ConfigurationRefused(missing)
     wording = read_wording(sources[WORDING])
-    read = read_service(sources, lambda _: sources.get(DEPRIVATION))
+    read = read_service(sources, lambda kind, _: sources.get(kind))
     mistakes = (*wording.mistakes, *read.mistakes, *wording_mistakes(read, wording))
     definition = None if mistakes else assemble(read, wording)
     if definition is None:

@@ -12,8 +12,12 @@ from cds_wrapper.patient.demographics import (
     AgeBands,
     DemographicRules,
     DeprivationTable,
+    InterpreterSource,
+    PayerElement,
+    PayerTable,
     RaceEthnicityScheme,
     RaceProfile,
+    RuralityTable,
     SexSource,
     UnusableRule,
 )
@@ -21,19 +25,24 @@ from cds_wrapper.services import consistency
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.checking import validate
 from cds_wrapper.services.fields import FileModel
+from cds_wrapper.services.own_keys import own_key_mistakes
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
-from cds_wrapper.services.tables import read_quintiles
+from cds_wrapper.services.tables import read_kinds_of_place, read_payers, read_quintiles
 from cds_wrapper.services.yaml_files import Document, read_document
 
 _Model = TypeVar("_Model", bound=FileModel)
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 SERVICE: Final = "service"
 CARD: Final = "model_card"
 SUBGROUPS: Final = "subgroups"
 PLAN: Final = "plan"
 DEPRIVATION: Final = "deprivation"
+PAYERS: Final = "payers"
+RURALITY: Final = "rurality"
 WORDING: Final = "wording"
 
 FILE_NAMES: Final[Mapping[str, str]] = {
@@ -45,8 +54,8 @@ FILE_NAMES: Final[Mapping[str, str]] = {
 """The files every service has, by kind."""
 
 
-FindTable = Callable[[str], "SourceFile | None"]
-"""Gives the table of a name, or None when there is none."""
+FindTable = Callable[[str, str], "SourceFile | None"]
+"""Gives the table of a kind and a file name, or None when there is none."""
 
 
 def digest_of(content: bytes) -> str:
@@ -80,7 +89,7 @@ class ReadService:
     card: ReadFile[CardFile] | None
     subgroups: ReadFile[SubgroupsFile] | None
     plan: ReadFile[PlanFile] | None
-    table: SourceFile | None
+    tables: tuple[SourceFile, ...]
     rules: DemographicRules | None
     mistakes: tuple[Mistake, ...]
 
@@ -92,8 +101,8 @@ def read_service(sources: Mapping[str, SourceFile], find_table: FindTable) -> Re
     card = _read(sources.get(CARD), CardFile, mistakes)
     subgroups = _read(sources.get(SUBGROUPS), SubgroupsFile, mistakes)
     plan = _read(sources.get(PLAN), PlanFile, mistakes)
-    table = _table(subgroups, find_table, mistakes) if subgroups else None
-    rules = _rules(subgroups, table, mistakes) if subgroups else None
+    tables = _tables(subgroups, find_table, mistakes) if subgroups else {}
+    rules = _rules(subgroups, tables, mistakes) if subgroups else None
     if service:
         mistakes += consistency.service_mistakes(service.document, service.model)
     if card:
@@ -102,8 +111,10 @@ def read_service(sources: Mapping[str, SourceFile], find_table: FindTable) -> Re
         mistakes += consistency.limit_mistakes(plan.document, plan.model)
     if card and rules:
         mistakes += consistency.where_mistakes(card.document, card.model, rules)
+    if service and subgroups:
+        mistakes += own_key_mistakes(service.document, service.model, subgroups.document, subgroups.model)
     mistakes += _disagreements(service, card, plan, sources.get(CARD))
-    return ReadService(service, card, subgroups, plan, table, rules, tuple(mistakes))
+    return ReadService(service, card, subgroups, plan, tuple(tables.values()), rules, tuple(mistakes))
 
 
 def _read(source: SourceFile | None, kind: type[_Model], mistakes: list[Mistake]) -> ReadFile[_Model] | None:
@@ -118,32 +129,67 @@ def _read(source: SourceFile | None, kind: type[_Model], mistakes: list[Mistake]
     return ReadFile(source, document, model) if model is not None else None
 
 
-def _table(
+def _tables(
     subgroups: ReadFile[SubgroupsFile], find_table: FindTable, mistakes: list[Mistake]
-) -> SourceFile | None:
-    """The table of postal codes that `subgroups.yaml` names, if it names one."""
-    attribute = subgroups.model.attributes.deprivation_quintile
-    if attribute is None:
-        return None
-    found = find_table(attribute.table.file)
-    if found is None:
-        path = ("attributes", "deprivation_quintile", "table", "file")
-        problem = f"names `{attribute.table.file}`, which is not in the folder of this service."
-        mistakes.append(subgroups.document.mistake(path, problem))
+) -> dict[str, SourceFile]:
+    """The tables that `subgroups.yaml` names, by kind."""
+    attributes = subgroups.model.attributes
+    deprivation, payer, rurality = attributes.deprivation_quintile, attributes.payer, attributes.rurality
+    named = {
+        (DEPRIVATION, "deprivation_quintile"): deprivation.table.file if deprivation else None,
+        (PAYERS, "payer"): payer.table.file if payer and payer.table else None,
+        (RURALITY, "rurality"): rurality.table.file if rurality else None,
+    }
+    found: dict[str, SourceFile] = {}
+    for (kind, attribute), file_name in named.items():
+        source = find_table(kind, file_name) if file_name else None
+        if source is not None:
+            found[kind] = source
+        elif file_name:
+            path = ("attributes", attribute, "table", "file")
+            problem = f"names `{file_name}`, which is not in the folder of this service."
+            mistakes.append(subgroups.document.mistake(path, problem))
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _ReadTables:
+    """What the tables hold; a table that is not there holds nothing."""
+
+    quintiles: Mapping[str, int]
+    payers: Mapping[tuple[PayerElement, str], str]
+    kinds_of_place: Mapping[str, str]
+
+
+def _read_tables(tables: Mapping[str, SourceFile], mistakes: list[Mistake]) -> _ReadTables:
+    def content(
+        kind: str, read: Callable[[str, bytes], tuple[Mapping[_Key, _Value], tuple[Mistake, ...]]]
+    ) -> Mapping[_Key, _Value]:
+        table = tables.get(kind)
+        if table is None:
+            return {}
+        lines, wrong = read(table.name, table.content)
+        mistakes.extend(wrong)
+        return lines
+
+    return _ReadTables(
+        content(DEPRIVATION, read_quintiles),
+        content(PAYERS, read_payers),
+        content(RURALITY, read_kinds_of_place),
+    )
+
+
 def _rules(
-    subgroups: ReadFile[SubgroupsFile], table: SourceFile | None, mistakes: list[Mistake]
+    subgroups: ReadFile[SubgroupsFile], tables: Mapping[str, SourceFile], mistakes: list[Mistake]
 ) -> DemographicRules | None:
     """How demographics are read here; None when `subgroups.yaml` does not say it rightly."""
     found = list(consistency.subgroups_mistakes(subgroups.document, subgroups.model))
-    quintiles, wrong_lines = read_quintiles(table.name, table.content) if table else ({}, ())
-    mistakes += (*found, *wrong_lines)
+    read_tables = _read_tables(tables, mistakes)
+    mistakes += found
     if found:
         return None
     try:
-        rules = _demographic_rules(subgroups.model, quintiles)
+        rules = _demographic_rules(subgroups.model, read_tables)
     except UnusableRule as rule:
         path = ("attributes", *rule.key.split("."))
         mistakes.append(subgroups.document.mistake(path, f"`{rule.label}` {rule.problem}"))
@@ -152,11 +198,13 @@ def _rules(
     return rules
 
 
-def _demographic_rules(subgroups: SubgroupsFile, quintiles: Mapping[str, int]) -> DemographicRules:
+def _demographic_rules(subgroups: SubgroupsFile, tables: _ReadTables) -> DemographicRules:
     """What is not listed keeps the default of its rule, and is not collected."""
     listed = subgroups.attributes
     rules = DemographicRules()
-    table = listed.deprivation_quintile.table if listed.deprivation_quintile else None
+    deprivation = listed.deprivation_quintile.table if listed.deprivation_quintile else None
+    place = listed.rurality.table if listed.rurality else None
+    interpreter = listed.interpreter_needed
     return DemographicRules(
         collect=tuple(listed.listed()),
         bands=AgeBands.parse(listed.age_band.bands) if listed.age_band else rules.bands,
@@ -168,7 +216,18 @@ def _demographic_rules(subgroups: SubgroupsFile, quintiles: Mapping[str, int]) -
             else rules.race_ethnicity_scheme
         ),
         languages=tuple(listed.language.languages) if listed.language else rules.languages,
-        deprivation=DeprivationTable(table.index, table.year, table.geography, quintiles) if table else None,
+        deprivation=(
+            DeprivationTable(deprivation.index, deprivation.year, deprivation.geography, tables.quintiles)
+            if deprivation
+            else None
+        ),
+        rurality=(
+            RuralityTable(place.index, place.year, place.geography, tables.kinds_of_place) if place else None
+        ),
+        payers=PayerTable(tables.payers) if listed.payer and listed.payer.table else None,
+        interpreter_sources=(
+            tuple(map(InterpreterSource, interpreter.sources)) if interpreter else rules.interpreter_sources
+        ),
     )
 
 

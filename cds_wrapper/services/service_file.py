@@ -146,7 +146,7 @@ class IdentifiersFile(FileModel):
 
     patient: list[Words] = Field(default_factory=list, description="Systems of `Patient.identifier`.")
     encounter: list[Words] = Field(
-        default_factory=list, description="Systems of `Encounter.identifier`; used once encounters are read."
+        default_factory=list, description="Systems of `Encounter.identifier`; with one the Encounter is read."
     )
 
 

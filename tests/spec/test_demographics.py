@@ -30,6 +30,7 @@ from tests.unit.patient.patients import (
     HISPANIC,
     NOON,
     NOT_HISPANIC,
+    RURALITY,
     UNK,
     WHITE,
     birth_sex,
@@ -41,7 +42,7 @@ from tests.unit.patient.patients import (
     speaks,
 )
 
-US = DemographicRules(collect=ATTRIBUTES, languages=("es",), deprivation=DEPRIVATION)
+US = DemographicRules(collect=ATTRIBUTES, languages=("es",), deprivation=DEPRIVATION, rurality=RURALITY)
 NO_RACE_PROFILE = replace(US, race_profile=RaceProfile.NONE)
 ONE_QUESTION = replace(US, race_ethnicity_scheme=RaceEthnicityScheme.SPD15_2024)
 

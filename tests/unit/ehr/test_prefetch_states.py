@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cds_wrapper.cds import Prefetch, read_request
 from cds_wrapper.cds import PrefetchState as State
-from cds_wrapper.ehr.fhir import carries_test_label, sort_prefetch
+from cds_wrapper.ehr.fhir import beside_of, carries_test_label, sort_prefetch
+from cds_wrapper.patient.demographics import NOTHING_BESIDE, BesideKeys, NoResource
 
 TEMPLATES = {
     "patient": "Patient/{{context.patientId}}",
@@ -243,3 +244,64 @@ def test_a_reference_that_was_harmless_once_is_harmless_for_this_patient_only() 
     body = json.dumps({**of_p1, "prefetch": {"lipids": bundle(about("Patient/p1"))}}).encode()
     read = read_request(body, datetime.now(UTC))
     assert sort_prefetch(read, TEMPLATES, "patient").states["lipids"] is State.OTHER_PATIENT
+
+
+# Beside the Patient -----------------------------------------------------------------------------------------
+
+
+def policy(**members: Any) -> dict[str, Any]:
+    return {"resourceType": "Coverage", "beneficiary": {"reference": "Patient/p1"}, **members}
+
+
+HER_MOTHER = {"reference": "Patient/p2", "display": "her mother"}
+
+
+@pytest.mark.parametrize("member", ["policyHolder", "subscriber", "payor", "insurer"])
+def test_a_coverage_that_somebody_else_holds_or_pays_is_this_patients(member: str) -> None:
+    held = HER_MOTHER if member != "payor" else [HER_MOTHER]
+
+    assert sort(lipids=bundle(policy(**{member: held}))).states["lipids"] is State.PRESENT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        bundle(policy(), about_in("Coverage", "beneficiary")),
+        about_in("Encounter", "subject"),
+        bundle(about_in("Encounter", "patient")),
+        bundle(about_in("Observation", "subject")),
+        bundle(policy(), {"resourceType": "Patient", "id": "p2"}),
+    ],
+)
+def test_what_is_about_somebody_else_is_withheld_beside_the_patient_too(value: Any) -> None:
+    sorted_ = sort(lipids=value)
+
+    assert beside_of(sorted_, BesideKeys(coverage="lipids"), None).coverage is NoResource.OTHER_PATIENT
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (None, NoResource.EMPTY),
+        (bundle(outcome("error")), NoResource.ERROR),
+        ({"no": "resource"}, NoResource.UNREADABLE),
+    ],
+)
+def test_a_key_without_data_says_why(value: Any, why: NoResource) -> None:
+    assert beside_of(sort(lipids=value), BesideKeys(coverage="lipids"), None).coverage is why
+
+
+def test_what_did_not_come_or_is_not_asked_for_is_absent() -> None:
+    nothing_came = beside_of(sort(), BesideKeys(coverage="lipids", encounter="lipids"), None)
+
+    assert nothing_came.coverage is NoResource.ABSENT
+    assert nothing_came.encounter is None, "the call is about no encounter"
+    assert beside_of(sort(lipids=policy()), BesideKeys(), "e1") is NOTHING_BESIDE
+
+
+def test_the_encounter_is_the_one_the_call_names() -> None:
+    came = sort(lipids={"resourceType": "Encounter", "id": "e1"})
+    keys = BesideKeys(encounter="lipids")
+
+    assert isinstance(beside_of(came, keys, "e1").encounter, bytes)
+    assert beside_of(came, keys, "e2").encounter is NoResource.OTHER_ENCOUNTER

@@ -16,6 +16,7 @@ from cds_wrapper.patient.demographics import (
     DemographicRules,
     Demographics,
     DeprivationTable,
+    RuralityTable,
     describe,
 )
 
@@ -35,7 +36,10 @@ UNK, ASKU, DECLINED = (NULL_FLAVOR, "UNK"), (NULL_FLAVOR, "ASKU"), (ABSENT_REASO
 NOON = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 
 DEPRIVATION = DeprivationTable("ADI", 2022, "ZIP5", {"74048": 4, "02139": 1})
-EVERYTHING = DemographicRules(collect=ATTRIBUTES, languages=("es", "zh"), deprivation=DEPRIVATION)
+RURALITY = RuralityTable("RUCA", 2020, "ZIP5", {"74048": "rural", "02139": "metro"})
+EVERYTHING = DemographicRules(
+    collect=ATTRIBUTES, languages=("es", "zh"), deprivation=DEPRIVATION, rurality=RURALITY
+)
 
 # Public test data beside the checkout, where there is any.
 SHARED_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
