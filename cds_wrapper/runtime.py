@@ -11,7 +11,8 @@ from uuid import UUID
 
 from cds_wrapper import log
 from cds_wrapper.caveats.evidence import EvidenceBook
-from cds_wrapper.cds import Card, CDSResponse, encode, outcome
+from cds_wrapper.cds import Action, Card, CDSResponse, encode, outcome
+from cds_wrapper.ehr.suggested import ResourceCheck
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.record import Life, Spent
 from cds_wrapper.ledger.store import Ledger
@@ -33,6 +34,8 @@ class Runtime:
     """Everything a request meets that outlives it; built once, in `app`.
 
     `alarms` counts what an operator has to look at in what EHRs send, by the name of its event.
+    With `https_only` (production) a card leads nowhere by plain http. `check_resource` judges FHIR resources
+    that a vendor's actions hold; None where no service lets such actions through.
     """
 
     services: ServicesInForce
@@ -46,6 +49,8 @@ class Runtime:
     log: log.OperatorLog
     stream: PredictionStream | None = None
     alarms: Counter[str] = field(default_factory=Counter)
+    https_only: bool = False
+    check_resource: ResourceCheck | None = None
 
 
 class ServicesInForce:
@@ -121,9 +126,9 @@ class Reply:
         return f"Reply({self.http_status}, {len(self.cards)} cards)"
 
     @classmethod
-    def with_cards(cls, cards: tuple[Card, ...]) -> Reply:
+    def with_cards(cls, cards: tuple[Card, ...], system_actions: tuple[Action, ...] = ()) -> Reply:
         """A 200 with these cards; none is a legal answer."""
-        return cls(200, cards, encode(CDSResponse(list(cards))))
+        return cls(200, cards, encode(CDSResponse(list(cards), list(system_actions) or None)))
 
     @classmethod
     def with_problem(cls, http_status: int, sentence: str) -> Reply:

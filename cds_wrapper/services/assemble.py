@@ -13,6 +13,7 @@ from cds_wrapper.patient.demographics import DemographicRules
 from cds_wrapper.patient.subgroups import SubgroupScheme, possible_groups
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
+from cds_wrapper.services.cards_file import policy_of
 from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
@@ -71,6 +72,7 @@ def _definition(whole: _Whole) -> ServiceDefinition:
         identifiers=build.identifiers_of(service),
         on_vendor_failure=service.on_vendor_failure,
         displayed=service.displayed,
+        cards=policy_of(service.cards),
         rules=whole.rules,
         scheme=scheme,
         card=card,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
+from cds_wrapper.caveats.passage import CardPolicy
 from cds_wrapper.caveats.plan import OnError, ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
 from cds_wrapper.caveats.wording import ServiceWords, Wording
@@ -149,6 +150,7 @@ class ServiceDefinition:
     identifiers: Identifiers
     on_vendor_failure: OnError
     displayed: str
+    cards: CardPolicy
     rules: DemographicRules = field(repr=False)
     scheme: SubgroupScheme = field(repr=False)
     card: ModelCard = field(repr=False)
