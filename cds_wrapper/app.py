@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.ehr.keys import KeyRing
 from cds_wrapper.ehr.reads import FHIRReader
 from cds_wrapper.ehr.replay import ReplayMemory
+from cds_wrapper.ehr.suggested import ResourceCheck
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.pseudonyms import Pseudonyms, new_keys_file, pseudonyms_from, read_keys
@@ -184,7 +186,17 @@ async def open_runtime(
         log=operator_log,
         stream=stream,
         readers=readers,
+        https_only=settings.profile is Profile.PRODUCTION,
+        check_resource=resource_check(catalog),
     )
+
+
+def resource_check(catalog: ServiceCatalog) -> ResourceCheck | None:
+    """The check of resources in a vendor's actions; its models are loaded only where some may pass."""
+    if not any(service.cards.lets_actions_through for service in catalog):
+        return None
+    check: ResourceCheck = importlib.import_module("cds_wrapper.fhir_models").fault_of
+    return check
 
 
 def stream_of(settings: Settings, operator_log: log.OperatorLog) -> PredictionStream | None:

@@ -258,20 +258,35 @@ class Source(msgspec.Struct, omit_defaults=True, frozen=True):
     topic: dict[str, Any] | None = None
 
 
+class Action(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A change to the chart: a suggestion's or a system action; `resource` is written as it came."""
+
+    type: str
+    description: str
+    resource: msgspec.Raw | None = None
+    resourceId: str | None = None
+    extension: msgspec.Raw | None = None
+
+
 class Suggestion(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Something the clinician may accept; the wrapper sends none that changes the chart yet."""
+    """Something the clinician may accept; all its actions belong together."""
 
     label: str
     uuid: str | None = None
     isRecommended: bool = False
+    actions: list[Action] | None = None
+    actionSelectionBehavior: str | None = None
 
 
-class Link(msgspec.Struct, omit_defaults=False, frozen=True):
-    """A link under a card."""
+class Link(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A link under a card; `appContext` goes to the app that a `smart` link launches."""
 
     label: str
     url: str
-    type: str = "absolute"
+    type: str
+    appContext: str | None = None
+    autolaunchable: bool | None = None
+    extension: dict[str, Any] | None = None
 
 
 class Card(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -284,14 +299,16 @@ class Card(msgspec.Struct, omit_defaults=True, frozen=True):
     detail: str | None = None
     suggestions: list[Suggestion] | None = None
     selectionBehavior: str | None = None
+    overrideReasons: list[dict[str, Any]] | None = None
     links: list[Link] | None = None
     extension: dict[str, Any] | None = None
 
 
-class CDSResponse(msgspec.Struct, frozen=True):
+class CDSResponse(msgspec.Struct, omit_defaults=True, frozen=True):
     """The answer to a hook call; `cards: []` is a legal answer."""
 
     cards: list[Card]
+    systemActions: list[Action] | None = None
 
 
 class DiscoveryEntry(msgspec.Struct, omit_defaults=True, frozen=True):

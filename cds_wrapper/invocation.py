@@ -12,7 +12,14 @@ from uuid import uuid5
 import msgspec
 
 from cds_wrapper import log
-from cds_wrapper.caveats.cards import CardStamp, Composition, compose, shown_attributes, unavailable_card
+from cds_wrapper.caveats.cards import (
+    CardStamp,
+    Composition,
+    Passage,
+    compose,
+    shown_attributes,
+    unavailable_card,
+)
 from cds_wrapper.caveats.evidence import GENERAL, EvidenceBook, evidence_token
 from cds_wrapper.caveats.plan import OnError
 from cds_wrapper.caveats.wording import OwnCard, choose_words
@@ -25,6 +32,7 @@ from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.fhir import beside_of, came_stripped, patient_view
 from cds_wrapper.ehr.habits import in_our_keys
 from cds_wrapper.ehr.reads import complete_prefetch
+from cds_wrapper.ehr.suggested import ResourceJudge
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
 from cds_wrapper.patient.demographics import FAILED_BESIDE, NoPatient, describe
@@ -127,7 +135,8 @@ def compose_cards(
 ) -> Composition:
     """The decision put on the vendor's cards, or one card in their stead."""
     stamp = stamp_of(service, decision.edition, decision.caveat.key, rt, call)
-    return compose(prediction, decision.words, decision.caveat, decision.disposition, stamp)
+    passage = passage_of(service, rt, call)
+    return compose(prediction, decision.words, decision.caveat, decision.disposition, stamp, passage)
 
 
 def reply_with(
@@ -135,7 +144,7 @@ def reply_with(
 ) -> Reply:
     """The cards; or what the site wants in place of a card when the vendor gave nothing."""
     if isinstance(prediction, Prediction):
-        return Reply.with_cards(composition.cards)
+        return Reply.with_cards(composition.cards, composition.system_actions)
     match service.on_vendor_failure:
         case OnError.CARD:
             return Reply.with_cards(composition.cards)
@@ -167,6 +176,16 @@ def stamp_of(service: ServiceDefinition, edition: str, key: str, rt: Runtime, ca
         general_url=f"{pages}/{evidence_token(edition, GENERAL)}",
         shown=shown_attributes(service.scheme),
     )
+
+
+def passage_of(service: ServiceDefinition, rt: Runtime, call: Call) -> Passage:
+    """What of the vendor's cards may pass: what the site lets through, and what this EHR understands."""
+    if call.life is None:
+        return Passage(service.cards, https_only=rt.https_only)
+    judge = None
+    if rt.check_resource is not None and service.cards.lets_actions_through:
+        judge = ResourceJudge(call.life.request.patient_id, rt.check_resource)
+    return Passage(service.cards, call.life.client.profile, rt.https_only, judge)
 
 
 # When it goes wrong -----------------------------------------------------------------------------------------

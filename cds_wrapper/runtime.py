@@ -11,8 +11,9 @@ from uuid import UUID
 
 from cds_wrapper import log
 from cds_wrapper.caveats.evidence import EvidenceBook
-from cds_wrapper.cds import Card, CDSResponse, encode, outcome
+from cds_wrapper.cds import Action, Card, CDSResponse, encode, outcome
 from cds_wrapper.ehr.reads import FHIRReader
+from cds_wrapper.ehr.suggested import ResourceCheck
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.record import Life, Spent
 from cds_wrapper.ledger.store import Ledger
@@ -35,6 +36,8 @@ class Runtime:
 
     `alarms` counts what an operator has to look at in what EHRs send, by the name of its event.
     `readers` are the ways to the FHIR servers of those clients whose settings allow reading, by name.
+    With `https_only` (production) a card leads nowhere by plain http. `check_resource` judges FHIR resources
+    that a vendor's actions hold; None where no service lets such actions through.
     """
 
     services: ServicesInForce
@@ -49,6 +52,8 @@ class Runtime:
     stream: PredictionStream | None = None
     alarms: Counter[str] = field(default_factory=Counter)
     readers: Mapping[str, FHIRReader] = field(default_factory=dict)
+    https_only: bool = False
+    check_resource: ResourceCheck | None = None
 
 
 class ServicesInForce:
@@ -129,9 +134,9 @@ class Reply:
         return f"Reply({self.http_status}, {len(self.cards)} cards)"
 
     @classmethod
-    def with_cards(cls, cards: tuple[Card, ...]) -> Reply:
+    def with_cards(cls, cards: tuple[Card, ...], system_actions: tuple[Action, ...] = ()) -> Reply:
         """A 200 with these cards; none is a legal answer."""
-        return cls(200, cards, encode(CDSResponse(list(cards))))
+        return cls(200, cards, encode(CDSResponse(list(cards), list(system_actions) or None)))
 
     @classmethod
     def with_problem(cls, http_status: int, sentence: str) -> Reply:

@@ -1,42 +1,44 @@
 """Puts words onto the vendor's cards, or a card of our own in their place.
 
 The vendor's clinical content is never changed: the caveat is added in front, a summary that would be too long
-is shortened with its full text kept, markup is made inert, and what nobody here can judge yet is held back.
-Every one of these is listed in `Composition.changes` as `what: why`, without any of the vendor's words.
+is shortened with its full text kept, markup is made inert, and what the site lets nobody be led to stays
+here. Every one of these is listed in `Composition.changes` as `what: why`, without any of the vendor's words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
-from uuid import UUID, uuid5
 
-from cds_wrapper.caveats.caveat import Caveat, CaveatReason, Disposition
-from cds_wrapper.caveats.evidence import evidence_token
-from cds_wrapper.caveats.reason_words import wording_id
-from cds_wrapper.caveats.vendor_text import (
-    ELLIPSIS,
-    SUMMARY_LIMIT,
-    clean_line,
-    clean_markdown,
-    cut,
-    fits,
-    prune,
-    units,
-)
+from cds_wrapper.caveats.actions import AI_LABEL, read_system_actions
+from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, Disposition
+from cds_wrapper.caveats.codings import override_reasons_of, topic_of
+from cds_wrapper.caveats.detail import CONTENT_TYPE, Syntax, agreed_syntax, detail_of
+from cds_wrapper.caveats.machine_copy import CardStamp, card_uuid, machine_copy, versions
+from cds_wrapper.caveats.passage import CLOSED, CardPolicy, Changes, Passage
+from cds_wrapper.caveats.suggestions import suggestions_of
+from cds_wrapper.caveats.vendor_links import vendor_links
+from cds_wrapper.caveats.vendor_text import ELLIPSIS, SUMMARY_LIMIT, clean_line, cut, fits, units
 from cds_wrapper.caveats.wording import CaveatWords, OwnCard, ServiceWords, Wording, own_words
-from cds_wrapper.cds import Card, Link, Source, Suggestion
-from cds_wrapper.cds_answer import VendorCard, VendorSource, VendorSuggestion
+from cds_wrapper.cds import Action, Card, Link, Source
+from cds_wrapper.cds_answer import VendorCard, VendorSource
 from cds_wrapper.patient.subgroups import Display, SubgroupScheme
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
-AI_LABEL: Final = "AIAST"
-"""Asserted by an artificial intelligence (http://terminology.hl7.org/CodeSystem/v3-ObservationValue)."""
-
-CONTENT_TYPE: Final = "com.epic.cdshooks.card.detail.content-type"
-"""A card extension that changes how `detail` is read; ours is Markdown, so it goes (CDS Hooks: GFM)."""
+__all__ = [
+    "AI_LABEL",
+    "CONTENT_TYPE",
+    "CardPolicy",
+    "CardStamp",
+    "Composition",
+    "Passage",
+    "card_uuid",
+    "compose",
+    "shown_attributes",
+    "unavailable_card",
+]
 
 MOST_CHANGES: Final = 50
 
@@ -44,47 +46,21 @@ _INDICATORS = frozenset({"info", "warning", "critical"})
 _AT_MOST_ONE: Final = "at-most-one"
 _BEHAVIOURS = frozenset({_AT_MOST_ONE, "any"})
 _DASH: Final = " – "
-_RULE: Final = "---"
-
-
-def card_uuid(prediction_id: UUID, position: int) -> str:
-    """The id of the card at a position of the vendor's answer, the same at every replay."""
-    return str(uuid5(prediction_id, str(position)))
-
-
-@dataclass(frozen=True, slots=True)
-class CardStamp:
-    """What a card carries of its record and its files.
-
-    `link_url` is the page behind the caveat, `general_url` the service's own page; either may be None.
-    `own_label` (model and developer) is the source of cards we write, `vendor_label` that of a vendor card
-    without one. `shown` are the attributes whose groups may be named (`shown_attributes`).
-    """
-
-    prediction_id: UUID
-    edition: str
-    plan_version: str
-    wording_version: str
-    extension_key: str
-    own_label: str
-    vendor_label: str
-    link_url: str | None = None
-    general_url: str | None = None
-    shown: frozenset[str] = frozenset()
-
-    def card_uuid(self, position: int) -> str:
-        """The id of the card at a position of the vendor's answer."""
-        return card_uuid(self.prediction_id, position)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Composition:
-    """The cards that go back, every change made on the way, and whether a summary carries a caveat."""
+    """The cards that go back, every change made on the way, and whether a summary carries a caveat.
+
+    `system_actions` are those a site has agreed to; they go beside the cards. `is_our_own` says that the one
+    card stands in the place of the vendor's.
+    """
 
     cards: tuple[Card, ...]
     changes: tuple[str, ...]
     in_summary: bool
-    is_our_own: bool = False  # the one card stands in the place of the vendor's
+    system_actions: tuple[Action, ...] = ()
+    is_our_own: bool = False
 
     def __repr__(self) -> str:
         return f"Composition({len(self.cards)} cards, {len(self.changes)} changes)"
@@ -96,23 +72,28 @@ def compose(
     caveat: Caveat,
     disposition: Disposition,
     stamp: CardStamp,
+    passage: Passage = CLOSED,
 ) -> Composition:
     """The answer's cards: the vendor's with the caveat first in `detail`, or one card of our own."""
-    held = prediction.changes if isinstance(prediction, Prediction) else ()
+    if isinstance(prediction, NoPrediction):
+        own = (_own_card(words.replacement, stamp, words.link_label),) if words.replacement else ()
+        return Composition(own, (), in_summary=False, is_our_own=bool(own))
     if words.replacement is not None:
-        why = [f"cards: {disposition.value}"] if isinstance(prediction, Prediction) else []
-        return Composition(
-            (_own_card(words.replacement, stamp, words.link_label),), (*held, *why), False, True
-        )
-    if isinstance(prediction, NoPrediction) or not prediction.cards:
-        return Composition((), held, False)
-    ours = _extension(prediction, words, caveat, stamp)
-    made = [_Composing(words, stamp, ours, *numbered) for numbered in enumerate(prediction.cards)]
+        held = (*prediction.changes, *_held_actions(prediction), f"cards: {disposition.value}")
+        own_card = _own_card(words.replacement, stamp, words.link_label)
+        return Composition((own_card,), held, in_summary=False, is_our_own=True)
+    ours = machine_copy(prediction, words, caveat, stamp) if prediction.cards else {}
+    made = [
+        _Composing(words, caveat, stamp, passage, ours, *numbered) for numbered in enumerate(prediction.cards)
+    ]
     cards = tuple(card for one in made if (card := one.card()) is not None)
-    changes = _bounded((*held, *(change for one in made for change in one.changes)))
-    if not cards:
-        return Composition((_own_card(words.fallback, stamp, words.link_label),), changes, False, True)
-    return Composition(cards, changes, words.short is not None)
+    is_withheld = len(cards) < len(made)
+    system_actions, acted = _system_actions(prediction, caveat, disposition, passage, is_withheld=is_withheld)
+    changes = _bounded((*prediction.changes, *acted, *(change for one in made for change in one.found)))
+    if prediction.cards and not cards:
+        fallback = _own_card(words.fallback, stamp, words.link_label)
+        return Composition((fallback,), changes, in_summary=False, is_our_own=True)
+    return Composition(cards, changes, bool(cards) and words.short is not None, system_actions)
 
 
 def unavailable_card(card: OwnCard, wording: Wording, service: ServiceWords, stamp: CardStamp) -> Card:
@@ -125,43 +106,63 @@ def shown_attributes(scheme: SubgroupScheme) -> frozenset[str]:
     return frozenset(name for name, policy in scheme.attributes.items() if policy.display is Display.SHOW)
 
 
+# System actions ---------------------------------------------------------------------------------------------
+
+
+def _held_actions(prediction: Prediction) -> tuple[str, ...]:
+    return ("systemActions: held_back",) if prediction.system_actions else ()
+
+
+def _system_actions(
+    prediction: Prediction, caveat: Caveat, disposition: Disposition, passage: Passage, *, is_withheld: bool
+) -> tuple[tuple[Action, ...], tuple[str, ...]]:
+    """What may be applied without a person: only what was agreed, and only where no caveat is due."""
+    if not prediction.system_actions:
+        return (), ()
+    is_plain = disposition in {Disposition.SHOW, Disposition.ANNOTATE} and not is_withheld
+    if caveat.level is not CaveatLevel.SUPPORTED or not is_plain:
+        return (), ("systemActions: held_back",)
+    actions, changes = read_system_actions(prediction.system_actions, passage)
+    return actions, tuple(changes)
+
+
 # One vendor card --------------------------------------------------------------------------------------------
 
 
-class _Composing:
+class _Composing(Changes):
     """One vendor card on its way out; collects what is changed."""
 
     def __init__(
-        self, words: CaveatWords, stamp: CardStamp, ours: Mapping[str, Any], position: int, vendor: VendorCard
+        self,
+        words: CaveatWords,
+        caveat: Caveat,
+        stamp: CardStamp,
+        passage: Passage,
+        ours: Mapping[str, Any],
+        position: int,
+        vendor: VendorCard,
     ) -> None:
+        super().__init__(position)
         self._words = words
+        self._caveat = caveat
         self._stamp = stamp
+        self._passage = passage
         self._ours = ours
-        self._position = position
+        self._uuid = stamp.card_uuid(position)
         self._vendor = vendor
         self._whole_summary = clean_line(vendor.summary or "")
-        self.changes: list[str] = []
 
     def card(self) -> Card | None:
         """The card that goes out; None when its suggestions could not be understood by any client."""
         behaviour = self._vendor.selection_behavior
         if behaviour is not None and behaviour not in _BEHAVIOURS:
-            self._note("selectionBehavior", "unknown, card withheld")
+            self.note("selectionBehavior", "unknown, card withheld")
             return None
         fault = self._fault()
         if fault is not None:
-            self._note(*fault)
+            self.note(*fault)
             return self._minimal()
         return self._caveated()
-
-    def _note(self, member: str, why: str) -> None:
-        self.changes.append(f"cards[{self._position}].{member}: {why}")
-
-    def _line(self, member: str, text: str) -> str:
-        line = clean_line(text)
-        if line != text:
-            self._note(member, "cleaned")
-        return line
 
     def _fault(self) -> tuple[str, str] | None:
         """What makes the card invalid by CDS Hooks, beyond what may simply be left out."""
@@ -176,141 +177,111 @@ class _Composing:
         return None
 
     def _caveated(self) -> Card:
-        suggestions = list(self._suggestions())
+        vendor, passage = self._vendor, self._passage
         self._hold_back()
+        syntax = agreed_syntax(vendor.extension, passage.profile) if vendor.extension else None
+        suggestions = suggestions_of(vendor, self._uuid, passage, self)
+        links = vendor_links(vendor.links, passage, self, caveat_is_due=self._caveat_is_due)
         return Card(
-            uuid=self._stamp.card_uuid(self._position),
-            summary=self._summary(self._vendor.summary or ""),
-            indicator=self._vendor.indicator or "info",
-            source=self._source(self._vendor.source),
-            detail=self._detail(),
-            suggestions=suggestions or None,
-            selectionBehavior=self._vendor.selection_behavior if suggestions else None,
-            links=_links(self._stamp.link_url, self._words.link_label),
-            extension=self._merged_extension(),
+            uuid=self._uuid,
+            summary=self._summary(vendor.summary or ""),
+            indicator=vendor.indicator or "info",
+            source=self._source(vendor.source),
+            detail=self._detail(syntax or Syntax.MARKDOWN),
+            suggestions=suggestions,
+            selectionBehavior=vendor.selection_behavior if suggestions else None,
+            overrideReasons=override_reasons_of(vendor.override_reasons, passage, self),
+            links=[*_links(self._stamp.link_url, self._words.link_label), *links] or None,
+            extension=self._merged_extension(syntax),
         )
+
+    @property
+    def _caveat_is_due(self) -> bool:
+        return bool(self._words.lines) or self._caveat.level is not CaveatLevel.SUPPORTED
 
     def _minimal(self) -> Card:
         """A valid card with the vendor's label, the caveat and the vendor's cleaned text."""
+        vendor = self._vendor
         self._hold_back()
-        left_out = {"suggestions": self._vendor.suggestions, "extension": self._vendor.extension}
+        left_out = {
+            "suggestions": vendor.suggestions,
+            "links": vendor.links,
+            "overrideReasons": vendor.override_reasons,
+            "extension": vendor.extension,
+        }
         for member, value in left_out.items():
             if value:
-                self._note(member, "held_back")
+                self.note(member, "held_back")
         return Card(
-            uuid=self._stamp.card_uuid(self._position),
+            uuid=self._uuid,
             summary=self._summary(self._whole_summary or self._words.title),
             indicator="info",
-            source=Source(label=self._label(self._vendor.source)),
-            detail=self._detail(),
-            links=_links(self._stamp.link_url, self._words.link_label),
+            source=Source(label=self._label(vendor.source)),
+            detail=self._detail(Syntax.MARKDOWN),
+            links=_links(self._stamp.link_url, self._words.link_label) or None,
             extension=dict(self._ours),
         )
 
     def _hold_back(self) -> None:
         vendor = self._vendor
         if vendor.uuid is not None:
-            self._note("uuid", "replaced by ours")
-        if vendor.has_links:
-            self._note("links", "held_back")
-        if vendor.has_override_reasons:
-            self._note("overrideReasons", "held_back")
+            self.note("uuid", "replaced by ours")
         if vendor.unknown:  # their names are the vendor's words
-            self._note("(others)", f"{len(vendor.unknown)} unknown members, held_back")
+            self.note("(others)", f"{len(vendor.unknown)} unknown members, held_back")
         for name in vendor.misshapen:
-            self._note(name, "of another type, held_back")
+            self.note(name, "of another type, held_back")
 
     def _summary(self, text: str) -> str:
         """The vendor's text, then ours; only the vendor's is ever cut."""
-        line = self._line("summary", text)
+        line = self.line("summary", text)
         ours = f"{_DASH}{self._words.short}" if self._words.short else ""
         short = cut(line, SUMMARY_LIMIT - units(ours))
         if short != line:
-            self._note("summary", "shortened")
+            self.note("summary", "shortened")
         return short + ours
 
-    def _detail(self) -> str | None:
-        words = self._words
-        caveats = [f"**{line}**" for line in words.lines]
-        block = [*caveats, *(line for line in (words.evidence_line, words.ai_line) if line)]
-        theirs = self._vendor_text()
-        return "\n\n".join([*block, *([_RULE, *theirs] if theirs and block else theirs)]) or None
-
-    def _vendor_text(self) -> list[str]:
-        """The vendor's own text, after its whole summary where that was shortened."""
-        detail = self._vendor.detail or ""
-        clean = clean_markdown(detail)
-        if clean != detail:
-            self._note("detail", "cleaned")
+    def _detail(self, syntax: Syntax) -> str | None:
+        """The vendor's own text stands last, after its whole summary where that was shortened."""
         ours = f"{_DASH}{self._words.short}" if self._words.short else ""
-        whole = [] if fits(self._whole_summary + ours) else [clean_markdown(self._whole_summary)]
-        return [*whole, *([clean] if clean.strip() else [])]
+        whole = None if fits(self._whole_summary + ours) else self._whole_summary
+        theirs = self._vendor.detail or ""
+        detail, is_changed = detail_of(self._words, theirs, whole, syntax, self._passage.lists)
+        if is_changed:
+            self.note("detail", "cleaned")
+        return detail
 
     def _label(self, source: VendorSource) -> str:
-        label = self._line("source.label", source.label or "")
+        label = self.line("source.label", source.label or "")
         if not label:
-            self._note("source.label", "missing, added")
+            self.note("source.label", "missing, added")
         return label or self._stamp.vendor_label
 
     def _source(self, source: VendorSource) -> Source:
+        for name in source.misshapen:
+            self.note(f"source.{name}", "of another type, removed")
+        if source.unknown:
+            self.note("source", f"{source.unknown} unknown members, held_back")
         return Source(
             label=self._label(source),
             url=self._address("source.url", source.url),
             icon=self._address("source.icon", source.icon),
-            topic=self._topic(source.topic),
+            topic=topic_of(source.topic, self._caveat, self._passage, self),
         )
 
     def _address(self, member: str, url: str | None) -> str | None:
         if url is None or _is_web_address(url):
             return url
-        self._note(member, "not an http(s) address, removed")
+        self.note(member, "not an http(s) address, removed")
         return None
 
-    def _topic(self, topic: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        if topic is None:
-            return None
-        if not (_is_text(topic.get("code")) and _is_text(topic.get("system"))):
-            self._note("source.topic", "without code or system, removed")
-            return None
-        return self._pruned("source.topic", topic)
-
-    def _suggestions(self) -> Iterator[Suggestion]:
-        """Those that change nothing in the chart; one with actions is held back whole, never split."""
-        behaviour = self._vendor.selection_behavior
-        if self._vendor.suggestions and behaviour is None:
-            self._note("suggestions", "without selectionBehavior, removed")
-            return
-        for number, suggestion in enumerate(self._vendor.suggestions):
-            if suggestion.label is None:
-                self._note(f"suggestions[{number}]", "without label, removed")
-            elif suggestion.has_actions:
-                self._note(f"suggestions[{number}]", "actions_held_back")
-            else:
-                yield self._suggestion(number, suggestion.label, suggestion)
-
-    def _suggestion(self, number: int, label: str, suggestion: VendorSuggestion) -> Suggestion:
-        own = uuid5(UUID(self._stamp.card_uuid(self._position)), f"suggestion {number}")
-        if suggestion.uuid is None:
-            self._note(f"suggestions[{number}].uuid", "missing, added")
-        return Suggestion(
-            label=self._line(f"suggestions[{number}].label", label),
-            uuid=suggestion.uuid or str(own),
-            isRecommended=suggestion.is_recommended,
-        )
-
-    def _merged_extension(self) -> dict[str, Any]:
+    def _merged_extension(self, syntax: Syntax | None) -> dict[str, Any]:
         """The vendor's members, without what would change the meaning of `detail`, and ours."""
         theirs = dict(self._vendor.extension)
-        for name in (CONTENT_TYPE, self._stamp.extension_key):
-            if theirs.pop(name, None) is not None:
-                self._note(f'extension."{name}"', "removed")
-        return {**(self._pruned("extension", theirs) or {}), **self._ours}
-
-    def _pruned(self, member: str, value: Mapping[str, Any]) -> dict[str, Any] | None:
-        kept: dict[str, Any] | None = prune(value)
-        if value and kept != value:
-            self._note(member, "empty values removed")
-        return kept
+        agreed = self._passage.profile.content_type_extension
+        for name in {CONTENT_TYPE, agreed or CONTENT_TYPE, self._stamp.extension_key}:
+            if (name != agreed or syntax is None) and theirs.pop(name, None) is not None:
+                self.note(f'extension."{name}"', "removed")
+        return {**(self.pruned("extension", theirs) or {}), **self._ours}
 
 
 # Cards of our own -------------------------------------------------------------------------------------------
@@ -325,58 +296,13 @@ def _own_card(text: tuple[str, str], stamp: CardStamp, link_label: str) -> Card:
         indicator="info",
         source=Source(label=stamp.own_label),
         detail=detail,
-        links=_links(stamp.general_url, link_label),
-        extension={stamp.extension_key: _versions(stamp)},
+        links=_links(stamp.general_url, link_label) or None,
+        extension={stamp.extension_key: versions(stamp)},
     )
 
 
-def _links(url: str | None, label: str) -> list[Link] | None:
-    return [Link(label=label, url=url)] if url else None
-
-
-# The machine-readable copy ----------------------------------------------------------------------------------
-
-
-def _extension(
-    prediction: Prediction, words: CaveatWords, caveat: Caveat, stamp: CardStamp
-) -> dict[str, Any]:
-    """The caveat for programs; nothing essential lives only here, and no group that may not be named."""
-    return {
-        stamp.extension_key: {
-            "ai_label": AI_LABEL,
-            "model": prediction.model.id,
-            "version": clean_line(prediction.model.version),
-            "level": caveat.level.value,
-            **({"caveats": list(_caveats(caveat.reasons, stamp))} if caveat.reasons else {}),
-            **({"wording_ids": list(words.wording_ids)} if words.wording_ids else {}),
-            **_versions(stamp),
-        }
-    }
-
-
-def _versions(stamp: CardStamp) -> dict[str, str]:
-    return {
-        "prediction_id": str(stamp.prediction_id),
-        "evidence_edition": stamp.edition,
-        "plan_version": stamp.plan_version,
-        "wording_version": stamp.wording_version,
-    }
-
-
-def _caveats(reasons: Iterable[CaveatReason], stamp: CardStamp) -> Iterator[dict[str, Any]]:
-    for reason in reasons:
-        may_name = bool(reason.groups) and stamp.shown.issuperset(reason.attributes)
-        members = {
-            "id": wording_id(reason),
-            "level": reason.level.value,
-            "reason": reason.reason.value,
-            "scope": reason.scope.value,
-            "direction": reason.direction.value if reason.direction else None,
-            "side": reason.side.value if reason.side else None,
-            "group": [f"{attribute}={level}" for attribute, level in reason.groups] if may_name else None,
-            "evidence": evidence_token(stamp.edition, reason.key),
-        }
-        yield {name: value for name, value in members.items() if value is not None}
+def _links(url: str | None, label: str) -> list[Link]:
+    return [Link(label=label, url=url, type="absolute")] if url else []
 
 
 # Small judgements -------------------------------------------------------------------------------------------
@@ -386,10 +312,6 @@ def _bounded(changes: tuple[str, ...]) -> tuple[str, ...]:
     if len(changes) <= MOST_CHANGES:
         return changes
     return (*changes[: MOST_CHANGES - 1], f"{ELLIPSIS}: {len(changes) - MOST_CHANGES + 1} more")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
 
 
 def _is_web_address(url: str) -> bool:

@@ -1,8 +1,7 @@
-"""Vendor text made fit to be shown: one line or Markdown, cleaned, and cut without breaking a character.
+"""Vendor text made fit to be shown as one line, cleaned and cut without breaking a character.
 
-Nothing is rewritten: what could act (HTML, images, links that are not http(s)) is made inert, what cannot be
-seen (control and bidirectional characters) goes. Each function is the identity on clean text, so a
-comparison tells whether something changed.
+What cannot be seen (control and bidirectional characters) goes. Each function is the identity on clean text,
+so a comparison tells whether something changed. Markdown is `caveats.markup`'s.
 """
 
 from __future__ import annotations
@@ -17,19 +16,12 @@ SUMMARY_LIMIT: Final = 139
 ELLIPSIS: Final = "…"
 
 LONGEST_LINE: Final = 1_000
-LONGEST_DETAIL: Final = 20_000
-"""Characters of a vendor's text that are passed on; no panel of an EHR shows more."""
+"""Characters of a vendor's line that are passed on."""
 
-_BIDIRECTIONAL = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_INVISIBLE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDIRECTIONAL}\u2028\u2029\ufeff]")
+BIDIRECTIONAL: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_UNSEEN = re.compile(f"[{_BIDIRECTIONAL}\u00ad\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]")
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_IMAGE = re.compile(r"(?<!!)!+(?=\[)")
-_LINK = re.compile(r"\](?=\((?!\s*<?https?://))")
-_DEFINITION = re.compile(r"^([ \t>*+\-\d.)]*)\[(?=(?:\\.|[^\]\\]){1,1000}\]:)", re.MULTILINE | re.DOTALL)
-
+_UNSEEN = re.compile(f"[{BIDIRECTIONAL}\u00ad\u115f\u1160\u180e\u200b\u2060-\u2064\u3164\ufeff\uffa0]")
+SURROGATES = re.compile("[\ud800-\udfff]")
 _JOINER: Final = "\u200d"
 _REGIONAL = range(0x1F1E6, 0x1F200)
 _EXTENDING = (range(0x1F3FB, 0x1F400), range(0xE0020, 0xE0080), range(0x1160, 0x1200), range(0xFE00, 0xFE10))
@@ -42,20 +34,9 @@ def clean_line(text: str) -> str:
     """
     if text.isascii():
         return _BREAKS.sub(" ", text[:LONGEST_LINE]).strip()
-    visible = _UNSEEN.sub("", _SURROGATES.sub("\ufffd", text[:LONGEST_LINE]))
+    visible = _UNSEEN.sub("", SURROGATES.sub("\ufffd", text[:LONGEST_LINE]))
     line = _BREAKS.sub(" ", visible).strip()
     return line if any(unicodedata.category(character)[0] in "LNPS" for character in line) else ""
-
-
-def clean_markdown(text: str) -> str:
-    """Markdown without anything that acts: HTML shown as text, no images, links to http(s) only."""
-    shortened = text if len(text) <= LONGEST_DETAIL else f"{text[:LONGEST_DETAIL]}\n\n{ELLIPSIS}"
-    plain = _SURROGATES.sub("\ufffd", shortened).replace("\r\n", "\n").replace("\r", "\n")
-    plain = _TAG.sub("&lt;", _INVISIBLE.sub("", plain))
-    if "[" not in plain and "]" not in plain:
-        return plain
-    # Without definitions, a link by reference leads nowhere.
-    return _DEFINITION.sub(r"\1\\[", _LINK.sub("]\\\\", _IMAGE.sub("", plain)))
 
 
 def cut(text: str, limit: int = SUMMARY_LIMIT) -> str:

@@ -165,6 +165,11 @@ def carries_test_label(patient: bytes | None) -> bool:
     return any(coding.code == "HTEST" for coding in (labels.security or [] if labels else []))
 
 
+def names_another_patient(value: object, patient_id: str) -> bool:
+    """Whether anything in a decoded value is about somebody else."""
+    return _Search(patient_id).finds_another(value)
+
+
 def _state(raw: bytes | None, search: _Search, template: str, *, is_the_patient: bool) -> PrefetchState:
     if raw is None:
         return PrefetchState.ABSENT

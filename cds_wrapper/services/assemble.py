@@ -13,6 +13,7 @@ from cds_wrapper.patient.demographics import BesideKeys, DemographicRules
 from cds_wrapper.patient.subgroups import SubgroupScheme, possible_groups
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
+from cds_wrapper.services.cards_file import policy_of
 from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
 from cds_wrapper.services.own_keys import own_queries
 from cds_wrapper.services.plan_file import PlanFile
@@ -77,6 +78,7 @@ def _definition(whole: _Whole) -> ServiceDefinition:
         own_keys=frozenset(query.key for query in queries if not query.shared),
         beside_keys=BesideKeys(**{query.need.value: query.key for query in queries}),
         places=build.places_of(whole.subgroups.model),
+        cards=policy_of(service.cards),
         rules=whole.rules,
         scheme=scheme,
         card=card,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
+from cds_wrapper.caveats.passage import CardPolicy
 from cds_wrapper.caveats.plan import OnError, ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
 from cds_wrapper.caveats.wording import ServiceWords, Wording
@@ -160,6 +161,7 @@ class ServiceDefinition:
     own_keys: frozenset[str]
     beside_keys: BesideKeys
     places: PlaceRules | None = field(repr=False)
+    cards: CardPolicy
     rules: DemographicRules = field(repr=False)
     scheme: SubgroupScheme = field(repr=False)
     card: ModelCard = field(repr=False)

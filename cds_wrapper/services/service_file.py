@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from cds_wrapper.caveats.plan import OnError
+from cds_wrapper.services.cards_file import CardsFile
 from cds_wrapper.services.fields import AnswerPath, FileModel, Horizon, Name, Span, Words, at_most_words
 from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
@@ -178,6 +179,9 @@ class ServiceFile(FileModel):
     )
     on_vendor_failure: OnError = Field(
         OnError.CARD, description="When the vendor gives nothing: a truthful card, no card, or an HTTP error."
+    )
+    cards: CardsFile = Field(
+        default_factory=CardsFile, description="What of the vendor's cards may pass, beyond words."
     )
     displayed: Literal["shown", "silent", "unknown"] = Field(
         "unknown", description="Whether the EHR shows this service's cards; some run a service silently."

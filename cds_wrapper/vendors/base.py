@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cds_wrapper.cds import CDSRequest, Prefetch
-from cds_wrapper.cds_answer import VendorCard
+from cds_wrapper.cds_answer import Members, VendorCard
 from cds_wrapper.outbound import Deadline
 
 
@@ -79,7 +79,8 @@ class Prediction:
 
     `score` is in `score_kind`'s own unit (a probability is a fraction of 1); None when the answer held none.
     `flagged` is score >= threshold of the service's first threshold; None without a score or a threshold.
-    `changes` names what was held back of the vendor's answer as a whole (`system_actions_held_back`).
+    `changes` names what was held back of the vendor's answer as a whole. `system_actions` are those it asks
+    for; what becomes of them is decided with the caveat.
     `reason` says more about the status, from a closed list (`score_not_found`).
     """
 
@@ -91,6 +92,7 @@ class Prediction:
     call: VendorCall
     changes: tuple[str, ...] = ()
     reason: str | None = None
+    system_actions: tuple[Members, ...] = field(default=(), repr=False)
 
     @property
     def status(self) -> Status:

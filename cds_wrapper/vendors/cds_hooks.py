@@ -135,8 +135,8 @@ class CDSHooksVendor:
             flagged=None if score is None or self.threshold is None else score >= self.threshold,
             model=self._model(answer.document),
             call=call,
-            changes=("systemActions: held_back",) if answer.has_system_actions else (),
             reason=reason if answer.cards else None,
+            system_actions=answer.system_actions,
         )
 
     def _score(self, document: Mapping[str, Any]) -> tuple[float | None, str | None]:

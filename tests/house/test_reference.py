@@ -15,6 +15,8 @@ from tests.contract.coverage import PAGE as COVERAGE
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 WRITTEN = pages(build(COMMANDS))
+# Written by hand, and held against what leaves us by tests/contract/test_card_extension_page.py.
+BY_HAND = {"card-extension.md"}
 
 
 @pytest.mark.parametrize("name", sorted(WRITTEN))
@@ -24,7 +26,7 @@ def test_a_page_is_what_the_code_says_now(name: str) -> None:
 
 
 def test_no_page_stands_there_that_nobody_writes() -> None:
-    assert {page.name for page in REFERENCE.iterdir()} == set(WRITTEN) | {COVERAGE.name}
+    assert {page.name for page in REFERENCE.iterdir()} == set(WRITTEN) | {COVERAGE.name} | BY_HAND
 
 
 def test_every_setting_event_command_and_column_has_its_line() -> None:

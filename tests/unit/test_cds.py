@@ -167,7 +167,7 @@ def test_any_vendor_card_can_be_read_and_what_is_misshapen_is_named(card: dict[s
 def test_an_answer_without_an_array_of_card_objects_is_none() -> None:
     assert read_answer(b'{"cards": [1]}') is None
     answer = read_answer(b'{"cards": [], "systemActions": [{}]}')
-    assert answer is not None and answer.has_system_actions and answer.cards == ()
+    assert answer is not None and answer.system_actions == ({},) and answer.cards == ()
 
 
 def test_feedback_without_its_array_is_refused() -> None:

@@ -17,11 +17,13 @@ from cds_wrapper.caveats.cards import (
     CONTENT_TYPE,
     MOST_CHANGES,
     Composition,
+    Passage,
     compose,
     unavailable_card,
 )
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope, Side
 from cds_wrapper.caveats.evidence import Direction, evidence_token
+from cds_wrapper.caveats.passage import CLOSED
 from cds_wrapper.caveats.wording import CaveatWords, OwnCard
 from cds_wrapper.cds import CDSResponse, encode
 from cds_wrapper.cds_answer import VendorCard, VendorSource, VendorSuggestion, read_card
@@ -55,8 +57,13 @@ STAMP = stamp(CAVEAT, book())
 KEY = STAMP.extension_key
 
 
-def composed(*cards: VendorCard, words: CaveatWords = WORDS, caveat: Caveat = CAVEAT) -> Composition:
-    return compose(prediction(0.031, *cards), words, caveat, Disposition.ANNOTATE, STAMP)
+def composed(
+    *cards: VendorCard,
+    words: CaveatWords = WORDS,
+    caveat: Caveat = CAVEAT,
+    passage: Passage = CLOSED,
+) -> Composition:
+    return compose(prediction(0.031, *cards), words, caveat, Disposition.ANNOTATE, STAMP, passage)
 
 
 def sent(composition: Composition) -> list[dict[str, Any]]:
@@ -169,13 +176,16 @@ def test_markup_that_could_hide_the_caveat_or_fetch_something_is_made_inert() ->
     ("members", "change"),
     [
         ({"links": [{"label": "x", "url": "https://x", "type": "smart"}]}, "cards[0].links: held_back"),
-        ({"overrideReasons": [{"code": "a"}]}, "cards[0].overrideReasons: held_back"),
+        ({"overrideReasons": [{}]}, "cards[0].overrideReasons[0]: without code or system, removed"),
         ({"hardStop": True}, "cards[0].(others): 1 unknown members, held_back"),
         ({"Jane Doe, born 1950": 1}, "cards[0].(others): 1 unknown members, held_back"),
         ({"detail": ["a"]}, "cards[0].detail: of another type, held_back"),
         (in_source(url="/about"), "cards[0].source.url: not an http(s) address, removed"),
         (in_source(icon="data:x"), "cards[0].source.icon: not an http(s) address, removed"),
         (in_source(topic={"code": "a"}), "cards[0].source.topic: without code or system, removed"),
+        (in_source(url=5), "cards[0].source.url: of another type, removed"),
+        (in_source(topic="a"), "cards[0].source.topic: of another type, removed"),
+        (in_source(hardStop=1), "cards[0].source: 1 unknown members, held_back"),
         ({"source": {"url": "https://v.example"}}, "cards[0].source.label: missing, added"),
         ({"source": None}, "cards[0].source.label: missing, added"),
         ({"extension": {CONTENT_TYPE: "text/html"}}, f'cards[0].extension."{CONTENT_TYPE}": removed'),
@@ -369,16 +379,14 @@ def test_the_machine_readable_copy_names_a_group_only_where_it_may_be_shown() ->
 
 def test_a_card_of_our_own_is_one_info_card_without_reason_or_score() -> None:
     words = replace(QUIET, replacement=("Risk: not shown for this patient.", "By hospital decision."))
-    composition = compose(
-        prediction(changes=("systemActions: held_back",)), words, CAVEAT, Disposition.WITHHOLD, STAMP
-    )
+    composition = compose(prediction(changes=("x: held_back",)), words, CAVEAT, Disposition.WITHHOLD, STAMP)
     (card,) = sent(composition)
     assert card["indicator"] == "info"
     assert card["source"] == {"label": "PREVENT base (American Heart Association)"}
     assert card["links"][0]["url"] == STAMP.general_url
     assert "level" not in card["extension"][KEY]
     assert "3.1" not in json.dumps(card)
-    assert composition.changes == ("systemActions: held_back", "cards: withhold")
+    assert composition.changes == ("x: held_back", "cards: withhold")
 
 
 def test_a_failure_has_one_card_and_nothing_was_changed() -> None:
@@ -390,10 +398,10 @@ def test_a_failure_has_one_card_and_nothing_was_changed() -> None:
 
 
 def test_a_vendor_without_cards_is_answered_without_cards() -> None:
-    none = replace(prediction(changes=("systemActions: held_back",)), cards=())
+    none = replace(prediction(changes=("x: held_back",)), cards=())
     composition = compose(none, QUIET, CAVEAT, Disposition.ANNOTATE, STAMP)
     assert composition.cards == ()
-    assert composition.changes == ("systemActions: held_back",)
+    assert composition.changes == ("x: held_back",)
 
 
 @pytest.mark.parametrize("kind", [OwnCard.NO_RESULT, OwnCard.NOT_RECORDED])
@@ -455,16 +463,7 @@ def test_fields_of_a_vendor_card_are_all_decided_about() -> None:
     assert {
         field for cls in (VendorCard, VendorSource, VendorSuggestion) for field in cls.__dataclass_fields__
     } == {
-        *(
-            "summary",
-            "indicator",
-            "detail",
-            "uuid",
-            "source",
-            "suggestions",
-            "selection_behavior",
-            "has_links",
-        ),
-        *("has_override_reasons", "extension", "misshapen", "unknown", "label", "url", "icon", "topic"),
-        *("is_recommended", "has_actions"),
+        *("summary", "indicator", "detail", "uuid", "source", "suggestions", "selection_behavior", "links"),
+        *("override_reasons", "extension", "left_out", "misshapen", "unknown", "label", "url", "icon"),
+        *("topic", "is_recommended", "actions", "action_behavior"),
     }

@@ -137,9 +137,9 @@ def test_missing_inputs_are_named_from_our_own_table_only() -> None:
     assert isinstance(outcome, NoPrediction) and outcome.missing_inputs == ("HDL cholesterol",)
 
 
-def test_system_actions_are_held_back_and_that_is_said() -> None:
+def test_system_actions_are_kept_as_the_bytes_that_came_for_whoever_judges_them() -> None:
     outcome = read({**fakes.card_answer(), "systemActions": [{"type": "create"}]})
-    assert isinstance(outcome, Prediction) and outcome.changes == ("systemActions: held_back",)
+    assert isinstance(outcome, Prediction) and outcome.system_actions == ({"type": b'"create"'},)
 
 
 async def test_the_vendor_gets_the_keys_it_asked_for_byte_for_byte_and_no_token() -> None:
