@@ -218,7 +218,10 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
     _text("service_id", "Service whose feedback address was called.", required=True),
     _text("client", "Configured name of the EHR that called.", required=True),
     _text("tenant", "Tenant of the calling EHR, where it has several."),
-    _text("prediction_id", "Prediction whose card this is about; null when the card is unknown here."),
+    _text(
+        "prediction_id",
+        "Prediction whose card this is about; null when the card was unknown: the view looks again.",
+    ),
     _boolean("matched", "Whether the card is one of ours; the others are kept apart.", required=True),
     _text("card_uuid", "The card, as the EHR named it.", required=True),
     _text("outcome", "`accepted` or `overridden`.", required=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cds_wrapper.caveats.evidence import usable_for_caution
+from cds_wrapper.cds_library import HOOKS, Status
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
@@ -24,6 +25,11 @@ def warnings_about(read: ReadService) -> Iterator[Mistake]:
 
 
 def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mistake]:
+    for index, hook in enumerate(service.hook):
+        known = HOOKS.get(hook)
+        if known and known.status is Status.DEPRECATED:
+            problem = f"`{hook}` is deprecated: EHRs of today send {' or '.join(known.instead)}."
+            yield document.mistake(("hook", index), problem)
     for key, template in service.prefetch.items():
         for excess in beyond_the_subset(template):
             problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
