@@ -28,6 +28,21 @@ class Shape(enum.Enum):
     ANY = "any"
     """A field of a site's own hook: whatever it holds."""
 
+    @property
+    def in_words(self) -> str:
+        """What a field of this form holds."""
+        return _IN_WORDS[self]
+
+
+_IN_WORDS: Final = {
+    Shape.ID: "an id",
+    Shape.REFERENCE: "`Type/id`",
+    Shape.REFERENCES: "a list of `Type/id`",
+    Shape.RESOURCE: "a FHIR resource",
+    Shape.RESOURCES: "a list of FHIR resources",
+    Shape.BUNDLE: "a Bundle",
+}
+
 
 class Status(enum.Enum):
     """How far the library has taken a hook."""

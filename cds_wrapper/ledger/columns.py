@@ -236,7 +236,12 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
         "Whether a free-text comment came; its text may name a patient and is not kept.",
         required=True,
     ),
-    _json("flags", "What was odd about the entry, from a closed list."),
+    _json(
+        "flags",
+        "What was odd about the entry: `suggestions_missing`, `suggestions_misspelt`, `time_without_zone`,"
+        " `time_as_number`, `outcome_misspelt`, `reason_misspelt`, `reason_in_extension`,"
+        " `reason_unreadable`, `several_reasons` (the first is kept).",
+    ),
     *CHAIN_COLUMNS,
 )
 

@@ -179,6 +179,23 @@ async def test_one_batch_speaks_of_several_calls_and_finds_each(tmp_path: Path) 
     assert status == 200 and found == predictions[::-1]
 
 
+async def test_late_batches_in_any_order_tell_what_happened_in_its_order(tmp_path: Path) -> None:
+    """Hours late, the later act first, one of them again: both are kept once, in the order they happened."""
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            card = (await running.call(request_of("white-55"))).json()["cards"][0]["uuid"]
+            second = entry(card=card, outcomeTimestamp="2026-06-30T09:30:00-05:00")
+            first = entry(card=card, outcome="accepted", outcomeTimestamp="2026-06-30T12:10:00Z")
+            first["acceptedSuggestions"] = [{"id": "s1"}]
+            for batch in ([second], [first, second], [first]):
+                assert await post(running, *batch) == 200
+            rows = running.rows("(SELECT * FROM feedback_v1 ORDER BY outcome_at LIMIT 9)")
+            in_order = sorted(rows, key=lambda row: row["outcome_at"])
+    assert [row["outcome"] for row in in_order] == ["accepted", "overridden"]
+    assert [row["delay_s"] for row in in_order] == [600, 9000]
+    assert all(row["matched"] for row in rows)
+
+
 async def test_a_card_nobody_spoke_of_has_no_feedback(tmp_path: Path) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:

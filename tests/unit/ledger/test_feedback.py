@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -229,6 +230,11 @@ def test_whatever_an_entry_holds_it_is_kept_or_refused(entry: dict[str, Any]) ->
     for whole in (entry, {**entry, "card": CARD}, {**raw(), **entry}):
         read_as = read_feedback_entry(whole, "cvd-risk", "demonstration", NOON)
         assert isinstance(read_as, FeedbackEntry | BadFeedback)
+
+
+def test_the_contract_names_every_flag() -> None:
+    (meaning,) = [column.meaning for column in FEEDBACK_COLUMNS if column.name == "flags"]
+    assert sorted(re.findall(r"`(\w+)`", meaning)) == sorted(flag.value for flag in Flag)
 
 
 def test_the_text_of_a_comment_is_kept_nowhere() -> None:
