@@ -238,8 +238,8 @@ def hooks_page() -> str:
         " (`org.example.ward-round`). Its context is believed.\n\n"
         "Of a context only `patientId` must be there: without it the call is a 400. Another member that the"
         " hook requires may be missing or of another shape; the call goes on, and its line in the operator"
-        " log names it under `context_missing` or `context_invalid`. `patientId`, `encounterId` and `userId` may"
-        " come bare, as `Type/id` or as an address.\n\n"
+        " log names it under `context_missing` or `context_invalid`. `patientId`, `encounterId` and `userId`"
+        " may come bare, as `Type/id` or as an address.\n\n"
         "A *token* may stand in a prefetch template, as `{{context.patientId}}`. *Formerly* is the name an"
         " earlier version of the hook has for a member; it is taken for today's."
     )
