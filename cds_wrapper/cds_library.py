@@ -41,6 +41,7 @@ _IN_WORDS: Final = {
     Shape.RESOURCE: "a FHIR resource",
     Shape.RESOURCES: "a list of FHIR resources",
     Shape.BUNDLE: "a Bundle",
+    Shape.ANY: "anything",
 }
 
 

@@ -78,6 +78,27 @@ def call(hook: str, **context: Any) -> Body:
     return body
 
 
-def listening(hooks: Any = tuple(REQUIRED)) -> dict[str, str]:
-    """What to replace in the shipped `service.yaml` so that its one id answers these hooks."""
-    return {"hook: patient-view": f"hook: [{', '.join(hooks)}]"}
+BEYOND_IDS = (
+    "selections",
+    "draftOrders",
+    "dispatchedOrders",
+    "fulfillmentTasks",
+    "appointments",
+    "allergyIntolerance",
+    "conditions",
+    "medications",
+    "medication",
+    "orders",
+)
+
+
+def listening(hooks: Any = tuple(REQUIRED), context: Any = ()) -> dict[str, str]:
+    """What to replace in the shipped `service.yaml` so that its one id answers these hooks.
+
+    `context` is what the vendor may see of it beside ids.
+    """
+    seen = f"  context: [{', '.join(context)}]\n" if context else ""
+    return {
+        "hook: patient-view": f"hook: [{', '.join(hooks)}]",
+        "  protocol: cds-hooks": f"{seen}  protocol: cds-hooks",
+    }

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from cds_wrapper.cds_library import HOOKS
 from tests import fakes
 from tests.contract import wire
-from tests.contract.hook_calls import OPTIONAL, REQUIRED, TASK, call, listening
+from tests.contract.hook_calls import BEYOND_IDS, OPTIONAL, REQUIRED, TASK, call, listening
 from tests.contract.odd_hook_calls import ODD_CALLS
 from tests.contract.odd_requests import OTHER, other, wrapped
 from tests.service.harness import Wrapper, copy_hooks, wrapper
@@ -44,8 +44,8 @@ class Became:
 @asynccontextmanager
 async def everything(folder: Path) -> AsyncIterator[tuple[Wrapper, fakes.FakeVendor]]:
     """One service that answers every hook of the library, and a hook of the site's own."""
-    hooks = listening((*NAMES, "org.example.ward-round"))
-    async with fakes.running(fakes.answers(fakes.card_answer()), strict=False) as vendor:
+    hooks = listening((*NAMES, "org.example.ward-round"), BEYOND_IDS)
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(folder, copy_hooks(folder, vendor.url, **hooks)) as running:
             yield running, vendor
 
@@ -127,6 +127,7 @@ def test_a_member_that_a_hook_requires_and_we_do_not_need_may_be_missing_and_is_
     one = became[null + lacking(hook, member)]
     assert (one.status, len(one.rows), one.rows[0]["race"]) == (200, 1, "white")
     assert one.line["context_missing"] == [member] and "context_invalid" not in one.line
+    assert_not_asked(one)
 
 
 @pytest.mark.parametrize(("hook", "member"), PAIRS)
@@ -136,6 +137,13 @@ def test_a_member_of_another_shape_is_named_to_the_operator_and_the_call_goes_on
     one = became[f"odd {lacking(hook, member)}"]
     assert (one.status, len(one.rows), one.rows[0]["race"]) == (200, 1, "white")
     assert one.line["context_invalid"] == [member] and "context_missing" not in one.line
+    assert_not_asked(one)
+
+
+def assert_not_asked(one: Became) -> None:
+    """No right call can be made for the vendor of one that lacks what its hook requires."""
+    assert (one.asked, one.rows[0]["status"]) == ((), "missing_input")
+    assert one.rows[0]["reason"] == "context_incomplete"
 
 
 @pytest.mark.parametrize("hook", [*NAMES, "org.example.ward-round"])
@@ -176,7 +184,11 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Became]:
 @pytest.mark.parametrize("name", [name for name, one in ODD_CALLS.items() if one.member is None])
 def test_an_odd_call_is_answered_under_this_patients_own_details(name: str, odd: dict[str, Became]) -> None:
     became, wanted = odd[name], ODD_CALLS[name]
-    assert (became.status, len(became.rows), became.rows[0]["status"]) == (200, 1, "answered")
+    lacking = {*wanted.missing, *wanted.invalid} & {*HOOKS[wanted.body["hook"]].required}
+    if lacking:
+        assert_not_asked(became)
+    assert (became.status, len(became.rows)) == (200, 1)
+    assert became.rows[0]["status"] == ("missing_input" if lacking else "answered")
     assert (became.rows[0]["race"] == "white") is wanted.known
     assert became.line.get("context_missing", []) == list(wanted.missing)
     assert became.line.get("context_invalid", []) == list(wanted.invalid)
