@@ -16,6 +16,8 @@ from uuid import UUID
 
 import msgspec
 
+from cds_wrapper.cds_context import Beside, read_context
+from cds_wrapper.cds_drafts import unwrapped
 from cds_wrapper.errors import MalformedRequest
 
 _T = TypeVar("_T")
@@ -63,9 +65,10 @@ class AccessToken:
 class CDSRequest:
     """One hook call, read as far as needed; holds patient data, so it never prints its contents.
 
-    `patient_id` and `encounter_id` are bare ids; `user_id` is `Type/id`. `context`, `prefetch` and
-    `extension` hold the bytes that came, by member. `fhir_server` and `token` are what the caller says: a
-    server is called only where the client's settings allow it.
+    `patient_id` and `encounter_id` are bare ids; `user_id` is `Type/id`, or whatever text it was sent as.
+    `context`, `prefetch` and `extension` hold the bytes that came, by member, in today's shapes: see
+    `HookContext`, which `context_missing` and `context_invalid` come from too. `fhir_server` and `token` are
+    what the caller says: a server is called only where the client's settings allow it.
     """
 
     hook: str
@@ -80,6 +83,8 @@ class CDSRequest:
     extension: Mapping[str, bytes]
     received_at: datetime
     body_bytes: int
+    context_missing: tuple[str, ...] = ()
+    context_invalid: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"CDSRequest(hook={self.hook!r}, body_bytes={self.body_bytes})"
@@ -143,7 +148,10 @@ _NULL = msgspec.Raw(b"null")
 class _Envelope(msgspec.Struct):
     hook: str | None = None
     hookInstance: str | None = None
-    context: dict[str, msgspec.Raw] | None = None
+    context: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
+    user: msgspec.Raw = _NULL
+    patient: msgspec.Raw = _NULL
+    encounter: msgspec.Raw = _NULL
     prefetch: dict[str, msgspec.Raw] | None = None
     fhirServer: msgspec.Raw = _NULL
     fhirAuthorization: msgspec.Raw = _NULL
@@ -170,24 +178,23 @@ def read_request(body: bytes, received_at: datetime) -> CDSRequest:
         raise MalformedRequest("`hookInstance` is missing: give every call its own UUID.")
     if envelope.context is None:
         raise MalformedRequest("`context` is missing: send the members the hook defines.")
-    context = {name: bytes(value) for name, value in envelope.context.items()}
-    patient_id = (_context_string(context, "patientId") or "").removeprefix("Patient/")
-    if not patient_id:
-        raise MalformedRequest("`context.patientId` is missing: send the patient's FHIR id as a string.")
-    encounter_id = _context_string(context, "encounterId")
+    beside = Beside(envelope.user, envelope.patient, envelope.encounter)
+    context = read_context(envelope.hook, envelope.context, beside)
     return CDSRequest(
         hook=envelope.hook,
         hook_instance=envelope.hookInstance,
-        context=context,
-        patient_id=patient_id,
-        encounter_id=encounter_id.removeprefix("Encounter/") if encounter_id else None,
-        user_id=_context_string(context, "userId"),
-        prefetch={key: bytes(value) for key, value in (envelope.prefetch or {}).items()},
+        context=context.members,
+        patient_id=context.patient_id,
+        encounter_id=context.encounter_id,
+        user_id=context.user_id,
+        prefetch={key: unwrapped(bytes(value)) for key, value in (envelope.prefetch or {}).items()},
         fhir_server=_text_or_none(envelope.fhirServer),
         token=_token(envelope.fhirAuthorization),
         extension=_extension(envelope.extension),
         received_at=received_at,
         body_bytes=len(body),
+        context_missing=context.missing,
+        context_invalid=context.invalid,
     )
 
 
@@ -203,16 +210,6 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise MalformedRequest(f"The body is not JSON: {error}.") from None
     except RecursionError:
         raise MalformedRequest("The body is nested too deeply.") from None
-
-
-def _context_string(context: Mapping[str, bytes], name: str) -> str | None:
-    raw = context.get(name, b"null")
-    if raw == b"null":
-        return None
-    try:
-        return _string.decode(raw)
-    except msgspec.DecodeError:
-        raise MalformedRequest(f"`context.{name}` is not a string.") from None
 
 
 def _text_or_none(raw: msgspec.Raw) -> str | None:

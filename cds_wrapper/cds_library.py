@@ -28,6 +28,22 @@ class Shape(enum.Enum):
     ANY = "any"
     """A field of a site's own hook: whatever it holds."""
 
+    @property
+    def in_words(self) -> str:
+        """What a field of this form holds."""
+        return _IN_WORDS[self]
+
+
+_IN_WORDS: Final = {
+    Shape.ID: "an id",
+    Shape.REFERENCE: "`Type/id`",
+    Shape.REFERENCES: "a list of `Type/id`",
+    Shape.RESOURCE: "a FHIR resource",
+    Shape.RESOURCES: "a list of FHIR resources",
+    Shape.BUNDLE: "a Bundle",
+    Shape.ANY: "anything",
+}
+
 
 class Status(enum.Enum):
     """How far the library has taken a hook."""
@@ -39,12 +55,16 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ContextField:
-    """One member of a hook's context; `token` says that a prefetch template may name it."""
+    """One member of a hook's context; `token` says that a prefetch template may name it.
+
+    `former` is what an earlier version of the hook called it, when it held one thing and no list of them.
+    """
 
     name: str
     shape: Shape
     required: bool
     token: bool
+    former: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +108,10 @@ def _encounter(*, required: bool = False) -> ContextField:
     return ContextField("encounterId", Shape.ID, required, token=True)
 
 
-def _own(name: str, shape: Shape, *, required: bool = True, token: bool = False) -> ContextField:
-    return ContextField(name, shape, required, token)
+def _own(
+    name: str, shape: Shape, *, required: bool = True, token: bool = False, former: str | None = None
+) -> ContextField:
+    return ContextField(name, shape, required, token, former)
 
 
 _USUAL: Final = (_user(), _PATIENT, _encounter())
@@ -112,9 +134,9 @@ _HOOKS: Final = (
         Status.TRIAL_USE,
         (
             _PATIENT,
-            _own("dispatchedOrders", Shape.REFERENCES, token=True),
+            _own("dispatchedOrders", Shape.REFERENCES, token=True, former="order"),
             _own("performer", Shape.REFERENCE, token=True),
-            _own("fulfillmentTasks", Shape.RESOURCES, required=False),
+            _own("fulfillmentTasks", Shape.RESOURCES, required=False, former="task"),
         ),
     ),
     Hook("appointment-book", "1.0", 1, Status.TRIAL_USE, (*_USUAL, _own("appointments", Shape.BUNDLE))),

@@ -93,6 +93,7 @@ def tell_operator(
         ledger_ms=waited,
         cards=len(entry.card_uuids),
         prefetch=_counted(life.prefetch.states.values()),
+        **_odd_context(life),
         **name,
     )
     named = {"service_id": life.service.id, "prediction_id": entry.prediction_id, **name}
@@ -111,6 +112,13 @@ def _counted(states: Collection[PrefetchState]) -> dict[str, int]:
     """How many keys are in each state; of the few there are, most calls have one."""
     found = list(states)
     return {state.value: found.count(state) for state in dict.fromkeys(found)}
+
+
+def _odd_context(life: Life) -> dict[str, object]:
+    """Members that the hook requires and the EHR did not send as they should be; the call went on without."""
+    request = life.request
+    found = {"context_missing": request.context_missing, "context_invalid": request.context_invalid}
+    return {name: list(members) for name, members in found.items() if members}
 
 
 def _tell_of_the_call(life: Life, rt: Runtime, named: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from cds_wrapper import errors
+from cds_wrapper.cds_library import HOOKS
 from cds_wrapper.commands.problems import MISMATCH_EXIT
 from cds_wrapper.commands.table import COMMANDS, build
 from cds_wrapper.ledger.columns import COLUMNS, Kind
@@ -62,6 +63,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "prediction-stream.md": stream_page,
         "hospital-files.md": files_page,
         "ehr-profiles.md": profiles_page,
+        "hooks.md": hooks_page,
     }
     return {name: f"{GENERATED}\n\n{make()}\n" for name, make in makers.items()}
 
@@ -225,6 +227,39 @@ def _plain(value: object) -> str:
 def _listed(head: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield head + "\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def hooks_page() -> str:
+    """The hooks that are known, and what their context holds."""
+    intro = (
+        "# Hooks\n\n"
+        "The hooks of the [CDS Hooks Library](https://cds-hooks.hl7.org/hooks/). `service.yaml` may name any"
+        " of them, or several for one id; a hook that is not here is a site's own and named by reverse domain"
+        " (`org.example.ward-round`). Its context is believed.\n\n"
+        "Of a context only `patientId` must be there: without it the call is a 400. Another member that the"
+        " hook requires may be missing or of another shape; the call goes on, and its line in the operator"
+        " log names it under `context_missing` or `context_invalid`. `patientId`, `encounterId` and `userId`"
+        " may come bare, as `Type/id` or as an address.\n\n"
+        "A *token* may stand in a prefetch template, as `{{context.patientId}}`. *Formerly* is the name an"
+        " earlier version of the hook has for a member; it is taken for today's."
+    )
+    parts = [intro]
+    for hook in HOOKS.values():
+        rows = [
+            (
+                f"`{field.name}`",
+                field.shape.in_words,
+                "yes" if field.required else "",
+                "yes" if field.name in hook.tokens else "",
+                f"`{field.former}`" if field.former else "",
+            )
+            for field in hook.fields
+        ]
+        instead = f"; use {' or '.join(f'`{name}`' for name in hook.instead)}" if hook.instead else ""
+        about = f"Version {hook.version}, maturity {hook.maturity}, {hook.status.value}{instead}."
+        table = _table(("member", "holds", "required", "token", "formerly"), rows)
+        parts.append(f"## `{hook.name}`\n\n{about}\n\n{table}")
+    return "\n\n".join(parts)
 
 
 def commands_page(commands: typer.Typer) -> str:

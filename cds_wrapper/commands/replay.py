@@ -57,7 +57,8 @@ def replay(row: Mapping[str, Any], kept_file: Callable[[str], bytes | None]) -> 
     if lost:
         return Explanation(row["prediction_id"], title, (), tuple(lost))
     try:
-        service = definition_from_files({kind: text for kind, text in files.items() if kind != EDITION})
+        deciding = {kind: text for kind, text in files.items() if kind != EDITION}
+        service = definition_from_files(deciding, row["hook"])
         book = EvidenceBook.from_json(files[EDITION])
         demographics = Demographics.from_record(row["demographics"])
         prediction = recorded_prediction(row, service)

@@ -224,7 +224,10 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
     _text("service_id", "Service whose feedback address was called.", required=True),
     _text("client", "Configured name of the EHR that called.", required=True),
     _text("tenant", "Tenant of the calling EHR, where it has several."),
-    _text("prediction_id", "Prediction whose card this is about; null when the card is unknown here."),
+    _text(
+        "prediction_id",
+        "Prediction whose card this is about; null when the card was unknown: the view looks again.",
+    ),
     _boolean("matched", "Whether the card is one of ours; the others are kept apart.", required=True),
     _text("card_uuid", "The card, as the EHR named it.", required=True),
     _text("outcome", "`accepted` or `overridden`.", required=True),
@@ -239,7 +242,12 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
         "Whether a free-text comment came; its text may name a patient and is not kept.",
         required=True,
     ),
-    _json("flags", "What was odd about the entry, from a closed list."),
+    _json(
+        "flags",
+        "What was odd about the entry: `suggestions_missing`, `suggestions_misspelt`, `time_without_zone`,"
+        " `time_as_number`, `outcome_misspelt`, `reason_misspelt`, `reason_in_extension`,"
+        " `reason_unreadable`, `several_reasons` (the first is kept).",
+    ),
     *CHAIN_COLUMNS,
 )
 

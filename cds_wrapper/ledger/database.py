@@ -322,8 +322,8 @@ class LedgerFile:
         return stored, unmatched
 
     def _prediction_of(self, entry: FeedbackEntry) -> str | None:
-        """The prediction whose card it names; a card of another EHR or tenant is none that is known."""
-        asked = (entry.card_uuid, entry.client, entry.tenant)
+        """The prediction whose card it names; one of another EHR, tenant or service is none that is known."""
+        asked = (entry.card_uuid, entry.client, entry.tenant, entry.service_id)
         found = self._connection.execute(schema.PREDICTION_OF_CARD, asked).fetchone()
         return str(found[0]) if found else None
 

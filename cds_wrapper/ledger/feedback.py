@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,8 +37,15 @@ class Flag(enum.Enum):
     """What was odd about an entry that was stored all the same."""
 
     SUGGESTIONS_MISSING = "suggestions_missing"
+    SUGGESTIONS_MISSPELT = "suggestions_misspelt"
     TIME_WITHOUT_ZONE = "time_without_zone"
+    TIME_AS_NUMBER = "time_as_number"
+    OUTCOME_MISSPELT = "outcome_misspelt"
     REASON_MISSPELT = "reason_misspelt"
+    REASON_IN_EXTENSION = "reason_in_extension"
+    REASON_UNREADABLE = "reason_unreadable"
+    SEVERAL_REASONS = "several_reasons"
+    """Only the first of them is kept."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,23 +109,44 @@ class FeedbackEntry:
         return cls(**given)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """What an override says of its reason; all of it may be missing."""
+
+    code: str | None = None
+    system: str | None = None
+    display: str | None = None
+    has_comment: bool = False
+    flags: frozenset[Flag] = frozenset()
+
+
 def read_feedback_entry(
     raw: object, service_id: str, client: str, received_at: datetime, tenant: str | None = None
 ) -> FeedbackEntry | BadFeedback:
     """Read one decoded entry of a feedback call (CDS Hooks 2.0, "Feedback")."""
     if not isinstance(raw, Mapping):
         return BadFeedback.NOT_AN_OBJECT
-    card, outcome, at_raw = _text(raw, "card"), _text(raw, "outcome"), _text(raw, "outcomeTimestamp")
-    card_uuid = (card or "").lower().removeprefix("urn:uuid:").strip()
+    card_uuid = _card(_text(raw, "card") or "")
     if not card_uuid:
         return BadFeedback.NO_CARD
+    written = _text(raw, "outcome") or ""
+    outcome = written.casefold()
     if outcome not in {"accepted", "overridden"}:
         return BadFeedback.NO_OUTCOME
+    at_raw = raw.get("outcomeTimestamp")
     moment = _moment(at_raw)
-    if at_raw is None or moment is None:
+    if moment is None:
         return BadFeedback.NO_TIME
     suggestions = _suggestions(raw.get("acceptedSuggestions"))
-    code, system, display, comment = _override_reason(raw)
+    reason = _override_reason(raw)
+    odd = {
+        Flag.OUTCOME_MISSPELT: outcome != written,
+        Flag.SUGGESTIONS_MISSING: outcome == "accepted" and not suggestions,
+        Flag.SUGGESTIONS_MISSPELT: bool(suggestions) and not _is_specified(raw["acceptedSuggestions"]),
+        Flag.TIME_WITHOUT_ZONE: moment.tzinfo is None,
+        Flag.TIME_AS_NUMBER: not isinstance(at_raw, str) or at_raw.strip().isdigit(),
+        **dict.fromkeys(reason.flags, True),
+    }
     return FeedbackEntry(
         service_id=service_id,
         client=client,
@@ -125,60 +154,134 @@ def read_feedback_entry(
         card_uuid=card_uuid,
         outcome=outcome,
         outcome_at=moment if moment.tzinfo else moment.replace(tzinfo=UTC),
-        outcome_at_raw=at_raw,
+        outcome_at_raw=str(at_raw).strip(),
         accepted_suggestions=suggestions,
-        reason_code=code,
-        reason_system=system,
-        reason_display=display,
-        user_comment_present=comment,
-        flags=_flags(raw, outcome, suggestions, moment),
+        reason_code=reason.code,
+        reason_system=reason.system,
+        reason_display=reason.display,
+        user_comment_present=reason.has_comment,
+        flags=tuple(flag for flag in Flag if odd.get(flag)),
         tenant=tenant,
     )
 
 
-def _flags(
-    raw: Mapping[str, object], outcome: str, suggestions: tuple[str, ...] | None, moment: datetime
-) -> tuple[Flag, ...]:
-    raised = {
-        Flag.SUGGESTIONS_MISSING: outcome == "accepted" and not suggestions,
-        Flag.TIME_WITHOUT_ZONE: moment.tzinfo is None,
-        Flag.REASON_MISSPELT: "overrideReasons" in raw,
-    }
-    return tuple(flag for flag, is_raised in raised.items() if is_raised)
+def _card(written: str) -> str:
+    """The card's id as we wrote it: small letters, no urn, no braces; an id that is no UUID is kept too."""
+    return written.lower().removeprefix("urn:uuid:").strip(" {}")
 
 
-def _moment(text: str | None) -> datetime | None:
-    """A time as RFC 3339 writes it, any fraction and offset; None when it is none."""
-    if text is None:
-        return None
+def _moment(written: object) -> datetime | None:
+    """A time as RFC 3339 writes it, any fraction and offset, or counted from 1970; None when it is none."""
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment
-    except (ValueError, OverflowError):
+        match written:
+            case bool():
+                return None
+            case int() | float():
+                return _since_1970(written)
+            case str() if written.strip().isdigit() and len(written.strip()) in _EPOCH_DIGITS:
+                return _since_1970(int(written))
+            case str():
+                # A leap second is a time, and not one that Python knows.
+                moment = datetime.fromisoformat(_LEAP_SECOND.sub(r"\1:59", written.strip().upper()))
+                return moment.astimezone(UTC) if moment.tzinfo else moment
+            case _:
+                return None
+    except (ValueError, OverflowError, OSError):
         return None
+
+
+_EPOCH_DIGITS = (10, 13)
+_LEAP_SECOND = re.compile(r"(\d\d:\d\d):60(?!\d)")
+_MILLISECONDS_FROM = 100_000_000_000
+"""A count above this is one of milliseconds: as seconds it would lie three thousand years ahead."""
+
+
+def _since_1970(count: float) -> datetime:
+    return datetime.fromtimestamp(count / 1000 if abs(count) >= _MILLISECONDS_FROM else count, UTC)
+
+
+def _is_specified(accepted: object) -> bool:
+    """Whether suggestions are named as the specification has it: an array of objects with an `id`."""
+    return isinstance(accepted, list) and all(
+        isinstance(one, Mapping) and isinstance(one.get("id"), str) for one in accepted
+    )
 
 
 def _suggestions(accepted: object) -> tuple[str, ...] | None:
-    """Ids of accepted suggestions in a fixed order; None when the member is absent or no array."""
-    if not isinstance(accepted, list):
+    """Ids of accepted suggestions in a fixed order; None when the member names none in any way."""
+    if accepted is None:
         return None
-    ids = {text for one in accepted if isinstance(one, Mapping) and (text := _text(one, "id"))}
-    return tuple(sorted(ids))
+    named = (_suggestion(one) for one in (accepted if isinstance(accepted, list) else [accepted]))
+    ids = tuple(sorted({one for one in named if one}))
+    return ids if ids or isinstance(accepted, list) else None
 
 
-def _override_reason(raw: Mapping[str, object]) -> tuple[str | None, str | None, str | None, bool]:
-    """Code, system, display of the reason, and whether a comment came.
+def _suggestion(one: object) -> str | None:
+    match one:
+        case str():
+            return one.strip() or None
+        case Mapping():
+            return _text(one, "id") or _text(one, "uuid")
+        case _:
+            return None
 
-    Read from `overrideReason`, or from the plural some EHRs write, object or array.
+
+def _override_reason(raw: Mapping[str, object]) -> _Reason:
+    """The reason and whether a comment came, from `overrideReason` or from the plural some EHRs write.
+
+    Either may be an object or an array. A reason that was built in the EHR stands in an extension.
     """
     given = raw.get("overrideReason") or raw.get("overrideReasons")
-    first = given[0] if isinstance(given, list) and given else given
-    if not isinstance(first, Mapping):
-        return None, None, None, False
-    coding = first.get("reason")
-    reason = coding if isinstance(coding, Mapping) else {}
-    comment = _text(first, "userComment") is not None
-    return _text(reason, "code"), _text(reason, "system"), _text(reason, "display"), comment
+    if not given:
+        return _Reason()
+    reasons = [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, Mapping)]
+    first = reasons[0] if reasons else {}
+    coding = _coding(first.get("reason"))
+    code, system, display = (_text(coding, name) for name in ("code", "system", "display"))
+    in_extension = None if code or display else _built_in_the_ehr([first.get("extension"), coding])
+    has_comment = any(_text(one, "userComment") for one in reasons)
+    odd = {
+        Flag.REASON_MISSPELT: "overrideReasons" in raw or isinstance(given, list),
+        Flag.REASON_IN_EXTENSION: in_extension is not None,
+        Flag.REASON_UNREADABLE: not (code or display or in_extension or has_comment),
+        Flag.SEVERAL_REASONS: len(reasons) > 1,
+    }
+    flags = frozenset(flag for flag, is_raised in odd.items() if is_raised)
+    return _Reason(code, system, display or in_extension, has_comment, flags)
+
+
+def _coding(reason: object) -> Mapping[str, object]:
+    """The coding of a reason: itself, the first of several, or the first inside a CodeableConcept."""
+    if isinstance(reason, list):
+        reason = next((one for one in reason if isinstance(one, Mapping)), None)
+    if not isinstance(reason, Mapping):
+        return {}
+    codings = reason.get("coding")
+    inner = (
+        next((one for one in codings if isinstance(one, Mapping)), {}) if isinstance(codings, list) else {}
+    )
+    return {"display": reason.get("text"), **inner} if inner else reason
+
+
+_BUILT_IN = ("reasonDisplay", "reasonTitle", "reasonCategory")
+_DEEPEST_EXTENSION = 4
+
+
+def _built_in_the_ehr(places: Iterable[object], depth: int = _DEEPEST_EXTENSION) -> str | None:
+    """The words of a reason that only the EHR knows, wherever in an extension they stand; best first."""
+    for place in places:
+        inside: list[object] = []
+        if isinstance(place, Mapping):
+            found = next((text for name in _BUILT_IN if (text := _text(place, name))), None)
+            if found:
+                return found
+            inside = list(place.values())
+        elif isinstance(place, list):
+            inside = place
+        deeper = _built_in_the_ehr(inside, depth - 1) if depth and inside else None
+        if deeper:
+            return deeper
+    return None
 
 
 def _text(members: Mapping[str, object], name: str) -> str | None:

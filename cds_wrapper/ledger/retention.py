@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger import schema
 from cds_wrapper.ledger.columns import CHAINED
 from cds_wrapper.ledger.database import connect, error_name
 from cds_wrapper.ledger.values import timestamp
@@ -122,7 +123,10 @@ def _erase_these(
     cards = [card for one in ids for card in _cards_of(connection, one)]
     now = timestamp(datetime.now(UTC))
     counts = dict.fromkeys(CHAINED, 0)
-    places: list[tuple[str, str, object]] = [("feedback", "rowid", stray) for stray in strays]
+    early = [rowid for one in ids for (rowid,) in connection.execute(schema.FEEDBACK_BEFORE, (one,))]
+    places: list[tuple[str, str, object]] = [
+        ("feedback", "rowid", row) for row in dict.fromkeys((*strays, *early))
+    ]
     places += [
         (chain, "prediction_id", one) for one in ids for chain in ("feedback", "corrections", "predictions")
     ]

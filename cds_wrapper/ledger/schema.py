@@ -7,7 +7,7 @@ own in `corrections`, which the view puts over it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cds_wrapper.ledger.columns import (
     CHAINED,
@@ -59,7 +59,7 @@ INSERT_CORRECTION = (
 INSERT_FEEDBACK = (
     _insert("feedback", (column.name for column in FEEDBACK_COLUMNS))
     + " ON CONFLICT (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''), client,"
-    " COALESCE(tenant, '')) DO NOTHING"
+    " COALESCE(tenant, ''), service_id) DO NOTHING"
 )
 # The latest row of each chain and writer: without it nobody would see that rows at the end are gone.
 SET_HEAD = (
@@ -68,7 +68,16 @@ SET_HEAD = (
 )
 PREDICTION_OF_CARD = (
     "SELECT c.prediction_id FROM cards c JOIN predictions p ON p.prediction_id = c.prediction_id"
-    " WHERE c.card_uuid = ? AND p.client = ? AND p.tenant IS ?"
+    " WHERE c.card_uuid = ? AND p.client = ? AND p.tenant IS ? AND p.service_id = ?"
+)
+# Feedback that came before its prediction was there (out of a spool, say) belongs to it all the same.
+_CAME_BEFORE = (
+    "c.card_uuid = f.card_uuid AND p.client = f.client AND p.tenant IS f.tenant"
+    " AND p.service_id = f.service_id"
+)
+FEEDBACK_BEFORE = (
+    "SELECT f.rowid FROM predictions p JOIN cards c ON c.prediction_id = p.prediction_id"  # noqa: S608  names are ours
+    f" JOIN feedback f ON {_CAME_BEFORE} WHERE f.prediction_id IS NULL AND p.prediction_id = ?"
 )
 INSERT_CARD = _insert("cards", ("card_uuid", "prediction_id")) + " ON CONFLICT DO NOTHING"
 INSERT_FILE = (
@@ -102,7 +111,7 @@ CREATE TABLE feedback (
 );
 CREATE UNIQUE INDEX feedback_once
   ON feedback (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''), client,
-               COALESCE(tenant, ''));
+               COALESCE(tenant, ''), service_id);
 CREATE INDEX feedback_by_prediction ON feedback (prediction_id);
 
 CREATE TABLE kept_files (
@@ -218,13 +227,32 @@ SELECT prediction_id, writer, sequence, service_id, occurred_at, attribute,
 FROM declared WHERE level LIKE 'missing:%';
 """
 
+# What the view says otherwise of feedback that came before its prediction; a row is never changed.
+_FOUND_LATER = {"prediction_id": "p.prediction_id", "matched": "(p.prediction_id IS NOT NULL)"}
+
+
+def _feedback(columns: Mapping[str, str], joined: str) -> str:
+    named = (columns.get(column.name, f"f.{column.name}") for column in FEEDBACK_COLUMNS)
+    return f"""
+SELECT {", ".join(f"{source} AS {one.name}" for source, one in zip(named, FEEDBACK_COLUMNS, strict=True))},
+       ROUND((julianday(f.outcome_at) - julianday(p.occurred_at)) * 86400, 3) AS delay_s,
+       p.user_key AS user_key, p.unit AS unit
+FROM feedback f {joined}"""  # noqa: S608  names are ours
+
+
 _FEEDBACK_VIEW = f"""
 CREATE VIEW feedback_v1 AS
-SELECT {", ".join(f"f.{column.name}" for column in FEEDBACK_COLUMNS)},
-       ROUND((julianday(f.outcome_at) - julianday(p.occurred_at)) * 86400, 3) AS delay_s,
-       p.user_key, p.unit
-FROM feedback f LEFT JOIN predictions p ON p.prediction_id = f.prediction_id;
-"""  # noqa: S608  names are ours
+{_feedback({}, "LEFT JOIN predictions p ON p.prediction_id = f.prediction_id")}
+WHERE f.prediction_id IS NOT NULL
+UNION ALL
+{
+    _feedback(
+        _FOUND_LATER,
+        f"LEFT JOIN (cards c JOIN predictions p ON p.prediction_id = c.prediction_id) ON {_CAME_BEFORE}",
+    )
+}
+WHERE f.prediction_id IS NULL;
+"""
 
 
 def ddl() -> tuple[str, ...]:

@@ -36,29 +36,34 @@ class _Whole:
     sources: tuple[SourceFile, ...]
 
 
-def assemble(read: ReadService, approved: ReadWording) -> ServiceDefinition | None:
-    """The definition, or None when a file could not be read. Nothing is checked here: see `consistency`."""
+def assemble(read: ReadService, approved: ReadWording) -> tuple[ServiceDefinition, ...]:
+    """The definitions, one for each hook the service answers; none when a file could not be read.
+
+    They differ in the hook, what the vendor is told of it and what can be asked for there. Nothing is checked
+    here: see `consistency`.
+    """
     service, card, subgroups, plan = read.service, read.card, read.subgroups, read.plan
     if service is None or card is None or subgroups is None or plan is None:
-        return None
+        return ()
     if read.rules is None or approved.wording is None:
-        return None
+        return ()
     sources = [service.source, card.source, subgroups.source, plan.source, approved.source]
     sources += read.tables
-    return _definition(_Whole(service, card, subgroups, plan, read.rules, approved.wording, tuple(sources)))
+    whole = _Whole(service, card, subgroups, plan, read.rules, approved.wording, tuple(sources))
+    return tuple(_definition(whole, hook) for hook in service.model.hook)
 
 
-def _definition(whole: _Whole) -> ServiceDefinition:
+def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
     service = whole.service.model
     card = build.card_of(whole.card.model, digest_of(whole.card.source.content))
     plan = build.plan_of(whole.plan.model, digest_of(whole.plan.source.content))
     scheme = build.scheme_of(whole.subgroups.model)
-    vendor = build.vendor_of(service, card.developer)
+    vendor = build.vendor_of(service, card.developer, hook)
     book = _book(whole, card, plan, scheme)
-    queries = own_queries(service, whole.subgroups.model)
+    queries = own_queries(service, whole.subgroups.model, hook)
     return ServiceDefinition(
         id=service.id,
-        hook=service.hook,
+        hook=hook,
         title=service.title,
         description=service.description,
         usage_requirements=service.usage_requirements,

@@ -44,14 +44,17 @@ from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
 # service.yaml -----------------------------------------------------------------------------------------------
 
 
-def vendor_of(service: ServiceFile, developer: str) -> VendorConfig:
-    """Whom to ask; the vendor is sent the keys it asked for, all of them unless the file says otherwise."""
+def vendor_of(service: ServiceFile, developer: str, hook: str) -> VendorConfig:
+    """Whom to ask when that hook fires.
+
+    The vendor is sent the keys it asked for, all of them unless the file says otherwise.
+    """
     vendor = service.vendor
     return VendorConfig(
         protocol=vendor.protocol,
         url=vendor.url,
         developer=vendor.developer_label or developer,
-        hook=vendor.hook or service.hook,
+        hook=vendor.hook or hook,
         keys=frozenset(service.prefetch if vendor.prefetch is None else vendor.prefetch),
         score=_score(vendor.score) if vendor.score else None,
         model=_model(vendor),

@@ -5,7 +5,7 @@ Each function takes files that are right by themselves, and yields mistakes. Not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from cds_wrapper.caveats.evidence import Limits, UnusableLimits
@@ -42,15 +42,22 @@ def service_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
 
 
 def _hook_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
-    if service.hook not in HOOKS and not is_local_hook(service.hook):
-        problem = "is no hook of the CDS Hooks library; a local hook is named by reverse domain."
-        yield document.mistake(("hook",), problem, nearest(service.hook, HOOKS))
+    for index, hook in enumerate(service.hook):
+        if hook not in HOOKS and not is_local_hook(hook):
+            problem = "is no hook of the CDS Hooks library; a local hook is named by reverse domain."
+            yield document.mistake(("hook", index), problem, nearest(hook, HOOKS))
+        if hook in service.hook[:index]:
+            yield document.mistake(("hook", index), f"names `{hook}` a second time.")
 
 
-def _template_mistakes(document: Document, path: KeyPath, template: str, hook: str) -> Iterator[Mistake]:
-    for token in wrong_tokens(template, hook):
-        problem = f"holds `{{{{{token}}}}}`, which the hook `{hook}` does not offer as a prefetch token."
-        yield document.mistake(path, problem, _nearest_token(token, hook))
+def _template_mistakes(
+    document: Document, path: KeyPath, template: str, hooks: Iterable[str]
+) -> Iterator[Mistake]:
+    """A template is filled by whichever of the hooks fires, so each must offer what it asks for."""
+    for hook in hooks:
+        for token in wrong_tokens(template, hook):
+            problem = f"holds `{{{{{token}}}}}`, which the hook `{hook}` does not offer as a prefetch token."
+            yield document.mistake(path, problem, _nearest_token(token, hook))
     if has_stray_braces(template):
         yield document.mistake(path, "has braces outside a whole `{{token}}`.")
 
@@ -71,23 +78,33 @@ def _unknown_key(document: Document, path: KeyPath, key: str, known: Iterable[st
 def _forwarding_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
     """What the vendor is told must make a whole call of the hook it knows."""
     vendor = service.vendor
-    hook = vendor.hook or service.hook
-    if hook not in HOOKS and not is_local_hook(hook):
+    if vendor.hook and vendor.hook not in HOOKS and not is_local_hook(vendor.hook):
         problem = "is no hook of the CDS Hooks library; a local hook is named by reverse domain."
-        yield document.mistake(("vendor", "hook"), problem, nearest(hook, HOOKS))
-    known, ours = may_be_listed(hook), may_be_listed(service.hook)
-    for index, name in enumerate(vendor.context):
-        if hook in HOOKS and name not in known:
-            has = ", ".join(known) or "nothing"
-            problem = f"names `{name}`; beyond ids and references the hook `{hook}` has: {has}."
+        yield document.mistake(("vendor", "hook"), problem, nearest(vendor.hook, HOOKS))
+    asked = {own: vendor.hook or own for own in service.hook}
+    yield from _listed_mistakes(document, vendor.context, tuple(dict.fromkeys(asked.values())))
+    for own, hook in asked.items():
+        for name in must_be_listed(hook):
+            if name not in vendor.context:
+                problem = (
+                    f"must list `{name}`: the hook `{hook}` requires it, so no call could be sent without."
+                )
+                yield document.mistake(("vendor", "context"), problem)
+            elif own in HOOKS and name not in may_be_listed(own):
+                problem = f"is `{hook}`, which requires `{name}`; the hook `{own}` brings none."
+                yield document.mistake(("vendor", "hook"), problem)
+
+
+def _listed_mistakes(document: Document, listed: Sequence[str], hooks: Sequence[str]) -> Iterator[Mistake]:
+    """What the vendor may see must be something that one of its hooks has; a local hook may have anything."""
+    if not all(hook in HOOKS for hook in hooks):
+        return
+    known = tuple(dict.fromkeys(name for hook in hooks for name in may_be_listed(hook)))
+    for index, name in enumerate(listed):
+        if name not in known:
+            has, named = ", ".join(known) or "nothing", " or ".join(f"`{hook}`" for hook in hooks)
+            problem = f"names `{name}`; beyond ids and references the hook {named} has: {has}."
             yield document.mistake(("vendor", "context", index), problem, nearest(name, known))
-    for name in must_be_listed(hook):
-        if name not in vendor.context:
-            problem = f"must list `{name}`: the hook `{hook}` requires it, so no call could be sent without."
-            yield document.mistake(("vendor", "context"), problem)
-        elif service.hook in HOOKS and name not in ours:
-            problem = f"is `{hook}`, which requires `{name}`; the hook `{service.hook}` brings none."
-            yield document.mistake(("vendor", "hook"), problem)
 
 
 def _score_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:

@@ -9,7 +9,15 @@ from typing import Annotated, Final
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 _DATE_PART: Final = r"(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
 _TIME_PART: Final = r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?"
@@ -58,6 +66,11 @@ def _listed(value: object) -> object:
     return {key: [level] if isinstance(level, str) else level for key, level in value.items()}
 
 
+def _one_or_several(value: object) -> object:
+    """`hook: patient-view` is short for `hook: [patient-view]`."""
+    return [value] if isinstance(value, str) else value
+
+
 def _filled(levels: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
     for attribute, named in levels.items():
         if not named:
@@ -87,6 +100,10 @@ AnswerPath = Annotated[str, AfterValidator(_path)]
 
 Where = Annotated[dict[str, list[str]], BeforeValidator(_listed), AfterValidator(_filled)]
 """Groups by attribute: every key must hold; several values mean any of them; `{}` is everybody."""
+
+
+OneOrMore = Annotated[list[Words], BeforeValidator(_one_or_several), Field(min_length=1)]
+"""A text, or a list of them that is not empty."""
 
 
 def at_most_words(limit: int) -> AfterValidator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cds_wrapper.caveats.evidence import usable_for_caution
+from cds_wrapper.cds_library import HOOKS, Status
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
@@ -32,6 +33,11 @@ def warnings_about(read: ReadService) -> Iterator[Mistake]:
 
 
 def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mistake]:
+    for index, hook in enumerate(service.hook):
+        known = HOOKS.get(hook)
+        if known and known.status is Status.DEPRECATED:
+            problem = f"`{hook}` is deprecated: EHRs of today send {' or '.join(known.instead)}."
+            yield document.mistake(("hook", index), problem)
     for key, template in service.prefetch.items():
         for excess in beyond_the_subset(template):
             problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
@@ -63,11 +69,13 @@ def _proxy_warnings(document: Document, subgroups: SubgroupsFile) -> Iterator[Mi
 def _own_key_warnings(
     service_document: Document, service: ServiceFile, document: Document, subgroups: SubgroupsFile
 ) -> Iterator[Mistake]:
-    lost = unanswerable(service, subgroups)
-    if lost:
-        problem = f"names no encounter, so there will never be one for {' and '.join(lost)}."
-        yield service_document.mistake(("hook",), problem)
-    for query in own_queries(service, subgroups):
+    for index, hook in enumerate(service.hook):
+        lost = unanswerable(service, subgroups, hook)
+        if lost:
+            problem = f"names no encounter, so there will never be one for {' and '.join(lost)}."
+            yield service_document.mistake(("hook", index), problem)
+    queries = (query for hook in service.hook for query in own_queries(service, subgroups, hook))
+    for query in dict.fromkeys(queries):
         for excess in () if query.shared else beyond_the_subset(query.template):
             problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
             yield document.mistake(("queries", query.need.value), problem)

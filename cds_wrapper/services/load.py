@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,11 +68,12 @@ def examine_services(hooks: Path, wording_file: Path = WORDING_FILE) -> Examinat
     )
 
 
-def definition_from_files(files: Mapping[str, bytes]) -> ServiceDefinition:
-    """The definition these bytes make, by kind of file (`service`, `model_card`, ...): for replay.
+def definition_from_files(files: Mapping[str, bytes], hook: str | None = None) -> ServiceDefinition:
+    """The definition these bytes make for a hook, by kind of file (`service`, `model_card`, ...): for replay.
 
-    The kinds are those of `ServiceDefinition.files`, without the edition. Raises `ConfigurationRefused` when
-    they make none, which cannot be for files that were once loaded by this version.
+    The kinds are those of `ServiceDefinition.files`, without the edition; without a hook it is the first one
+    that the service answers. Raises `ConfigurationRefused` when they make none, which cannot be for files
+    that were once loaded by this version.
     """
     sources = {kind: SourceFile(kind, FILE_NAMES.get(kind, kind), content) for kind, content in files.items()}
     missing = tuple(
@@ -83,10 +84,12 @@ def definition_from_files(files: Mapping[str, bytes]) -> ServiceDefinition:
     wording = read_wording(sources[WORDING])
     read = read_service(sources, lambda kind, _: sources.get(kind))
     mistakes = (*wording.mistakes, *read.mistakes, *wording_mistakes(read, wording))
-    definition = None if mistakes else assemble(read, wording)
-    if definition is None:
-        raise ConfigurationRefused(in_order(mistakes))
-    return definition
+    definitions = () if mistakes else assemble(read, wording)
+    for definition in definitions:
+        if hook in (None, definition.hook):
+            return definition
+    unheard = Mistake(SERVICE, None, None, "hook", "does not name the hook that was recorded.")
+    raise ConfigurationRefused(in_order(mistakes) or (unheard,))
 
 
 def _examine(folder: ServiceFolder, wording: ReadWording) -> Examination:
@@ -97,14 +100,14 @@ def _examine(folder: ServiceFolder, wording: ReadWording) -> Examination:
         *wording_mistakes(read, wording),
         *_folder_mistakes(folder, read),
     )
-    definition = None if mistakes else assemble(read, wording)
-    warnings = (*warnings_about(read), *_expected_load(definition, read))
-    return Examination((definition,) if definition else (), mistakes, warnings)
+    definitions = () if mistakes else assemble(read, wording)
+    warnings = (*warnings_about(read), *_expected_load(definitions, read))
+    return Examination(definitions, mistakes, warnings)
 
 
-def _expected_load(definition: ServiceDefinition | None, read: ReadService) -> Iterator[Mistake]:
+def _expected_load(definitions: Sequence[ServiceDefinition], read: ReadService) -> Iterator[Mistake]:
     """What a board should know before it signs: whose cards are marked, each time."""
-    groups = marked_groups(definition) if definition else ()
+    groups = marked_groups(definitions[0]) if definitions else ()
     if groups and read.plan:
         problem = (
             f"marks the summary of every card for {in_words(groups)}. Count these patients here: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from cds_wrapper.patient.disability import LOINC, QUESTIONS
 from cds_wrapper.services.prefetch_rules import has_stray_braces, wrong_tokens
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
-from cds_wrapper.services.yaml_files import Document
+from cds_wrapper.services.yaml_files import Document, KeyPath
 
 
 class Need(enum.Enum):
@@ -61,12 +61,12 @@ class OwnQuery:
     shared: bool
 
 
-def own_queries(service: ServiceFile, subgroups: SubgroupsFile) -> tuple[OwnQuery, ...]:
-    """What this service has to ask for beyond its vendor's keys; nothing that its hook cannot fill."""
+def own_queries(service: ServiceFile, subgroups: SubgroupsFile, hook: str) -> tuple[OwnQuery, ...]:
+    """What this service has to ask for beyond its vendor's keys; nothing that the hook cannot fill."""
     queries = []
     for need, purposes in _purposes(service, subgroups).items():
         template = _template(need, subgroups)
-        if purposes and template and _can_be_asked(need, service, subgroups):
+        if purposes and template and _can_be_asked(need, service, subgroups, hook):
             key = _key_of_the_same(template, service.prefetch)
             queries.append(OwnQuery(need, key or need.key, template, purposes, shared=key is not None))
     return tuple(queries)
@@ -76,7 +76,8 @@ def own_key_mistakes(
     service_document: Document, service: ServiceFile, document: Document, subgroups: SubgroupsFile
 ) -> Iterator[Mistake]:
     """A service's key under a name the wrapper needs; a query that is for nothing or cannot be filled."""
-    for query in own_queries(service, subgroups):
+    queries = (query for hook in service.hook for query in own_queries(service, subgroups, hook))
+    for query in dict.fromkeys(queries):
         if not query.shared and query.key in service.prefetch:
             problem = (
                 f"is the wrapper's own key for {' and '.join(query.purposes)}, with another query: name yours"
@@ -91,17 +92,23 @@ def own_key_mistakes(
         path = ("queries", need.value)
         if not purposes[need]:
             yield document.mistake(path, "asks for what nothing here needs: take the line out.")
-        for token in wrong_tokens(template, service.hook):
-            problem = f"holds `{{{{{token}}}}}`, which the hook `{service.hook}` does not offer."
-            yield document.mistake(path, problem)
+        yield from _token_mistakes(document, path, template, service.hook)
         if has_stray_braces(template):
             yield document.mistake(path, "has braces outside a whole `{{token}}`.")
 
 
-def unanswerable(service: ServiceFile, subgroups: SubgroupsFile) -> tuple[str, ...]:
+def _token_mistakes(
+    document: Document, path: KeyPath, template: str, hooks: Iterable[str]
+) -> Iterator[Mistake]:
+    for hook in hooks:
+        for token in wrong_tokens(template, hook):
+            yield document.mistake(path, f"holds `{{{{{token}}}}}`, which the hook `{hook}` does not offer.")
+
+
+def unanswerable(service: ServiceFile, subgroups: SubgroupsFile, hook: str) -> tuple[str, ...]:
     """What is wanted of an Encounter although this hook names none."""
     purposes = _purposes(service, subgroups)[Need.ENCOUNTER]
-    return () if _can_be_asked(Need.ENCOUNTER, service, subgroups) else purposes
+    return () if _can_be_asked(Need.ENCOUNTER, service, subgroups, hook) else purposes
 
 
 def _purposes(service: ServiceFile, subgroups: SubgroupsFile) -> dict[Need, tuple[str, ...]]:
@@ -124,11 +131,11 @@ def _template(need: Need, subgroups: SubgroupsFile) -> str:
     return own or TEMPLATES[need]
 
 
-def _can_be_asked(need: Need, service: ServiceFile, subgroups: SubgroupsFile) -> bool:
+def _can_be_asked(need: Need, service: ServiceFile, subgroups: SubgroupsFile, hook: str) -> bool:
     """A hook of the library says whether it names an encounter; of a local one the site does."""
     if need is not Need.ENCOUNTER:
         return True
-    known = HOOKS.get(service.hook)
+    known = HOOKS.get(hook)
     if known is not None:
         return _ENCOUNTER_ID in known.tokens
     written = (*service.prefetch.values(), subgroups.queries.encounter or "")

@@ -9,7 +9,16 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from cds_wrapper.caveats.plan import OnError
 from cds_wrapper.services.cards_file import CardsFile
-from cds_wrapper.services.fields import AnswerPath, FileModel, Horizon, Name, Span, Words, at_most_words
+from cds_wrapper.services.fields import (
+    AnswerPath,
+    FileModel,
+    Horizon,
+    Name,
+    OneOrMore,
+    Span,
+    Words,
+    at_most_words,
+)
 from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
     OfferFile,
@@ -155,7 +164,9 @@ class ServiceFile(FileModel):
     """One CDS service as the EHR sees it."""
 
     id: Name = Field(description="The service's id: the last part of its address and the name of its folder.")
-    hook: Words = Field(description="The CDS Hooks hook it answers; a local hook is named by reverse domain.")
+    hook: OneOrMore = Field(
+        description="The CDS Hooks hook it answers, or a list of them; a local one has a reverse domain."
+    )
     title: Words = Field(description="Its name for people; stands on cards of our own.")
     description: Words = Field(description="What it does, for the discovery document.")
     usage_requirements: Words | None = Field(

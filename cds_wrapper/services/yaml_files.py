@@ -46,7 +46,12 @@ class Document:
     places: Mapping[KeyPath, Place] = field(repr=False)
 
     def mistake(self, path: KeyPath, problem: str, suggestion: str | None = None) -> Mistake:
-        """Say what is wrong at `path`; something that is not there is placed at its nearest parent."""
+        """Say what is wrong at `path`; something that is not there is placed at its nearest parent.
+
+        Where one text is short for a list of it, its index was not written and is not named.
+        """
+        if path and isinstance(path[-1], int) and path not in self.places:
+            path = path[:-1]
         place = self.place_of(path)
         return Mistake(self.name, place.line, place.column, dotted(path), problem, suggestion)
 

@@ -87,7 +87,7 @@ class Forwarding:
     def _resources(self, one: ContextField, request: CDSRequest) -> msgspec.Raw | Unasked | None:
         """A field that holds more than one id, as it came; None when it may not go on or is not there."""
         raw = request.context.get(one.name) if one.name in self.context else None
-        if raw is None:
+        if raw is None or one.name in request.context_invalid:
             return None
         try:
             value = _anything.decode(raw)

@@ -102,6 +102,11 @@ def searchset(*resources: Any, **members: Any) -> Body:
     }
 
 
+def wrapped(*resource: Any, **response: Any) -> Body:
+    """A value as the first drafts had it: what the FHIR server answered, status and resource."""
+    return {"response": response, **({"resource": resource[0]} if resource else {})}
+
+
 def outcome(severity: str) -> Body:
     return {"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": "processing"}]}
 
@@ -153,32 +158,24 @@ ENVELOPES = [
 ]
 
 CONTEXTS = [
-    served(
-        "a patient with its type",
-        context(patientId=f"Patient/{ME}"),
-    ),
-    served(
-        "a patient by its address",
-        context(patientId=f"https://ehr.example/fhir/Patient/{ME}"),
-        known=False,
-    ),
-    served(
-        "a patient with a blank behind",
-        context(patientId=f"{ME} "),
-        known=False,
-    ),
-    served(
-        "a patient of blanks",
-        context(patientId=" "),
-        known=False,
-        asked=False,
-    ),
+    served("a patient with its type", context(patientId=f"Patient/{ME}")),
+    served("a patient with its type twice", context(patientId=f"Patient/Patient/{ME}")),
+    served("a patient by its address", context(patientId=f"https://ehr.example/fhir/Patient/{ME}")),
+    served("one version of a patient", context(patientId=f"https://ehr.example/Patient/{ME}/_history/3")),
+    served("a patient with blanks around it", context(patientId=f" Patient/{ME}\n")),
     served("a very long patient id", context(patientId="x" * 5000), known=False),
     served("a patient id in another script", context(patientId="患者-1"), known=False),
     refused("no patient", "context.patientId", context(patientId=...)),
     refused("a null patient", "context.patientId", context(patientId=None)),
     refused("an empty patient", "context.patientId", context(patientId="")),
+    refused("a patient of blanks", "context.patientId", context(patientId=" ")),
     refused("a type without a patient", "context.patientId", context(patientId="Patient/")),
+    refused("a user in the patient's place", "context.patientId", context(patientId=f"Practitioner/{ME}")),
+    refused(
+        "a search for a patient",
+        "context.patientId",
+        context(patientId=f"https://ehr.example/fhir/Patient?_id={ME}"),
+    ),
     refused("a patient that is a number", "context.patientId", context(patientId=55)),
     refused(
         "a patient that is a reference",
@@ -189,17 +186,16 @@ CONTEXTS = [
     served("a null encounter", context(encounterId=None)),
     served("an encounter", context(encounterId="e1")),
     served("an empty encounter", context(encounterId="")),
-    served(
-        "an encounter with its type",
-        context(encounterId="Encounter/e1"),
-    ),
-    refused("an encounter that is an object", "context.encounterId", context(encounterId={"id": "e1"})),
+    served("an encounter with its type", context(encounterId="Encounter/e1")),
+    served("an encounter that is an object", context(encounterId={"id": "e1"})),
+    served("a patient in the encounter's place", context(encounterId=f"Patient/{OTHER}")),
     served("a user's role", context(userId="PractitionerRole/1")),
+    served("a user by its address", context(userId="https://ehr.example/fhir/Practitioner/1/_history/2")),
     served("nobody", context(userId=...), asked=False),
     served("a null user", context(userId=None), asked=False),
     served("an empty user", context(userId=""), asked=False),
     served("a user without a type", context(userId="demo"), asked=False),
-    refused("a user that is a number", "context.userId", context(userId=5)),
+    served("a user that is a number", context(userId=5), asked=False),
     served("drafts of STU3", context(draftOrders=DRAFTS_OF_STU3, selections=[])),
     served(
         "orders of the first release", context(medications={"resourceType": "MedicationOrder"}, orders=None)
@@ -207,10 +203,22 @@ CONTEXTS = [
 ]
 
 PATIENTS = [
-    served(
-        "wrapped, as drafts had it",
-        prefetch(patient={"response": {"status": "200"}, "resource": mine()}),
-        known=False,
+    *(
+        served(f"wrapped, with the status {status!r}", prefetch(patient=wrapped(mine(), status=status)))
+        for status in ("200", "200 OK", 200, "201")
+    ),
+    *(
+        served(f"wrapped, {name}", prefetch(patient=value), known=False)
+        for name, value in {
+            "not found": wrapped(status="404 Not Found"),
+            "null and not found": wrapped(None, status=404),
+            "not allowed": wrapped(mine(), status="403"),
+            "without a status": wrapped(mine()),
+            "with more in it": {**wrapped(mine(), status="200"), "x": 1},
+            "twice": wrapped(wrapped(mine(), status="200"), status="200"),
+            "somebody else, found": wrapped(other(), status="200"),
+            "somebody else, failed": wrapped(other(), status="500"),
+        }.items()
     ),
     served("in a searchset", prefetch(patient=searchset(mine())), known=False),
     served("in a list", prefetch(patient=[mine()]), known=False),
@@ -273,7 +281,7 @@ SEARCHES = [
     served("keys nobody asked for", prefetch(surprise=other(), **{"": other(), "-user": {"a": None}})),
     served(
         "wrapped, as drafts had it",
-        prefetch(lipids={"response": {"status": "200 OK"}, "resource": searchset()}),
+        prefetch(lipids=wrapped(searchset(), status="200 OK")),
     ),
     *(served(f"{value!r} for a resource", prefetch(lipids=value)) for value in NO_RESOURCES),
 ]

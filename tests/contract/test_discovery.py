@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cds_wrapper.commands.replay import replay
+from cds_wrapper.ledger.store import LedgerReader
 from cds_wrapper.services import load_problems
+from tests import fakes
 from tests.contract import wire
+from tests.contract.hook_calls import call, listening
 from tests.ehr import EHR, NORTH, bearer, write_clients
 from tests.service.harness import NOON, copy_hooks, request_of, wrapper
 
@@ -68,6 +74,48 @@ async def test_every_pair_of_id_and_hook_is_listed_once_and_answers_at_its_addre
     }
     assert [answer.status_code for answer in answers] == [200, 200]
     assert [row["service_id"] for row in rows] == [service["id"] for service in services]
+
+
+async def test_one_id_on_several_hooks_is_listed_for_each_and_answers_by_the_calls_hook(
+    tmp_path: Path,
+) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url, **listening(("patient-view", "encounter-start")))
+        async with wrapper(tmp_path, hooks) as running:
+            services = (await running.http.get("/cds-services")).json()["services"]
+            answers = [await running.call(call(hook)) for hook in ("encounter-start", "patient-view")]
+            neither = await running.call(call("encounter-discharge"))
+            cards = [answer.json()["cards"][0]["uuid"] for answer in answers]
+            given = {"card": cards[0], "outcome": "overridden", "outcomeTimestamp": "2026-06-30T12:00:30Z"}
+            await running.http.post("/cds-services/cvd-risk/feedback", json={"feedback": [given]})
+            rows, feedback = running.rows(), running.rows("feedback_v1")
+    assert [(one["id"], one["hook"]) for one in services] == [
+        ("cvd-risk", "patient-view"),
+        ("cvd-risk", "encounter-start"),
+    ]
+    assert services[0] == {**services[1], "hook": "patient-view"}
+    assert [row["hook"] for row in rows] == [asked["hook"] for asked in vendor.asked]
+    assert [row["hook"] for row in rows] == ["encounter-start", "patient-view"]
+    assert feedback[0]["prediction_id"] == rows[0]["prediction_id"]
+    assert neither.status_code == 400 and "hook" in neither.json()["issue"][0]["diagnostics"]
+    reader = LedgerReader(tmp_path / "ledger.db")
+    assert [replay(row, reader.kept_file).mismatches for row in reader.recent(2)] == [(), ()]
+
+
+async def test_an_edition_of_evidence_and_its_page_hold_for_every_hook_of_an_id(tmp_path: Path) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url, **listening(("patient-view", "encounter-start")))
+        async with wrapper(tmp_path, hooks) as running:
+            runtime = running.app.state.doors.runtime
+            book = runtime.services.catalog.services[0].book
+            later = type(book).of(dataclasses.replace(book.contents, as_of=date(2026, 7, 31)))
+            await runtime.services.publish(later, runtime.ledger, timedelta(seconds=5))
+            answers = [await running.call(call(hook)) for hook in ("patient-view", "encounter-start")]
+            links = [answer.json()["cards"][0]["links"][-1]["url"] for answer in answers]
+            pages = [await running.http.get(url.removeprefix("http://127.0.0.1:8080")) for url in links]
+            rows = running.rows()
+    assert {row["evidence_edition"] for row in rows} == {later.edition} and later.edition != book.edition
+    assert [page.status_code for page in pages] == [200, 200]
 
 
 def test_one_id_cannot_be_listed_twice(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ ODD = [
     Odd("plural reasons, a list", entry(overrideReasons=[{"reason": REASON}]), True, "c"),
     Odd("a reason in an extension only", entry(overrideReason={"extension": {"reasonCategory": "1"}})),
     Odd(
+        "plural reasons, built in the EHR, with a comment",
+        entry(overrideReasons={"extension": {"com.ehr.reason": {"reasonTitle": "t"}}, "userComment": "x"}),
+        comment=True,
+    ),
+    Odd(
+        "several reasons", entry(overrideReasons=[{"reason": REASON}, {"userComment": "x"}]), True, "c", True
+    ),
+    Odd("a reason with codings", entry(overrideReason={"reason": {"coding": [REASON]}}), True, "c"),
+    Odd("a reason that is a list", entry(overrideReason={"reason": [REASON]}), True, "c"),
+    Odd("a card in braces", entry(card=f"{{{CARD[:-1].upper()}2}}", acceptedSuggestions={})),
+    Odd("a card that is no UUID", entry(card="card/17§", overrideReasons={})),
+    Odd(
         "a reason without display",
         entry(overrideReason={"reason": {"code": "c", "system": " s "}}),
         True,
@@ -70,10 +82,17 @@ ODD = [
     Odd("a time elsewhere", entry(outcomeTimestamp="2026-06-30T07:00:30.123456789-05:00")),
     Odd("a day", entry(outcomeTimestamp="2026-06-30")),
     Odd("members nobody knows", entry(surprise=[None])),
-    Odd("a time that is a number", entry(outcomeTimestamp=1782820830), kept=False),
+    Odd("a time in seconds", entry(outcomeTimestamp=1782820830)),
+    Odd("a time in milliseconds", entry(outcomeTimestamp=1782820830123)),
+    Odd("a time in seconds, as text", entry(outcomeTimestamp="1782820830")),
+    Odd("a leap second", entry(outcomeTimestamp="2016-12-31T23:59:60")),
+    Odd("a time that is true", entry(outcomeTimestamp=True), kept=False),
+    Odd("a time beyond all time", entry(outcomeTimestamp=10**40), kept=False),
+    Odd("a time that is an object", entry(outcomeTimestamp={"value": AT}), kept=False),
     Odd("no time", entry(outcomeTimestamp=...), kept=False),
     Odd("a time in words", entry(outcomeTimestamp="at noon"), kept=False),
-    Odd("an outcome in capitals", entry(outcome="ACCEPTED"), kept=False),
+    Odd("an outcome in capitals", entry(outcome="ACCEPTED")),
+    Odd("an outcome with blanks", entry(outcome=" Overridden ")),
     Odd("ignored", entry(outcome="ignored"), kept=False),
     Odd("no outcome", entry(outcome=...), kept=False),
     Odd("no card", entry(card=...), kept=False),
@@ -158,6 +177,23 @@ async def test_one_batch_speaks_of_several_calls_and_finds_each(tmp_path: Path) 
             predictions = [row["prediction_id"] for row in running.rows()]
             found = [row["prediction_id"] for row in running.rows("feedback_v1")]
     assert status == 200 and found == predictions[::-1]
+
+
+async def test_late_batches_in_any_order_tell_what_happened_in_its_order(tmp_path: Path) -> None:
+    """Hours late, the later act first, one of them again: both are kept once, in the order they happened."""
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            card = (await running.call(request_of("white-55"))).json()["cards"][0]["uuid"]
+            second = entry(card=card, outcomeTimestamp="2026-06-30T09:30:00-05:00")
+            first = entry(card=card, outcome="accepted", outcomeTimestamp="2026-06-30T12:10:00Z")
+            first["acceptedSuggestions"] = [{"id": "s1"}]
+            for batch in ([second], [first, second], [first]):
+                assert await post(running, *batch) == 200
+            rows = running.rows("(SELECT * FROM feedback_v1 ORDER BY outcome_at LIMIT 9)")
+            in_order = sorted(rows, key=lambda row: row["outcome_at"])
+    assert [row["outcome"] for row in in_order] == ["accepted", "overridden"]
+    assert [row["delay_s"] for row in in_order] == [600, 9000]
+    assert all(row["matched"] for row in rows)
 
 
 async def test_a_card_nobody_spoke_of_has_no_feedback(tmp_path: Path) -> None:

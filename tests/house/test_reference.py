@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cds_wrapper.cds_library import HOOKS
 from cds_wrapper.commands.reference import pages
 from cds_wrapper.commands.table import COMMANDS, build
 from cds_wrapper.ledger.columns import COLUMNS
@@ -35,6 +36,7 @@ def test_every_setting_event_command_and_column_has_its_line() -> None:
         "events.md": [f"`{name}`" for name in EVENTS],
         "commands.md": [f"## `{name}`" for name in COMMANDS],
         "predictions_v1.md": [f"`{column.name}`" for column in COLUMNS],
+        "hooks.md": [f"## `{name}`" for name in HOOKS],
     }
     for page, names in named.items():
         missing = [name for name in names if name not in WRITTEN[page]]

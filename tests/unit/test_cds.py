@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cds_wrapper.cds import read_feedback, read_request
 from cds_wrapper.cds_answer import read_answer, read_card
+from cds_wrapper.cds_drafts import FAILED, unwrapped
 from cds_wrapper.errors import MalformedRequest
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -52,10 +53,11 @@ def test_a_call_is_read_with_its_prefetch_kept_as_the_bytes_that_came() -> None:
         ({"hook": 5}, "$.hook"),
         ({"hookInstance": "DROP"}, "`hookInstance`"),
         ({"context": "DROP"}, "`context`"),
-        ({"context": []}, "$.context"),
+        ({"context": []}, "`context.patientId`"),
+        ({"context": CANARY}, "$.context"),
         ({"context": {"userId": CANARY}}, "`context.patientId`"),
         ({"context": {"patientId": 5}}, "`context.patientId`"),
-        ({"context": {"patientId": "p1", "encounterId": {}}}, "`context.encounterId`"),
+        ({"context": {"patientId": f"Group/{CANARY}"}}, "`context.patientId`"),
         ({"prefetch": CANARY}, "$.prefetch"),
     ],
 )
@@ -116,9 +118,138 @@ def test_a_server_of_another_shape_is_none(server: Any) -> None:
     assert read(body(fhirServer=server)).fhir_server is None
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("p1", "p1"), ("Patient/p1", "p1")])
-def test_a_patient_id_is_kept_bare(sent: str, kept: str) -> None:
-    assert read(body(context={"patientId": sent})).patient_id == kept
+LONG = "e" + "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("p1", "p1"),
+        (" p1\n", "p1"),
+        ("Patient/p1", "p1"),
+        ("patient/p1", "p1"),
+        ("Patient/Patient/p1", "p1"),
+        ("Patient/p1/_history/7", "p1"),
+        ("https://ehr.example/fhir/R4/Patient/p1", "p1"),
+        ("https://ehr.example/fhir/Patient/p1/_history/2", "p1"),
+        ("https://ehr.example/fhir/Patient/p1?_format=json#x", "p1"),
+        ("urn:oid:1.2.3", "urn:oid:1.2.3"),
+        (LONG, LONG),
+        (f"Patient/{LONG}", LONG),
+        ("患者/患者", None),
+        ("Practitioner/p1", None),
+        ("https://ehr.example/fhir/Practitioner/p1", None),
+        ("https://ehr.example/fhir/Patient?identifier=p1", None),
+        ("https://ehr.example/Patient/", None),
+        ("Patient/", None),
+        ("/p1", None),
+        ("/", None),
+        ("", None),
+        (" ", None),
+    ],
+)
+def test_a_patient_id_is_kept_bare_and_never_taken_from_another_type(sent: str, kept: str | None) -> None:
+    if kept is None:
+        with pytest.raises(MalformedRequest, match=r"context\.patientId"):
+            read(body(context={"patientId": sent}))
+    else:
+        request = read(body(context={"patientId": sent}))
+        assert (request.patient_id, json.loads(request.context["patientId"])) == (kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept", "invalid"),
+    [
+        ({"encounterId": "Encounter/e1"}, "e1", ()),
+        ({"encounterId": "https://ehr.example/fhir/Encounter/e1"}, "e1", ()),
+        ({"encounterId": ""}, None, ()),
+        ({"encounterId": None}, None, ()),
+        ({"encounterId": "Patient/p2"}, None, ("encounterId",)),
+        ({"encounterId": ["e1"]}, None, ("encounterId",)),
+        ({"encounterId": 7}, None, ("encounterId",)),
+    ],
+)
+def test_an_encounter_of_another_shape_is_none_and_is_noted(
+    sent: dict[str, Any], kept: str | None, invalid: tuple[str, ...]
+) -> None:
+    request = read(body(context={"patientId": "p1", "userId": "Practitioner/7", **sent}))
+    assert (request.encounter_id, request.context_invalid, request.context_missing) == (kept, invalid, ())
+    assert ("encounterId" in request.context) is (kept is not None), "what is none goes nowhere"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept", "missing", "invalid"),
+    [
+        ({"userId": " Practitioner/7 "}, "Practitioner/7", (), ()),
+        ({"userId": "https://ehr.example/fhir/PractitionerRole/7"}, "PractitionerRole/7", (), ()),
+        ({"userId": "demo"}, "demo", (), ("userId",)),
+        ({"userId": {"reference": "Practitioner/7"}}, None, (), ("userId",)),
+        ({"userId": ""}, None, ("userId",), ()),
+        ({}, None, ("userId",), ()),
+    ],
+)
+def test_a_user_is_kept_as_type_and_id_and_what_is_odd_is_noted(
+    sent: dict[str, Any], kept: str | None, missing: tuple[str, ...], invalid: tuple[str, ...]
+) -> None:
+    request = read(body(context={"patientId": "p1", **sent}))
+    assert (request.user_id, request.context_missing, request.context_invalid) == (kept, missing, invalid)
+
+
+def test_what_is_noted_of_a_context_are_names_of_the_library_and_nothing_that_came() -> None:
+    sent = {"patientId": "p1", CANARY: CANARY, "userId": [CANARY], "draftOrders": [CANARY]}
+    request = read(body(hook="order-select", context=sent))
+    assert (request.context_missing, request.context_invalid) == (("selections",), ("userId", "draftOrders"))
+    assert read(body(hook=f"org.example.{CANARY}", context={"patientId": "p1"})).context_missing == ()
+
+
+def test_an_orders_former_name_becomes_todays_with_its_bytes_in_a_list() -> None:
+    raw = (
+        b'{"hook":"order-dispatch","hookInstance":"x","context":{"patientId":"p1","performer":"Organization/1",'
+        b'"order":"ServiceRequest/1","task":{"resourceType":"Task", "x":1.10}}}'
+    )
+    request = read(raw)
+    assert request.context["dispatchedOrders"] == b'["ServiceRequest/1"]'
+    assert request.context["fulfillmentTasks"] == b'[{"resourceType":"Task", "x":1.10}]'
+    assert not {"order", "task"} & request.context.keys()
+    assert (request.context_missing, request.context_invalid) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b'{"response":{"status":"200 OK"},"resource":{"v":1.10, "w":[]}}', b'{"v":1.10, "w":[]}'),
+        (b' {\n"resource": {"v":1} , "response": {"status":201}}', b'{"v":1}'),
+        (b'{"response":{"status":"204"}}', b"null"),
+        (b'{"response":{"status":"404 Not Found"},"resource":{"v":1}}', b"null"),
+        (b'{"response":{"status":410}}', b"null"),
+        (b'{"response":{"status":"401"},"resource":{"v":1}}', FAILED),
+        (b'{"response":{"status":"500"}}', FAILED),
+    ],
+)
+def test_a_wrapped_value_of_the_first_drafts_is_unwrapped_byte_for_byte(sent: bytes, kept: bytes) -> None:
+    assert unwrapped(sent) == kept
+    raw = b'{"hook":"h","hookInstance":"x","context":{"patientId":"p1"},"prefetch":{"a":%b}}' % sent
+    assert read(raw).prefetch["a"] == kept
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"response":{"status":"200"},"resource":{},"x":1}',
+        b'{"response":{},"resource":{}}',
+        b'{"response":"200","resource":{}}',
+        b'{"response":{"status":null},"resource":{}}',
+        b'{"response":{"status":"OK 200"},"resource":{}}',
+        b'{"response":{"status":"2000"},"resource":{}}',
+        b'{"resource":{"resourceType":"Patient"}}',
+        b'{"resourceType":"AppointmentResponse","response":{"status":"200"}}',
+        b'[{"response":{"status":"200"},"resource":{}}]',
+        b'{"response"',
+        b"null",
+    ],
+)
+def test_a_value_that_is_no_wrapper_is_left_alone(value: bytes) -> None:
+    assert unwrapped(value) == value
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,21 @@ def test_old_predictions_go_with_all_that_was_written_about_them(tmp_path: Path)
     assert count(path) == 9, "the others stay"
 
 
+def test_feedback_that_came_before_an_old_prediction_goes_with_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "ledger.db")
+    file = LedgerFile(path, WRITER)
+    file.begin()
+    file.add_feedback([feedback(card_of("old-0"), minutes=50), feedback("unknown", minutes=51)])
+    file.add_predictions([Waiting(entry(prediction_id="old-0", occurred_at=LONG_AGO), timedelta())])
+    file.commit()
+    file.discard()
+
+    assert due(path, CUT) == Due(1, 0)
+    assert erased(path) == Erasure(1, 0, 1, log_is_empty=True)
+    assert leftover(path, "SELECT count(*) FROM feedback WHERE card_uuid = 'unknown'") == [(1,)]
+    assert found(path) == []
+
+
 def leftover(path: Path, query: str) -> list[tuple[object, ...]]:
     connection = sqlite3.connect(path)
     rows = connection.execute(query).fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import os
 import sqlite3
@@ -107,6 +108,47 @@ async def test_feedback_finds_its_prediction_by_the_card_and_unknown_cards_are_c
         {"prediction_id": None, "matched": False, "sequence": 2},
     ]
     assert [row["outcome"] for row in ledger.reader.feedback("p")] == ["overridden"]
+
+
+async def test_feedback_that_came_before_its_prediction_is_found_with_it_later(ledger: SQLiteLedger) -> None:
+    """Out of a spool, say: a batch can be quicker than the row it is about."""
+    early = await ledger.append_feedback([feedback(card_of("p")), feedback("unknown")], LONG_ENOUGH)
+    query = "SELECT prediction_id, matched, delay_s, user_key FROM feedback_v1 ORDER BY sequence"
+    before = ledger.reader.rows(query)
+    await ledger.append(entry(prediction_id="p"), LONG_ENOUGH)
+    again = await ledger.append_feedback([feedback(card_of("p"))], LONG_ENOUGH)
+
+    nobody = {"prediction_id": None, "matched": False, "delay_s": None, "user_key": None}
+    found = {"prediction_id": "p", "matched": True, "delay_s": 299.75, "user_key": "u1:77d0a91b64c2e833"}
+    assert (early.stored, early.unmatched, again.repeated) == (2, 2, 1)
+    assert before == [nobody, nobody]
+    assert ledger.reader.rows(query) == [found, nobody]
+    assert [row["card_uuid"] for row in ledger.reader.feedback("p")] == [card_of("p")]
+    assert ledger.reader.rows("SELECT prediction_id, matched FROM feedback")[0] == {
+        "prediction_id": None,
+        "matched": False,
+    }, "the row itself is never changed"
+
+
+@pytest.mark.parametrize(
+    "elses", [{"client": "another"}, {"tenant": "another"}, {"service_id": "another"}], ids=str
+)
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_feedback_on_another_clients_tenants_or_services_card_stays_apart(
+    elses: dict[str, Any], is_early: bool, ledger: SQLiteLedger
+) -> None:
+    given = dataclasses.replace(feedback(card_of("p")), **elses)
+    if not is_early:
+        await ledger.append(entry(prediction_id="p"), LONG_ENOUGH)
+    receipt = await ledger.append_feedback([given], LONG_ENOUGH)
+    if is_early:
+        await ledger.append(entry(prediction_id="p"), LONG_ENOUGH)
+
+    assert (receipt.stored, receipt.unmatched) == (1, 1)
+    rows = ledger.reader.rows("SELECT prediction_id, matched, user_key FROM feedback_v1")
+    assert rows == [{"prediction_id": None, "matched": False, "user_key": None}]
+    own = await ledger.append_feedback([feedback(card_of("p"))], LONG_ENOUGH)
+    assert (own.stored, own.unmatched) == (1, 0), "what was sent to a wrong address does not stand in its way"
 
 
 async def test_feedback_delivered_twice_is_stored_once_and_leaves_no_gap(ledger: SQLiteLedger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -164,6 +165,61 @@ def test_a_title_too_long_for_a_card_is_refused(hooks: Path) -> None:
     found = load_problems(hooks)
     assert found
     assert {mistake.key for mistake in found} == {"title"}
+
+
+SEVERAL = "hook: [patient-view, encounter-start, org.example.ward-round]"
+
+
+def test_one_id_may_answer_several_hooks_with_the_same_files(hooks: Path) -> None:
+    (alone,) = load_services(hooks)
+    edit(hooks / "cvd-risk" / "service.yaml", "hook: patient-view", SEVERAL)
+    catalog = load_services(hooks)
+    assert [one.hook for one in catalog] == ["patient-view", "encounter-start", "org.example.ward-round"]
+    assert {one.id for one in catalog} == {"cvd-risk"} and len({one.book.digest for one in catalog}) == 1
+    assert catalog.of("cvd-risk") == catalog.services
+    for one in catalog:
+        kept = {file.kind: file.content for file in one.files if file.kind != "edition"}
+        assert definition_from_files(kept, one.hook).hook == one.hook
+    assert definition_from_files(kept).hook == "patient-view"
+    with pytest.raises(ConfigurationRefused):
+        definition_from_files(kept, "order-sign")
+    book = dataclasses.replace(alone.book, edition="another")
+    assert {one.book.edition for one in catalog.with_book(book)} == {"another"}
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "said"),
+    [
+        ("hook: [patient-view, patient-view]", "hook[1]", "a second time"),
+        ("hook: [patient-view, patient-veiw]", "hook[1]", "no hook of the CDS Hooks library"),
+        ("hook: patient-veiw", "hook", "no hook of the CDS Hooks library"),
+        ("hook: []", "hook", "at least 1"),
+        ("hook: {a: b}", "hook", "array"),
+        ("hook: [patient-view, 5]", "hook[1]", "string"),
+    ],
+)
+def test_hooks_that_cannot_be_told_apart_or_are_none_are_refused(
+    written: str, key: str, said: str, hooks: Path
+) -> None:
+    edit(hooks / "cvd-risk" / "service.yaml", "hook: patient-view", written)
+    mistake = only(load_problems(hooks))
+    assert (mistake.file, mistake.key) == ("cvd-risk/service.yaml", key)
+    assert said in mistake.problem
+
+
+def test_a_template_must_be_one_that_every_hook_can_fill(hooks: Path) -> None:
+    path = hooks / "cvd-risk" / "service.yaml"
+    edit(path, "hook: patient-view", "hook: [patient-view, order-dispatch]")
+    assert load_problems(hooks) == ()
+    edit(path, "Patient/{{context.patientId}}", "Patient/{{context.patientId}}?x={{context.userId}}")
+    mistake = only(load_problems(hooks))
+    assert mistake.key == "prefetch.patient" and "`order-dispatch` does not offer" in mistake.problem
+
+
+def test_a_deprecated_hook_is_worth_a_second_look(hooks: Path) -> None:
+    edit(hooks / "cvd-risk" / "service.yaml", "hook: patient-view", "hook: [patient-view, order-review]")
+    (warning,) = [one for one in load_services(hooks).warnings if one.key.startswith("hook")]
+    assert warning.key == "hook[1]" and "order-sign" in warning.problem
 
 
 def test_a_table_with_a_wrong_line_is_named(hooks: Path) -> None:
