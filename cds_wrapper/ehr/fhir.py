@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
+from cds_wrapper.ehr.glance import is_plainly_of
 from cds_wrapper.patient.demographics import NoPatient, PatientView
 
 # The members in which FHIR resources name whom they are about (R4). `link.other` and `performer` may rightly
@@ -119,6 +120,8 @@ def carries_test_label(patient: bytes | None) -> bool:
 def _state(raw: bytes | None, search: _Search, *, is_the_patient: bool) -> PrefetchState:
     if raw is None:
         return PrefetchState.ABSENT
+    if is_plainly_of(search.patient_id, raw):
+        return PrefetchState.PRESENT
     try:
         value = _anything.decode(raw)
         if search.finds_another(value):
