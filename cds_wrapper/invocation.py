@@ -99,7 +99,7 @@ def decided(
     what the vendor's cards say.
     """
     told = prediction.flagged if isinstance(prediction, Prediction) else prediction.missing_inputs
-    question = subgroups.groups, prediction.status, prediction.model.version, told
+    question = subgroups.groups, prediction.status, prediction.reason, prediction.model.version, told
     decision: Decision = service.remembered.of(
         question, lambda: decide(service, service.book, subgroups, prediction)
     )

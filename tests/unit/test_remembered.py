@@ -80,6 +80,7 @@ def predictions(service: ServiceDefinition) -> list[Prediction | NoPrediction]:
         NoPrediction(Status.TIMED_OUT, approved, call),
         NoPrediction(Status.MISSING_INPUT, approved, call),
         NoPrediction(Status.MISSING_INPUT, approved, call, missing_inputs=("blood pressure",)),
+        NoPrediction(Status.MISSING_INPUT, approved, call, reason="nothing_to_ask_with"),
         NoPrediction(Status.UNREADABLE, approved, call, reason="not_json"),
     ]
 
@@ -92,3 +93,8 @@ def test_what_is_remembered_is_what_would_be_decided_anew(
             for prediction in predictions(service):
                 anew = decide(service, service.book, subgroups, prediction)
                 assert decided(service, subgroups, prediction) == anew
+
+
+def test_no_call_is_made_of_what_was_remembered_for_another_edition(service: ServiceDefinition) -> None:
+    service.remembered.of("x", lambda: 1)
+    assert len(service.with_book(service.book).remembered) == 0
