@@ -306,17 +306,12 @@ class OperatorLog:
 
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line; a field the event does not name is dropped and counted in `dropped`."""
-        line: dict[str, object] = {
-            "ts": timestamp(datetime.now(UTC)),
-            "level": event.level.value,
-            "event": event.name,
-            **self._bound,
-        }
-        allowed = event.fields
+        line: dict[str, object] = {"ts": timestamp(datetime.now(UTC)), "level": event.level.value}
+        line |= {"event": event.name, **self._bound}
         for name, value in fields.items():
-            if name in allowed:
+            if name in event.fields:
                 line[name] = value if type(value) in _SHORT else _short(value)
-        dropped = len(fields) - sum(map(allowed.__contains__, fields))
+        dropped = len(fields) - sum(map(event.fields.__contains__, fields))
         if dropped:
             line["dropped"] = dropped
         if self._lost:
