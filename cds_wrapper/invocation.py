@@ -74,7 +74,7 @@ async def invoke(
     prediction = made_of_nothing(prediction) if came_stripped(request, prefetch) else prediction
     call.vendor_has_answered()
 
-    decision = decide(service, service.book, subgroups, prediction)
+    decision = decided(service, subgroups, prediction)
     composition = compose_cards(service, prediction, decision, rt, call)
     reply = reply_with(service, prediction, composition)
 
@@ -105,6 +105,22 @@ async def answer(
             rt.log.emit(log.INVOCATION_FAILED, service_id=service.id, hook=service.hook, **where, **call.name)
     rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
     return without_ledger(service, rt, call)
+
+
+def decided(
+    service: ServiceDefinition, subgroups: PatientSubgroups, prediction: Prediction | NoPrediction
+) -> Decision:
+    """What `decide` says with the edition in force, which is the same for patients of the same groups.
+
+    Of a prediction it depends on no more than stands in the question here: not on the score itself, nor on
+    what the vendor's cards say.
+    """
+    told = prediction.flagged if isinstance(prediction, Prediction) else prediction.missing_inputs
+    question = subgroups.groups, prediction.status, prediction.reason, prediction.model.version, told
+    decision: Decision = service.remembered.of(
+        question, lambda: decide(service, service.book, subgroups, prediction)
+    )
+    return decision
 
 
 def decide(

@@ -10,11 +10,12 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+import msgspec
 import structlog
 
 from cds_wrapper import __version__, log_event
@@ -283,22 +284,23 @@ class OperatorLog:
         """`writer` names host and process; lines go to `stream` (standard error by default)."""
         self._bound = {"writer": writer, "version": __version__}
         self._lost = 0
-        self._lines = structlog.wrap_logger(
-            structlog.WriteLogger(stream or sys.stderr),  # type: ignore[arg-type]  # it writes and flushes, no more
-            processors=[_in_order, _as_json],
-        ).bind()
+        # Its processors are left out: what they would do to each line is done here in one go, for every call.
+        self._lines = structlog.WriteLogger(stream or sys.stderr)  # type: ignore[arg-type]  # it writes and flushes, no more
 
     def emit(self, event: Event, **fields: object) -> None:
         """Write one line; a field the event does not name is dropped and counted in `dropped`."""
-        allowed = {key: _short(value) for key, value in fields.items() if key in event.fields}
-        dropped = len(fields) - len(allowed)
-        line: dict[str, Any] = {**self._bound, **allowed}
+        line: dict[str, object] = {"ts": timestamp(datetime.now(UTC)), "level": event.level.value}
+        line |= {"event": event.name, **self._bound}
+        for name, value in fields.items():
+            if name in event.fields:
+                line[name] = value if type(value) in _SHORT else _short(value)
+        dropped = len(fields) - sum(map(event.fields.__contains__, fields))
         if dropped:
             line["dropped"] = dropped
         if self._lost:
             line["lost_before"] = self._lost
         try:
-            self._lines.msg(event.name, ts=timestamp(datetime.now(UTC)), level=event.level.value, **line)
+            self._lines.msg(_as_json(line))
         except OSError:
             # A full disk under the operator log must not take an answer with it; the next line says how many.
             self._lost += 1
@@ -306,18 +308,17 @@ class OperatorLog:
             self._lost = 0
 
 
-def _in_order(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Time, level and event stand first in every line."""
-    first = {name: line[name] for name in ("ts", "level", "event")}
-    return {**first, **line}
-
-
 _encoder = json.JSONEncoder()
+_SHORT = frozenset({int, float, bool, type(None)})
 
 
-def _as_json(_logger: object, _method: str, line: MutableMapping[str, Any]) -> str:
-    """One line of JSON; `_short` has left nothing in it that JSON does not know."""
-    return _encoder.encode(line)
+def _as_json(line: Mapping[str, object]) -> str:
+    """One line of JSON in ASCII; `_short` has left nothing in it that JSON does not know."""
+    try:
+        text = msgspec.json.encode(line)
+    except UnicodeEncodeError:
+        return _encoder.encode(line)
+    return text.decode() if text.isascii() else _encoder.encode(line)
 
 
 def timestamp(moment: datetime) -> str:

@@ -87,7 +87,7 @@ def tell_operator(
     waited = round(call.elapsed_ms - float(entry["total_ms"] or 0), 3)
     rt.log.emit(
         log.INVOCATION_COMPLETED,
-        **{name: entry[name] for name in _CANONICAL_LINE},
+        **entry.some(_CANONICAL_LINE),
         # A version nobody approved is whatever the vendor wrote; it stays out of the operator's log.
         model_version=prediction.model.version if known else "other",
         ledger_ms=waited,

@@ -2,7 +2,8 @@
 
     python -m cds_wrapper.bench.load --port 8080 --path /cds-services/cvd-risk --calls calls.json
 
-Each connection sends its next call when the answer to the last one is whole. Prints one JSON object.
+Each connection sends its next call when the answer to the last one is whole. With `--signing-key` every call
+brings a token of its own; as many as the round can use are signed before it begins. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import msgspec
 
 from cds_wrapper.bench.calls import read_calls
 from cds_wrapper.bench.process_meter import cpu_seconds
-from cds_wrapper.bench.wire import Message, Messages, NotUnderstood, post
+from cds_wrapper.bench.tokens import Signer
+from cds_wrapper.bench.wire import Message, Messages, NotUnderstood, post, with_token
 
 HOST = "127.0.0.1"
 EXTENSION_KEY = "org.cds-wrapper.prediction"
@@ -71,6 +73,7 @@ class Round:
     calls: Sequence[bytes]
     marker: bytes
     seed: int
+    tokens: Iterator[str] | None = None
     measured_from: int = sys.maxsize
     over: bool = False
     answers: int = 0
@@ -83,7 +86,8 @@ class Round:
         """The calls of one connection, shuffled anew each time they have all been sent."""
         chance = random.Random(f"{self.seed}/{connection}")  # noqa: S311  an order, no secret
         while True:
-            yield from chance.sample(self.calls, len(self.calls))
+            for call in chance.sample(self.calls, len(self.calls)):
+                yield with_token(call, next(self.tokens)) if self.tokens else call
 
     def take(self, message: Message, sent_at: int) -> None:
         """Count and check an answer that has just come."""
@@ -162,7 +166,11 @@ class _Connection(asyncio.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much load, on what, for how long (seconds), and whose processor time is read meanwhile."""
+    """How much load, on what, for how long (seconds), and whose processor time is read meanwhile.
+
+    With `signing_key` (a file) each call brings a token for `audience`; `tokens` are signed beforehand, and
+    any that are needed beyond those at the moment of the call.
+    """
 
     port: int
     path: str
@@ -172,12 +180,17 @@ class Load:
     seed: int = 1
     marker: str = ""
     processes: tuple[int, ...] = ()
+    signing_key: Path | None = None
+    audience: str = ""
+    tokens: int = 0
 
 
 async def drive(load: Load, bodies: Sequence[bytes]) -> LoadResult:
     """Run one round; `OSError` when nobody listens."""
     calls = [post(load.path, body) for body in bodies]
-    this_round = Round(calls, load.marker.encode(), load.seed)
+    signer = Signer(load.signing_key, load.audience) if load.signing_key else None
+    tokens = signer.tokens(load.tokens) if signer else None
+    this_round = Round(calls, load.marker.encode(), load.seed, tokens)
     loop = asyncio.get_running_loop()
     connections = []
     for number in range(load.connections):
@@ -222,6 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--warm-up", type=float, default=0.3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--marker", default="")
+    parser.add_argument("--signing-key", type=Path)
+    parser.add_argument("--audience", default="")
+    parser.add_argument("--tokens", type=int, default=0)
     parser.add_argument("--process", type=int, action="append", default=[], dest="processes")
     options = vars(parser.parse_args(arguments))
     bodies = [call.body for call in read_calls(options.pop("calls"))]

@@ -20,7 +20,7 @@ from cds_wrapper.bench.machine import Machine, this_machine
 from cds_wrapper.bench.parts import NotMeasured, output_of, python
 from cds_wrapper.bench.process_meter import resident_bytes
 from cds_wrapper.bench.scored_calls import scored_calls
-from cds_wrapper.bench.site_files import PATH
+from cds_wrapper.bench.site_files import AUDIENCE, PATH
 from cds_wrapper.bench.sync_meter import sync_times
 from cds_wrapper.bench.systems import System, Systems, committed, start_systems, wait_until_quiet
 from cds_wrapper.ledger.store import LedgerReader
@@ -28,6 +28,8 @@ from cds_wrapper.ledger.store import LedgerReader
 ALONE = 1
 TOGETHER = 32
 MOST_SYSTEMS = 5
+_LEAST_MILLISECONDS = 20
+"""What a call takes at least with 32 of them under way, whatever the vendor takes."""
 _IMPORT = (
     "import time; t = time.perf_counter(); import cds_wrapper.commands.serve; print(time.perf_counter() - t)"
 )
@@ -52,6 +54,11 @@ class ServingOptions:
     def first_warm_up(self) -> float:
         """Once for each system, before the first round."""
         return min(0.5, self.seconds)
+
+    def most_calls(self, connections: int, seconds: float) -> int:
+        """Calls that so many connections can make in a round with its warm-up, and so the tokens it takes."""
+        per_second = connections * 1000 / max(self.vendor_milliseconds, _LEAST_MILLISECONDS)
+        return connections + round(per_second * (self.warm_up + seconds))
 
     @property
     def steps(self) -> int:
@@ -170,6 +177,9 @@ class _Serving:
             seed=seed,
             marker=system.marker,
         )
+        if system.signing_key is not None:
+            tokens = self.run.options.most_calls(connections, seconds)
+            command += [f"--signing-key={system.signing_key}", f"--audience={AUDIENCE}", f"--tokens={tokens}"]
         watched = {system.part.pid, self.systems.vendor.part.pid}
         command += [f"--process={pid}" for pid in watched]
         result = msgspec.json.decode(output_of("load", command, self.folder), type=LoadResult)

@@ -14,7 +14,7 @@ from typing import Any
 
 from cds_wrapper.bench.nginx import nginx_command, nginx_program
 from cds_wrapper.bench.parts import NotMeasured, Part, free_port, python, read_json, started
-from cds_wrapper.bench.site_files import prepare_site
+from cds_wrapper.bench.site_files import prepare_site, signing_key
 
 VENDOR = "vendor alone"
 WRAPPER = "wrapper"
@@ -30,12 +30,16 @@ _PAUSE = timedelta(milliseconds=50)
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One thing that load is put on; `marker` is a text that its good answers hold."""
+    """One thing that load is put on; `marker` is a text that its good answers hold.
+
+    With `signing_key` (a file) it wants a token with every call.
+    """
 
     name: str
     port: int
     part: Part
     marker: str = ""
+    signing_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ def _wrapper(stack: contextlib.ExitStack, folder: Path, hooks: Path, vendor: int
     port = free_port()
     variables = {**prepare_site(hooks, own, vendor), "CDS_WRAPPER_PORT": str(port)}
     command = [sys.executable, "-m", "cds_wrapper.cli", "serve"]
-    return System(WRAPPER, port, stack.enter_context(started("operator", command, own, variables)), MARKER)
+    part = stack.enter_context(started("operator", command, own, variables))
+    return System(WRAPPER, port, part, MARKER, signing_key(own))
 
 
 def _nginx(stack: contextlib.ExitStack, program: str, folder: Path, vendor: int) -> System:

@@ -82,6 +82,11 @@ def post(path: str, body: bytes) -> bytes:
     return head.encode("ascii") + body
 
 
+def with_token(call: bytes, token: str) -> bytes:
+    """The same call with an `Authorization` header behind its first line."""
+    return call.replace(b"\r\n", f"\r\nauthorization: Bearer {token}\r\n".encode("ascii"), 1)
+
+
 def answer(status: str, body: bytes) -> bytes:
     """An answer in JSON; `status` is code and reason, such as `200 OK`."""
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

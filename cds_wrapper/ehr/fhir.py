@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import msgspec
 
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
+from cds_wrapper.ehr.glance import is_plainly_of
 from cds_wrapper.ehr.pages import is_cut_short
 from cds_wrapper.ehr.templates import most_entries
 from cds_wrapper.patient.demographics import (
@@ -173,6 +174,8 @@ def names_another_patient(value: object, patient_id: str) -> bool:
 def _state(raw: bytes | None, search: _Search, template: str, *, is_the_patient: bool) -> PrefetchState:
     if raw is None:
         return PrefetchState.ABSENT
+    if is_plainly_of(search.patient_id, raw):
+        return PrefetchState.PRESENT
     try:
         value = _anything.decode(raw)
         if search.finds_another(value):

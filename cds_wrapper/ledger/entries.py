@@ -7,7 +7,7 @@ over into columns; together they make every column that is not simply copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -68,6 +68,11 @@ class LedgerEntry:
 
     def __getitem__(self, name: str) -> Plain:
         return self._values[_PLACES[name]]
+
+    def some(self, names: Iterable[str]) -> dict[str, Plain]:
+        """These columns, by name."""
+        values = self._values
+        return {name: values[_PLACES[name]] for name in names}
 
     @property
     def prediction_id(self) -> str:

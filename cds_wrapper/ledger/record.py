@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from cds_wrapper import __version__
@@ -22,7 +23,7 @@ from cds_wrapper.ledger.entries import (
     prediction_columns,
 )
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
-from cds_wrapper.ledger.values import milliseconds
+from cds_wrapper.ledger.values import json_text_of_texts, milliseconds
 from cds_wrapper.patient.demographics import NOTHING_BESIDE, NOWHERE, Beside, Demographics, place_of
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.services import ServiceDefinition
@@ -34,13 +35,20 @@ _LONGEST_CARD_ID = 256
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Decision:
-    """What was decided about one prediction: pure functions of what the record and the kept files hold."""
+    """What was decided about one prediction: pure functions of what the record and the kept files hold.
+
+    `columns` are its columns of the record, made with it, since it mostly is about many patients alike.
+    """
 
     edition: str
     edition_digest: str
     caveat: Caveat
     disposition: Disposition
     words: CaveatWords
+    columns: Mapping[str, object] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", _columns_of(self))
 
     def __repr__(self) -> str:
         return f"Decision({self.disposition.value})"
@@ -150,36 +158,47 @@ def _call_columns(life: Life) -> dict[str, object]:
     }
 
 
-def _decision_columns(decision: Decision | None, composition: Composition | None) -> dict[str, object]:
-    if decision is None or composition is None:
-        return {
-            "caveat_level": None,
-            "caveat_reasons": None,
-            "caveat_scope": None,
-            "caveat_in_summary": None,
-            "wording_ids": None,
-            "words_digest": None,
-            "evidence_edition": None,
-            "disposition": None,
-            "changes_made": None,
-        }
+_UNDECIDED: Mapping[str, object] = {
+    "caveat_level": None,
+    "caveat_reasons": None,
+    "caveat_scope": None,
+    "wording_ids": None,
+    "words_digest": None,
+    "evidence_edition": None,
+    "disposition": None,
+    "caveat_in_summary": None,
+    "changes_made": None,
+}
+
+
+def _columns_of(decision: Decision) -> Mapping[str, object]:
+    """The columns that are the same for every record of this decision."""
     return {
         "caveat_level": decision.caveat.level.value,
-        "caveat_reasons": list(decision.caveat.texts),
+        "caveat_reasons": json_text_of_texts(decision.caveat.texts),
         "caveat_scope": decision.caveat.scope.value if decision.caveat.scope else None,
-        "caveat_in_summary": composition.in_summary,
-        "wording_ids": list(decision.words.wording_ids),
+        "wording_ids": json_text_of_texts(decision.words.wording_ids),
         "words_digest": decision.words.digest,
         "evidence_edition": decision.edition,
         "disposition": decision.disposition.value,
-        "changes_made": list(composition.changes),
     }
 
 
-def _version_columns(service: ServiceDefinition) -> dict[str, object]:
-    kept = {file.kind: file.digest for file in service.files}
+def _decision_columns(decision: Decision | None, composition: Composition | None) -> Mapping[str, object]:
+    if decision is None or composition is None:
+        return _UNDECIDED
+    changes = json_text_of_texts(composition.changes)
+    return {**decision.columns, "caveat_in_summary": composition.in_summary, "changes_made": changes}
+
+
+def _version_columns(service: ServiceDefinition) -> Mapping[str, object]:
+    columns: Mapping[str, object] = service.remembered.of("versions", lambda: _versions(service))
+    return columns
+
+
+def _versions(service: ServiceDefinition) -> Mapping[str, object]:
     return {
-        "file_digests": kept,
+        "file_digests": json_text_of_texts({file.kind: file.digest for file in service.files}),
         "wording_version": service.wording.version,
         "plan_version": str(service.plan.version),
         "service_version": short(service.versions.service),

@@ -28,6 +28,9 @@ _LARGEST_INTEGER = 2**63 - 1
 # A null character, and half a surrogate pair.
 _UNSTORABLE = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 _TEXT_OR_NULL = frozenset({str, type(None)})
+_INTEGER_OR_NULL = frozenset({int, type(None)})
+_REAL_OR_NULL = frozenset({float, type(None)})
+_BOOLEAN_OR_NULL = frozenset({bool, type(None)})
 _NUMBERS = (float, int)
 _KINDS_KEPT = 4096
 _CONTAINERS = (list, tuple, dict)
@@ -161,17 +164,19 @@ def _is_written_alike(value: Plain) -> bool:
 class Checker:
     """Turns values given by column into what the columns of a table hold, in their order.
 
-    Most columns hold text that is kept as it is; these are looked at all together, the others one by one.
+    Most of them can be kept as they are. So columns of one kind are looked at together, and one by one only
+    where something has to be changed or refused.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns: Mapping[str, Column] = {column.name: column for column in columns}
-        texts = [column for column in columns if column.kind is Kind.TEXT]
-        others = [column for column in columns if column.kind is not Kind.TEXT]
-        self._texts = operator.itemgetter(*(column.name for column in texts))
-        self._required_texts = operator.itemgetter(*(column.name for column in texts if column.required))
-        self._text_rules, self._other_rules = _rules(texts), _rules(others)
-        order = [column.name for column in (*texts, *others)]
+        self._kinds = tuple(
+            _OneKind([column for column in columns if column.kind is kind], at_once)
+            for kind, at_once in _AT_ONCE.items()
+        )
+        others = [column for column in columns if column.kind not in _AT_ONCE]
+        self._other_rules = _rules(others)
+        order = [name for kind in self._kinds for name in kind.names] + [column.name for column in others]
         self._in_order = operator.itemgetter(*(order.index(name) for name in self.columns))
 
     def checked(self, given: Mapping[str, object]) -> tuple[Plain, ...]:
@@ -185,10 +190,11 @@ class Checker:
             raise TypeError(
                 f"Not the columns of the record: {_difference(given.keys(), self.columns.keys())}."
             )
-        texts: Sequence[Any] = self._texts(given)
-        if not _are_kept_as_they_are(texts) or None in self._required_texts(given):
-            texts = _one_by_one(self._text_rules, given)
-        plain: tuple[Plain, ...] = self._in_order((*texts, *_one_by_one(self._other_rules, given)))
+        held: list[Plain] = []
+        for kind in self._kinds:
+            held += kind.checked(given)
+        held += _one_by_one(self._other_rules, given)
+        plain: tuple[Plain, ...] = self._in_order(held)
         return plain
 
     def from_plain(self, plain: Mapping[str, object]) -> tuple[Plain, ...]:
@@ -201,6 +207,25 @@ class Checker:
             if isinstance(text := given[name], str):
                 given[name] = _opened(column, text)
         return self.checked(given)
+
+
+class _OneKind:
+    """The columns of one kind; `at_once` gives what they hold, or None where each has to be looked at."""
+
+    def __init__(
+        self, columns: Sequence[Column], at_once: Callable[[Sequence[Any]], Sequence[Plain] | None]
+    ) -> None:
+        self.names = tuple(column.name for column in columns)
+        self._required = tuple(column.name for column in columns if column.required)
+        self._rules = _rules(columns)
+        self._at_once = at_once
+
+    def checked(self, given: Mapping[str, object]) -> Sequence[Plain]:
+        """What they hold, in the order of `names`; errors as in `Checker.checked`."""
+        held = self._at_once([given[name] for name in self.names])
+        if held is None or None in [given[name] for name in self._required]:
+            return _one_by_one(self._rules, given)
+        return held
 
 
 def _difference(given: AbstractSet[str], wanted: AbstractSet[str]) -> str:
@@ -230,12 +255,32 @@ def _one_by_one(rules: Iterable[_Rule], given: Mapping[str, object]) -> list[Pla
     raise TypeError(f"`{name}` must not be null.")
 
 
-def _are_kept_as_they_are(texts: Sequence[Any]) -> bool:
-    """Whether all are null or plain ASCII text, none of it empty: nothing in them has to be changed."""
-    if not _TEXT_OR_NULL.issuperset(map(type, texts)) or "" in texts:
-        return False
-    joined = "".join(filter(None, texts))
-    return joined.isascii() and "\0" not in joined
+def _texts_at_once(values: Sequence[Any]) -> Sequence[Plain] | None:
+    """Nothing is to be changed where all are null or plain ASCII text, none of it empty."""
+    if not _TEXT_OR_NULL.issuperset(map(type, values)) or "" in values:
+        return None
+    joined = "".join(filter(None, values))
+    return values if joined.isascii() and "\0" not in joined else None
+
+
+def _integers_at_once(values: Sequence[Any]) -> Sequence[Plain] | None:
+    """The same for integers; to Python a boolean is one of them, but not of exactly that type."""
+    if not _INTEGER_OR_NULL.issuperset(map(type, values)):
+        return None
+    return values if max(map(abs, filter(None, values)), default=0) <= _LARGEST_INTEGER else None
+
+
+def _reals_at_once(values: Sequence[Any]) -> Sequence[Plain] | None:
+    """The same for floats, of which none is infinite or no number where their sum is neither."""
+    if not _REAL_OR_NULL.issuperset(map(type, values)) or not math.isfinite(sum(filter(None, values))):
+        return None
+    return [
+        value if value is None else value + 0.0 for value in values
+    ]  # no minus before a zero, as in `_real`
+
+
+def _booleans_at_once(values: Sequence[Any]) -> Sequence[Plain] | None:
+    return values if _BOOLEAN_OR_NULL.issuperset(map(type, values)) else None
 
 
 def _opened(column: Column, text: str) -> object:
@@ -310,6 +355,13 @@ _CONVERT: Mapping[Kind, Callable[[Any], Plain]] = {
     Kind.BOOLEAN: _boolean,
     Kind.TIMESTAMP: _timestamp,
     Kind.JSON: _json,
+}
+# The kinds of which most values are kept as they are.
+_AT_ONCE: Mapping[Kind, Callable[[Sequence[Any]], Sequence[Plain] | None]] = {
+    Kind.TEXT: _texts_at_once,
+    Kind.INTEGER: _integers_at_once,
+    Kind.REAL: _reals_at_once,
+    Kind.BOOLEAN: _booleans_at_once,
 }
 # What SQLite gives back for a value of each kind.
 _STORED: Mapping[Kind, type] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
 from cds_wrapper.caveats.passage import CardPolicy
@@ -16,6 +16,7 @@ from cds_wrapper.errors import Mistake
 from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.patient.demographics import BesideKeys, DemographicRules, PlaceRules
 from cds_wrapper.patient.subgroups import SubgroupScheme
+from cds_wrapper.remembered import Remembered
 from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
 from cds_wrapper.vendors.question import Forwarding
@@ -172,6 +173,8 @@ class ServiceDefinition:
     book: EvidenceBook = field(repr=False)
     versions: FileVersions
     files: tuple[KeptFile, ...] = field(repr=False)
+    remembered: Remembered[Any] = field(default_factory=Remembered, init=False, repr=False, compare=False)
+    """What was decided from these files about patients of the same groups; another edition begins anew."""
 
     @property
     def threshold(self) -> float | None:
