@@ -139,7 +139,7 @@ class Doors:
         """
         asked = request.headers.get("access-control-request-method")
         if asked != method:
-            raise MethodNotAllowed("This address takes another method.")
+            raise HTTPException(405, headers={"Allow": f"{method}, OPTIONS"})
         headers = self.origins.preflight_headers(request.headers.getlist("origin"), method)
         if headers is None:
             raise OriginRefused("This page was not listed as one that may call.")

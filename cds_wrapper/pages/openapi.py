@@ -201,12 +201,14 @@ DOORS: Final = (
 _HEADERS: Final[dict[int, dict[str, Schema]]] = {
     401: {"WWW-Authenticate": {"const": "Bearer"}},
     405: {"Allow": {"type": "string"}},
+    429: {"Retry-After": {"type": "string", "pattern": "^[0-9]+$"}},
     503: {"Retry-After": {"type": "string", "pattern": "^[0-9]+$"}},
 }
 _WORDS: Final = (
     "cds-wrapper is a CDS Hooks 2.0.1 service. Bodies are JSON in UTF-8. Whatever is refused is answered with"
     " an OperationOutcome that repeats nothing of the call. `GET` paths answer `HEAD` as well. A message that"
-    " is no HTTP is refused by the server in front of all this, in plain text."
+    " is no HTTP, or has a head too large, is refused by the server in front of all this. Where a site lists"
+    " pages that may call from a browser, the addresses of CDS Hooks answer a preflight (`OPTIONS`) too."
 )
 _PARAMETERS: Final[dict[str, str]] = {
     "service_id": "Id of a service, as discovery lists it.",

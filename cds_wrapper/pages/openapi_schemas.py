@@ -174,6 +174,16 @@ READINESS: Final[Schema] = {
             "description": "Calls refused since the start, by reason.",
             "additionalProperties": _COUNT,
         },
+        "alarms": {
+            "type": "object",
+            "description": "What an operator has to look at in what EHRs sent since the start, by event.",
+            "additionalProperties": _COUNT,
+        },
+        "in_flight": {
+            "type": "object",
+            "description": "Calls that are being served, by client.",
+            "additionalProperties": _COUNT,
+        },
         "ledger": {"type": "boolean", "description": "Whether the ledger can be written."},
         "records": {**_COUNT, "description": "Records that came into the ledger since the start."},
         "batches": _COUNT,

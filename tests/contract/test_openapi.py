@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import httpx
 import pytest
 
 from cds_wrapper import routes
+from cds_wrapper.cds_client import TrustedClient
+from cds_wrapper.ehr.clients import MOST_AT_ONCE
 from tests import fakes
 from tests.contract import wire
 from tests.contract.odd_requests import ODD
@@ -207,6 +210,17 @@ def breaks(path: str, content: bytes, method: str = "POST") -> Provoke:
     return provoke
 
 
+def full(path: str, content: bytes) -> Provoke:
+    async def provoke(running: Wrapper, _patch: pytest.MonkeyPatch) -> httpx.Response:
+        with contextlib.ExitStack() as others:
+            for _ in range(MOST_AT_ONCE):
+                client = TrustedClient("north", None, None, "production")
+                others.enter_context(running.app.state.doors.in_flight.one_of(client))
+            return await running.http.post(path, content=content, headers=signed(path))
+
+    return provoke
+
+
 async def ledger_is_away(running: Wrapper, patch: pytest.MonkeyPatch) -> httpx.Response:
     patch.setattr(routes, "FEEDBACK_WAIT", routes.FEEDBACK_WAIT / 10)
     remove_ledger(running.folder)
@@ -242,6 +256,7 @@ PROVOKED: dict[tuple[str, int], Provoke] = {
     (SERVICE, 412): sends(AT, CALL),
     (SERVICE, 413): sends(AT, HUGE),
     (SERVICE, 415): sends(AT, CALL, headers=TEXT),
+    (SERVICE, 429): full(AT, CALL),
     (SERVICE, 500): breaks(AT, CALL),
     (SERVICE, 502): sends(AT, CALL),
     (SERVICE, 504): sends(AT, CALL),
@@ -254,6 +269,7 @@ PROVOKED: dict[tuple[str, int], Provoke] = {
     (FEEDBACK, 408): with_patch("BODY_WITHIN", LATE, OF, stalling),
     (FEEDBACK, 413): sends(OF, HUGE),
     (FEEDBACK, 415): sends(OF, STORABLE, headers=TEXT),
+    (FEEDBACK, 429): full(OF, STORABLE),
     (FEEDBACK, 500): breaks(OF, STORABLE),
     (FEEDBACK, 503): ledger_is_away,
 }

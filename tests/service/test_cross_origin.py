@@ -164,6 +164,7 @@ async def test_a_question_tells_nothing_of_services_or_methods(tmp_path: Path) -
         bare = await running.http.options(SERVICE, headers={"origin": PAGE})
     assert here.status_code == nowhere.status_code == 204 and here.headers == nowhere.headers
     assert (wrong.status_code, bare.status_code) == (405, 405)
+    assert wrong.headers["allow"] == bare.headers["allow"] == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/evidence/cvd-risk", "/nowhere", "/cds-servicesx"])
