@@ -69,6 +69,7 @@ class FeedbackForwarder:
         self._places: Places | None = None
         self._trouble: str | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     async def open(self) -> None:
         """Start telling."""
@@ -77,12 +78,20 @@ class FeedbackForwarder:
 
     async def close(self) -> None:
         """Stop; what the vendor has not taken is told after the next start."""
+        self._is_closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._peer.pool.close()
 
     async def _run(self) -> None:
+        try:
+            await self._go_on()
+        finally:
+            if not self._is_closing:
+                self._tell_trouble("ended")  # an error of our own: restart the service, it goes on then
+
+    async def _go_on(self) -> None:
         wait = self._every
         while True:
             try:

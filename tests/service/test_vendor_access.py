@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -216,3 +217,22 @@ async def test_a_card_of_our_own_has_no_id_of_the_vendors(
     wanted = [fakes.DEFAULT_CARD["uuid"] if one == "vendor's" else one for one in kept]
     assert json.loads(row["vendor_cards"]) == wanted
     assert len(json.loads(row["cards_returned"])) == len(kept)
+
+
+async def test_one_name_for_two_keys_is_refused_and_one_file_for_two_services_is_published_once(
+    tmp_path: Path,
+) -> None:
+    named_alike = type(OLD).import_key({**new_key("ES384", NOW).as_dict(private=True), "kid": str(OLD.kid)})
+    hooks = copy_hooks(tmp_path, "http://127.0.0.1:9/x", **signing_with(tmp_path, OLD))
+    other = hooks / "other"
+    shutil.copytree(hooks / "cvd-risk", other)
+    file = other / "service.yaml"
+    file.write_text(file.read_text().replace("id: cvd-risk", "id: other"))
+    async with wrapper(tmp_path, hooks) as running:
+        published = (await running.http.get(JWKS)).json()
+    assert [key["kid"] for key in published["keys"]] == [OLD.kid]
+    write_own_keys(tmp_path / "second.json", [named_alike])
+    file.write_text(file.read_text().replace("vendor-keys.json", "second.json"))
+    with pytest.raises(ConfigurationRefused, match="another key file holds another of that name"):
+        async with wrapper(tmp_path, hooks):
+            pass
