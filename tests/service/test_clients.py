@@ -48,7 +48,7 @@ async def test_prefetch_under_the_analysts_keys_reaches_the_vendor_and_the_recor
             assert (await call(running, body)).status_code == 200
             (row,) = running.rows()
     assert {"patient", "lipids"} <= set(vendor.asked[0]["prefetch"])
-    assert row["race"] == "white" and json.loads(row["inputs"])["lipids"] == "present"
+    assert row["race"] == "white" and json.loads(row["inputs"])["lipids"]["state"] == "present"
 
 
 async def test_the_patient_is_recognised_under_a_key_that_nobody_mapped(tmp_path: Path) -> None:
