@@ -26,6 +26,7 @@ from cds_wrapper.ehr.keys import KeyRing
 from cds_wrapper.ehr.reads import FHIRReader
 from cds_wrapper.ehr.replay import ReplayMemory
 from cds_wrapper.ehr.suggested import ResourceCheck
+from cds_wrapper.entrance import Entrance
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.pseudonyms import Pseudonyms, new_keys_file, pseudonyms_from, read_keys
@@ -42,7 +43,7 @@ from cds_wrapper.production import (
     unsafe,
     unusable_certificates,
 )
-from cds_wrapper.routes import REFUSALS, Doors
+from cds_wrapper.routes import Doors
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
 from cds_wrapper.settings import Profile, Settings
@@ -82,7 +83,8 @@ def create_app(
         clock,
         origins=origins_of(settings, clients),
     )
-    app = FastAPI(
+    app = Entrance(
+        doors,
         title="cds-wrapper",
         version=__version__,
         docs_url=None,
@@ -92,11 +94,8 @@ def create_app(
     )
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
-    app.state.doors = doors
     pages = [*evidence_routes(lambda: services.catalog), *door_routes()]
     app.router.routes.extend([*doors.routes(), *access.routes(), *pages, *extra_routes])
-    for kind in REFUSALS:
-        app.add_exception_handler(kind, doors.refuse)
     return app
 
 

@@ -50,7 +50,7 @@ async def test_when_the_patient_could_not_be_read_because_of_us_every_detail_is_
 ) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
-            monkeypatch.setattr(invocation, "sort_prefetch", fails)
+            monkeypatch.setattr(invocation, "complete_prefetch", fails)
             await running.call(request_of("white-55"))
             (row,) = running.rows()
     assert vendor.asked == []
