@@ -25,6 +25,10 @@ class Remembered(Generic[_Answer]):
     def __len__(self) -> int:
         return len(self._answers)
 
+    def questions(self) -> tuple[Hashable, ...]:
+        """Every question whose answer is kept."""
+        return tuple(self._answers)
+
     def of(self, question: Hashable, answer: Callable[[], _Answer]) -> _Answer:
         """The answer to a question, made once; the same question must always have an equal answer."""
         found = self._answers.get(question)

@@ -22,12 +22,13 @@ def age_band(patient: RecordedPatient, on: date, rules: DemographicRules) -> tup
     band is missing, `imprecise`. Somebody born on 29 February turns a year older on 1 March.
     """
     scheme = rules.scheme(AGE_BAND)
-    if patient.birth_date is None:
+    birth_date = patient.birth_date
+    if birth_date is None:
         reason = patient.birth_date_absent
         return lacking(reason or Missing.ABSENT, scheme, source=_SOURCE if reason else None), None
-    if not isinstance(patient.birth_date, str):
+    if not isinstance(birth_date, str):
         return lacking(Missing.INVALID, scheme, source=_SOURCE, dq=("degraded",)), None
-    born, has_time = _days_of(patient.birth_date.strip())
+    born, has_time = _days_of(birth_date.strip())
     dq = ("degraded",) if has_time or born is None else ()
     age = age_on(on, *born) if born else None
     if age is None:

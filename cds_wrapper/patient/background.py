@@ -206,10 +206,11 @@ _LANGUAGE_SOURCE = "Patient.communication.language"
 
 def language(patient: RecordedPatient, rules: DemographicRules) -> Attribute:
     """The preferred language, or the only one; several of which none is preferred are `imprecise`."""
-    entries = patient.communication.items
+    communication = patient.communication
+    entries = communication.items
     preferred = [entry for entry in entries if entry.get("preferred") is True]
     said = [statement_of_concept(entry.get("language")) for entry in preferred or entries]
-    flags = ["degraded"] if patient.communication.degraded or any(each.degraded for each in said) else []
+    flags = ["degraded"] if communication.degraded or any(each.degraded for each in said) else []
     flags += ["language_not_marked_preferred"] if entries and not preferred else []
     raw = raw_codes(code for each in said for code in each.codes)
     subtags = {subtag for each in said if (subtag := _subtag_of(each)) is not None}
@@ -222,7 +223,7 @@ def language(patient: RecordedPatient, rules: DemographicRules) -> Attribute:
         flags += ["several_languages_preferred"] if preferred else []
         return lacking(Missing.IMPRECISE, scheme, raw=raw, source=_LANGUAGE_SOURCE, dq=flags)
     reason = most_telling(_why_no_language(each) for each in said)
-    unreadable = Missing.INVALID if patient.communication.degraded else Missing.ABSENT
+    unreadable = Missing.INVALID if communication.degraded else Missing.ABSENT
     source = _LANGUAGE_SOURCE if entries else None
     return lacking(reason or unreadable, scheme, raw=raw, source=source, dq=flags)
 
@@ -271,11 +272,12 @@ def rurality(patient: RecordedPatient, on: date, rules: DemographicRules) -> Att
 def _of_home(
     patient: RecordedPatient, on: date, table: Mapping[str, int] | Mapping[str, str] | None, scheme: str
 ) -> Attribute:
-    dq = ["degraded"] if patient.address.degraded else []
-    homes = [address for address in patient.address.items if _is_current_home(address, on)]
+    addresses = patient.address
+    dq = ["degraded"] if addresses.degraded else []
+    homes = [address for address in addresses.items if _is_current_home(address, on)]
     if not homes or table is None:
-        reason = Missing.INVALID if patient.address.degraded and not patient.address.items else Missing.ABSENT
-        dq += ["no_current_home_address"] if patient.address.items else []
+        reason = Missing.INVALID if addresses.degraded and not addresses.items else Missing.ABSENT
+        dq += ["no_current_home_address"] if addresses.items else []
         return lacking(reason, scheme, dq=dq)
     best = min(_HOME_USES[address.get("use")] for address in homes)
     homes = [address for address in homes if _HOME_USES[address.get("use")] == best]

@@ -142,7 +142,8 @@ _READERS: Mapping[str, Callable[[RecordedPatient, DemographicRules], Attribute]]
 def _described(
     patient: RecordedPatient, on: date, rules: DemographicRules
 ) -> tuple[dict[str, Attribute], AgeSpan | None]:
-    found = {name: reader(patient, rules) for name, reader in _READERS.items() if name in rules.collect}
+    # Most of it is said of many patients in the same words, and is read only once.
+    found = dict(rules.remembered.of(patient.registered, lambda: _registered(patient, rules)))
     age = None
     if AGE_BAND in rules.collect:
         found[AGE_BAND], age = age_band(patient, on, rules)
@@ -150,10 +151,16 @@ def _described(
         found[DEPRIVATION_QUINTILE] = deprivation_quintile(patient, on, rules)
     if RURALITY in rules.collect:
         found[RURALITY] = rurality(patient, on, rules)
+    return found, age
+
+
+def _registered(patient: RecordedPatient, rules: DemographicRules) -> dict[str, Attribute]:
+    """The attributes that depend on nothing but what `RecordedPatient.registered` is a digest of."""
+    found = {name: reader(patient, rules) for name, reader in _READERS.items() if name in rules.collect}
     if not {RACE, ETHNICITY, RACE_ETHNICITY}.isdisjoint(rules.collect):
         both = race_and_ethnicity(patient, rules)
         found |= {RACE: both.race, ETHNICITY: both.ethnicity, RACE_ETHNICITY: both.race_ethnicity}
-    return found, age
+    return found
 
 
 def _beside(

@@ -7,6 +7,7 @@ refuses. A field of another shape than FHIR gives it reads as `degraded`; who wa
 from __future__ import annotations
 
 import enum
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,21 +68,70 @@ class Elements:
     degraded: bool = False
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class RecordedPatient:
-    """What a Patient resource holds of the fields we read; holds patient data, so it never prints it."""
+    """What a Patient resource holds of the fields we read, each read when it is asked for.
 
-    gender: object
-    gender_absent: Missing | None
-    birth_date: object
-    birth_date_absent: Missing | None
-    extensions: Mapping[str, tuple[Mapping[str, Any], ...]]
-    extensions_degraded: bool
-    communication: Elements
-    address: Elements
+    It holds patient data, so it never prints it.
+    """
+
+    __slots__ = ("_by_url", "_resource")
+
+    def __init__(self, resource: _Resource) -> None:
+        self._resource = resource
+        self._by_url: tuple[Mapping[str, tuple[Mapping[str, Any], ...]], bool] | None = None
 
     def __repr__(self) -> str:
         return "RecordedPatient(...)"
+
+    @property
+    def registered(self) -> bytes:
+        """A digest of all that may be said here of who the patient is but of the birth date and the address.
+
+        Of many patients it is the same, and nobody can be told by it.
+        """
+        one = self._resource
+        return hashlib.blake2b(
+            b"\0".join((one.gender, one.gender_more, one.extension, one.communication)), digest_size=16
+        ).digest()
+
+    @property
+    def gender(self) -> object:
+        return _value(self._resource.gender)
+
+    @property
+    def gender_absent(self) -> Missing | None:
+        return _absent_reason(_value(self._resource.gender_more))
+
+    @property
+    def birth_date(self) -> object:
+        return _value(self._resource.birth_date)
+
+    @property
+    def birth_date_absent(self) -> Missing | None:
+        return _absent_reason(_value(self._resource.birth_date_more))
+
+    @property
+    def extensions(self) -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+        """By url."""
+        return self._read_extensions()[0]
+
+    @property
+    def extensions_degraded(self) -> bool:
+        """Whether one of them could not be read."""
+        return self._read_extensions()[1]
+
+    def _read_extensions(self) -> tuple[Mapping[str, tuple[Mapping[str, Any], ...]], bool]:
+        if self._by_url is None:
+            self._by_url = _by_url(_elements(self._resource.extension))
+        return self._by_url
+
+    @property
+    def communication(self) -> Elements:
+        return _elements(self._resource.communication)
+
+    @property
+    def address(self) -> Elements:
+        return _elements(self._resource.address)
 
     def named(self, urls: Iterable[str]) -> tuple[Mapping[str, Any], ...]:
         """Every extension with one of these urls, in the order of the urls."""
@@ -97,25 +147,11 @@ def read_patient(raw: bytes) -> RecordedPatient | NoPatient:
         return NoPatient.EMPTY if raw.strip() == b"null" else NoPatient.UNREADABLE
     match _value(resource.resource_type):
         case "Patient":
-            return _patient(resource)
+            return RecordedPatient(resource)
         case "OperationOutcome":
             return NoPatient.ERROR
         case _:
             return NoPatient.NOT_A_PATIENT
-
-
-def _patient(resource: _Resource) -> RecordedPatient:
-    extensions, extensions_degraded = _by_url(_elements(resource.extension))
-    return RecordedPatient(
-        gender=_value(resource.gender),
-        gender_absent=_absent_reason(_value(resource.gender_more)),
-        birth_date=_value(resource.birth_date),
-        birth_date_absent=_absent_reason(_value(resource.birth_date_more)),
-        extensions=extensions,
-        extensions_degraded=extensions_degraded,
-        communication=_elements(resource.communication),
-        address=_elements(resource.address),
-    )
 
 
 def _value(raw: msgspec.Raw) -> Any:

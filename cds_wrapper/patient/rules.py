@@ -8,10 +8,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from cds_wrapper.errors import WrapperError
 from cds_wrapper.patient.attributes import AgeSpan
+from cds_wrapper.remembered import Remembered
 
 
 class UnusableRule(WrapperError):
@@ -275,6 +277,8 @@ class DemographicRules:
     rurality: RuralityTable | None = None
     payers: PayerTable | None = None
     interpreter_sources: tuple[InterpreterSource, ...] = (InterpreterSource.PATIENT,)
+    remembered: Remembered[Any] = field(default_factory=Remembered, init=False, repr=False, compare=False)
+    """What was read by these rules of what is said of many patients in the same words."""
 
     def __post_init__(self) -> None:
         _refuse_repeats("attributes", self.collect)
