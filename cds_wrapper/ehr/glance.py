@@ -23,6 +23,7 @@ _OWN_TYPE: Final = b'{"resourcetype":"patient"'
 # A letter of the word, or a dot, as a percent code: nobody encodes them without a reason.
 _CODED: Final = re.compile(rb"%(?:2e|4[159e]|5[04]|6[159e]|7[04])")
 _OUTCOME: Final = "operationoutcome"
+_NEXT: Final = "next"
 
 
 class _Resource(msgspec.Struct):
@@ -33,19 +34,24 @@ class _Entry(msgspec.Struct):
     resource: _Resource | None = None
 
 
+class _Link(msgspec.Struct):
+    relation: str
+
+
 class _Sketch(msgspec.Struct):
     """As much of a value as shows what kind of value it is; the rest is passed over, which costs little."""
 
     kind: str = msgspec.field(name="resourceType")
     id: str | None = None
     entry: list[_Entry] | None = None
+    link: list[_Link] | None = None
 
 
 _sketch = msgspec.json.Decoder(_Sketch)
 
 
 def is_plainly_of(patient_id: str, raw: bytes) -> bool:
-    """Whether a value certainly is a FHIR resource with content, and nothing in it is about another patient.
+    """Whether a value certainly is a whole FHIR resource with content, and none of it is about somebody else.
 
     False says nothing.
     """
@@ -53,7 +59,7 @@ def is_plainly_of(patient_id: str, raw: bytes) -> bool:
 
 
 def _holds_something(patient_id: str, raw: bytes) -> bool:
-    """Whether it is this patient's Patient, another resource, or a Bundle with one that is no outcome."""
+    """Whether it is this patient's Patient, another resource, or a last page with one that is no outcome."""
     try:
         if not raw.isascii():
             raw.decode()  # what is passed over below is not looked at for this
@@ -69,7 +75,8 @@ def _holds_something(patient_id: str, raw: bytes) -> bool:
             return False  # it may be the first of several pages
         case "bundle":
             resources = [entry.resource for entry in found.entry or () if entry.resource is not None]
-            return any(one.kind.strip().casefold() != _OUTCOME for one in resources)
+            is_last = all(link.relation != _NEXT for link in found.link or ())
+            return is_last and any(one.kind.strip().casefold() != _OUTCOME for one in resources)
         case _:
             return True
 

@@ -19,7 +19,7 @@ from cds_wrapper.ehr.glance import is_plainly_of
 P1 = "p1"
 PATIENT = '{"resourceType":"Patient","id":"p1","meta":{"profile":["http://x/us-core-patient"]}}'
 SEARCH = (
-    '{"resourceType":"Bundle","link":[{"url":"https://ehr/Observation?patient=p1&code=a%7Cb%2Fc"}],"entry":'
+    '{"resourceType":"Bundle","link":[{"relation":"self","url":"https://ehr/Observation?patient=p1&code=a%7Cb%2Fc"}],"entry":'
     '[{"resource":{"resourceType":"Observation","subject":{"reference":"Patient/p1","type":"Patient"},'
     '"performer":[{"reference":"https://ehr/fhir/Patient/p1"}],"valueQuantity":{"unit":"%"}}}]}'
 )
@@ -75,6 +75,8 @@ def test_what_an_ehr_usually_sends_needs_no_walk(raw: str) -> None:
         SEARCH.replace('"Observation"', '"\\tPATIENT","id":"p2"', 1),
         SEARCH.replace('"Observation"', '"\u2003Patient","id":"p2"', 1),
         SEARCH.replace('"Observation"', '"OperationOutcome"', 1),
+        SEARCH.replace('"self"', '"next"', 1),
+        SEARCH.replace('"self"', '"\\u006eext"', 1),
         SEARCH.replace('{"resourceType":"Observation"', "{", 1),
         '{"resourceType":"OperationOutcome"}',
         '{"resourceType":" "}',
@@ -100,6 +102,11 @@ def test_an_id_that_fhir_does_not_allow_is_never_plain(patient: str) -> None:
     assert not is_plainly_of(patient, raw.encode())
 
 
+def test_a_page_that_is_not_the_last_is_told_from_one_that_is() -> None:
+    assert state(SEARCH.replace('"self"', '"next"')) is PrefetchState.TRUNCATED
+    assert state(SEARCH) is PrefetchState.PRESENT
+
+
 def test_no_letter_outside_ascii_becomes_one_of_the_word_when_case_is_folded() -> None:
     letters = set("patient")
     folded = {chr(code).casefold() for code in range(128, sys.maxunicode + 1)}
@@ -123,7 +130,20 @@ SPELLINGS += [
     "https://",
     "_history",
 ]
-SPELLINGS += ["s", "-", '"', "\n", "Group", "Observation", "Bundle", "OperationOutcome", "\u0130", "\u212a"]
+SPELLINGS += [
+    "next",
+    "self",
+    "s",
+    "-",
+    '"',
+    "\n",
+    "Group",
+    "Observation",
+    "Bundle",
+    "OperationOutcome",
+    "\u0130",
+    "\u212a",
+]
 MEMBERS = [
     "resourceType",
     "id",
@@ -144,7 +164,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(
     st.dictionaries(members, values, max_size=5), texts, st.sampled_from([P1, "p2", "patient"]), st.booleans()
 )
