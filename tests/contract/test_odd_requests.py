@@ -63,7 +63,8 @@ def test_it_is_served_and_recorded_under_this_patients_own_details(
 ) -> None:
     one = became[name]
     (row,) = one.rows
-    asked = ("answered", None) if ODD[name].asked else ("missing_input", "context_incomplete")
+    stripped = None if json.loads(ODD[name].body).get("prefetch") else "request_stripped"
+    asked = ("answered", stripped) if ODD[name].asked else ("missing_input", "context_incomplete")
     assert (one.status, row["status"], row["reason"]) == (200, *asked)
     assert "invocation_failed" not in one.events
     assert (row["race"] == "white") is ODD[name].known

@@ -210,14 +210,28 @@ def test_hooks_that_cannot_be_told_apart_or_are_none_are_refused(
 def test_a_template_must_be_one_that_every_hook_can_fill(hooks: Path) -> None:
     path = hooks / "cvd-risk" / "service.yaml"
     edit(path, "hook: patient-view", "hook: [patient-view, order-dispatch]")
+    assert only(load_problems(hooks)).key == "vendor.context"
+    edit(path, "  protocol: cds-hooks", "  context: [dispatchedOrders]\n  protocol: cds-hooks")
     assert load_problems(hooks) == ()
     edit(path, "Patient/{{context.patientId}}", "Patient/{{context.patientId}}?x={{context.userId}}")
     mistake = only(load_problems(hooks))
     assert mistake.key == "prefetch.patient" and "`order-dispatch` does not offer" in mistake.problem
 
 
+def test_what_the_vendor_may_see_is_something_that_one_of_the_hooks_has(hooks: Path) -> None:
+    path = hooks / "cvd-risk" / "service.yaml"
+    edit(path, "hook: patient-view", "hook: [patient-view, order-sign]")
+    edit(path, "  protocol: cds-hooks", "  context: [draftOrders, orders]\n  protocol: cds-hooks")
+    mistake = only(load_problems(hooks))
+    assert mistake.key == "vendor.context[1]" and "`patient-view` or `order-sign`" in mistake.problem
+    edit(path, "draftOrders, orders", "draftOrders")
+    assert [one.vendor.forwarding.hook for one in load_services(hooks)] == ["patient-view", "order-sign"]
+
+
 def test_a_deprecated_hook_is_worth_a_second_look(hooks: Path) -> None:
-    edit(hooks / "cvd-risk" / "service.yaml", "hook: patient-view", "hook: [patient-view, order-review]")
+    path = hooks / "cvd-risk" / "service.yaml"
+    edit(path, "hook: patient-view", "hook: [patient-view, order-review]")
+    edit(path, "  protocol: cds-hooks", "  context: [orders]\n  protocol: cds-hooks")
     (warning,) = [one for one in load_services(hooks).warnings if one.key.startswith("hook")]
     assert warning.key == "hook[1]" and "order-sign" in warning.problem
 
