@@ -8,6 +8,7 @@ from typing import Any, get_args
 from cds_wrapper.cds import MOST_FEEDBACK
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient, KnownClients
 from cds_wrapper.errors import Mistake
+from cds_wrapper.patient.rules import BESIDE_PATIENT
 from cds_wrapper.services import CLIENTS_FILE, ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.checking import nearest
 from cds_wrapper.services.profiles_file import ProfileFile, ProfileName, client_of_profile, profile_of
@@ -108,7 +109,7 @@ def reason_for(key: str, service: ServiceDefinition) -> str:
     """Why a prefetch key is asked for (minimum necessary: CDS Hooks 2.0.1, "Trusting CDS Services")."""
     reasons = []
     if key == service.patient_key:
-        groups = ", ".join(service.scheme.attributes)
+        groups = ", ".join(name for name in service.scheme.attributes if name not in BESIDE_PATIENT)
         reasons.append(f"the patient's groups for caveat and record ({groups})")
     own = [query for query in service.own_queries if query.key == key]
     reasons += [f"read by the wrapper for {', '.join(query.purposes)}" for query in own]

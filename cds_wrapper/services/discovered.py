@@ -61,4 +61,6 @@ def joined(service: ServiceDefinition, templates: Mapping[str, str]) -> ServiceD
     found = compare(service, templates)
     taken = (*found.shared, *found.additional)
     prefetch = {**service.prefetch, **{key: templates[key] for key in taken}}
-    return replace(service, prefetch=prefetch, vendor=replace(service.vendor, keys=frozenset(taken)))
+    keys = frozenset(taken)
+    vendor = replace(service.vendor, keys=keys)
+    return replace(service, prefetch=prefetch, vendor=vendor, own_keys=service.own_keys - keys)

@@ -85,6 +85,15 @@ def test_every_key_that_is_asked_for_has_a_reason(tmp_path: Path) -> None:
     assert reason_for("other", service) == "read by nobody: it can be left out"
 
 
+def test_a_key_of_the_wrappers_own_is_the_reason_for_what_no_patient_holds(tmp_path: Path) -> None:
+    subgroups = copy_hooks(tmp_path, "http://127.0.0.1:9/x") / "cvd-risk" / "subgroups.yaml"
+    payer = "  payer: {core: false, monitor: true, display: never}\ncrossings:"
+    subgroups.write_text(subgroups.read_text().replace("crossings:", payer, 1))
+    (service,) = load_services(tmp_path / "hooks")
+    assert reason_for("wrapper-coverage", service) == "read by the wrapper for payer"
+    assert "payer" not in reason_for("patient", service)
+
+
 def test_what_the_wrapper_reads_by_itself_and_what_it_offers_for_dismissal_is_said(tmp_path: Path) -> None:
     sheet(tmp_path, "generic")
     (service,) = load_services(tmp_path / "hooks")

@@ -9,6 +9,7 @@ import pytest
 
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import ServiceDefinition, load_problems, load_services, warnings_of
+from cds_wrapper.services.discovered import joined
 from tests.unit.services.files import CVD_RISK
 
 PLAIN = "core: false, monitor: true, display: never"
@@ -102,6 +103,14 @@ def test_the_vendor_is_never_sent_a_key_only_the_wrapper_asks_for(hooks: Path) -
     service = loaded(hooks)
     assert service.own_keys <= service.prefetch.keys()
     assert service.vendor.keys.isdisjoint(service.own_keys)
+
+
+def test_a_vendor_that_asks_for_the_same_by_its_own_list_is_sent_it_and_no_other_of_ours(hooks: Path) -> None:
+    write(hooks, PAYER + DISABILITY)
+    service = joined(loaded(hooks), {"wrapper-coverage": COVERAGE_QUERY})
+    assert service.vendor.keys == {"wrapper-coverage"}
+    assert service.own_keys == {"wrapper-disability"}
+    assert service.own_keys <= service.prefetch.keys()
 
 
 @pytest.mark.parametrize(
