@@ -99,12 +99,13 @@ def _steps(row: Row) -> Iterator[Step]:
     """The rooms a request passes, each with what happened there."""
     inputs = [mapping(one) for one in mapping(row["inputs"]).values()]
     there = [one for one in inputs if one.get("state") in {"present", "empty"}]
-    read = sum(1 for one in there if one.get("source") == "fhir")
+    sent = [one for one in there if one.get("source") != "fhir"]
+    read = len(there) - len(sent)
     known = [one for one in mapping(row["demographics"]).values() if mapping(one).get("missing") is None]
     answered = row["status"] in _ANSWERED
     cards = items(row["cards_returned"])
     whole = "good" if len(there) == len(inputs) else "odd"
-    yield Step("EHR sent", f"{len(there) - read} of {len(inputs)} inputs{_empty(there)}", whole)
+    yield Step("EHR sent", f"{len(sent)} of {len(inputs)} inputs{_empty(sent)}", whole)
     if read:
         yield Step("Wrapper read", f"{read} of {len(inputs)} inputs, {_ms(row['fhir_ms'])}", whole)
     yield Step("Patient read", f"{len(known)} of {len(mapping(row['demographics']))} details known", "good")

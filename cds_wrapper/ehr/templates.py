@@ -67,7 +67,8 @@ def fill(template: str, request: CDSRequest) -> Query | None:
             filled += quote(piece, safe=_PLAIN)
             continue
         value = _value(piece.strip(), request)
-        text = None if value is None else _in_query(value) if "?" in filled else _in_path(value, filled)
+        # An empty value would ask for everybody's.
+        text = None if not value else _in_query(value) if "?" in filled else _in_path(value, filled)
         if text is None:
             return None
         filled += text
