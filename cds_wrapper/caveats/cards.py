@@ -278,8 +278,9 @@ class _Composing(Changes):
         """The vendor's members, without what would change the meaning of `detail`, and ours."""
         theirs = dict(self._vendor.extension)
         agreed = self._passage.profile.content_type_extension
-        for name in {CONTENT_TYPE, agreed or CONTENT_TYPE, self._stamp.extension_key}:
-            if (name != agreed or syntax is None) and theirs.pop(name, None) is not None:
+        for name in (CONTENT_TYPE, agreed, self._stamp.extension_key):
+            is_heeded = name == agreed and syntax is not None
+            if name in theirs and not is_heeded and theirs.pop(name) is not None:
                 self.note(f'extension."{name}"', "removed")
         return {**(self.pruned("extension", theirs) or {}), **self._ours}
 

@@ -79,9 +79,11 @@ def _digits(text: str) -> str:
 
 
 def override_reasons_of(
-    theirs: Iterable[Any], passage: Passage, changes: Changes
+    theirs: tuple[Any, ...], passage: Passage, changes: Changes
 ) -> list[dict[str, Any]] | None:
     """The vendor's reasons as far as they are right, then the site's, each once; None without any."""
+    if not theirs and not passage.policy.override_reasons:
+        return None
     reasons: dict[tuple[str, str], dict[str, Any]] = {}
     for reason in (*_right_reasons(theirs, changes), *passage.policy.override_reasons):
         reasons.setdefault((reason["system"], reason["code"]), dict(reason))

@@ -79,10 +79,9 @@ def inert_addresses(text: str, lists: Lists) -> str:
     """The text with every address that is not listed set apart, so that no reader makes a link of it."""
     if "://" in text:
         text = _ADDRESS.sub(partial(_kept_or_inert, lists), text)
-    if "." in text:
+    if "www." in text.lower():
         text = _WWW.sub(r"\1 ", text)
-        text = _MAIL.sub(" @", text) if "@" in text else text
-    return text
+    return _MAIL.sub(" @", text) if "@" in text else text
 
 
 def _kept_or_inert(lists: Lists, found: re.Match[str]) -> str:
