@@ -309,7 +309,7 @@ class CDSResponse(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class DiscoveryEntry(msgspec.Struct, omit_defaults=True, frozen=True):
-    """One service in the discovery document."""
+    """One service in the discovery document; the last two members are the 3.0 ballot's."""
 
     hook: str
     title: str
@@ -317,6 +317,8 @@ class DiscoveryEntry(msgspec.Struct, omit_defaults=True, frozen=True):
     id: str
     prefetch: dict[str, str] | None = None
     usageRequirements: str | None = None
+    version: str | None = None
+    hookVersion: str | None = None
 
 
 class Discovery(msgspec.Struct, frozen=True):

@@ -179,5 +179,15 @@ _HOOKS: Final = (
 HOOKS: Final[Mapping[str, Hook]] = {hook.name: hook for hook in _HOOKS}
 """Every hook of the library by its name."""
 
+BALLOT: Final = "3.0.0-ballot"
+"""The version of CDS Hooks that a service names whose EHRs read the ballot; others know no such member."""
+
+
+def hook_version(hook: str) -> str | None:
+    """The version of a hook's definition; a local hook has none that is known here."""
+    known = HOOKS.get(hook)
+    return known.version if known else None
+
+
 USER_TOKENS: Final = ("userPractitionerId", "userPractitionerRoleId", "userPatientId", "userRelatedPersonId")
 """Tokens beside the context's: the id of the user, when the user is of that type."""

@@ -31,6 +31,7 @@ from cds_wrapper.cds import (
     read_request,
 )
 from cds_wrapper.cds_client import TrustedClient
+from cds_wrapper.cds_library import BALLOT, hook_version
 from cds_wrapper.cross_origin import Origins
 from cds_wrapper.ehr.callers import Callers, Shown
 from cds_wrapper.errors import (
@@ -126,6 +127,8 @@ class Doors:
                 id=service.id,
                 prefetch=dict(service.prefetch) or None,
                 usageRequirements=service.usage_requirements,
+                version=BALLOT if service.ballot else None,
+                hookVersion=hook_version(service.hook) if service.ballot else None,
             )
             for service in self.runtime.services.catalog
             if client is None or client.may_call(service.id)

@@ -30,6 +30,7 @@ _USERS: Final = {
     "userPatientId": "Patient",
     "userRelatedPersonId": "RelatedPerson",
 }
+_MOST: Final = frozenset({"_count", "_maxresults"})
 # What the hospital's own text may hold as it is; `%` stays, since a template may be encoded already.
 _PLAIN: Final = "/?:@!$&'()*+,;=~%"
 # A server, or a proxy in front of it, may decode an id before it looks at the path.
@@ -75,13 +76,17 @@ def fill(template: str, request: CDSRequest) -> Query | None:
     return Query(filled) if _is_relative(filled) else None
 
 
+def is_date(token: str) -> bool:
+    """Whether a token is a date relative to today, as the 3.0 ballot writes it: `today() - 90 days`."""
+    return _TODAY.fullmatch(token) is not None
+
+
 @lru_cache(1024)
 def most_entries(template: str) -> int | None:
-    """How many results a template asks for at most (`_count`); None when it does not say."""
-    for name, value in parse_qsl(template.partition("?")[2]):
-        if name == "_count" and value.isascii() and value.isdigit():
-            return int(value)
-    return None
+    """How many results a template asks for at most (`_count`, `_maxresults`); None when it does not say."""
+    named = parse_qsl(template.partition("?")[2])
+    numbers = [value for name, value in named if name in _MOST and value.isascii() and value.isdigit()]
+    return min(map(int, numbers), default=None)
 
 
 def _is_relative(filled: str) -> bool:

@@ -67,6 +67,7 @@ def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
         title=service.title,
         description=service.description,
         usage_requirements=service.usage_requirements,
+        ballot=service.cds_hooks_3,
         contact=service.contact,
         outcome=build.outcome_of(service),
         prefetch=service.prefetch | {query.key: query.template for query in queries if not query.shared},

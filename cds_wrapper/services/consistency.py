@@ -33,7 +33,7 @@ def service_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
     """What does not fit together in `service.yaml`."""
     yield from _hook_mistakes(document, service)
     for key, template in service.prefetch.items():
-        yield from _template_mistakes(document, ("prefetch", key), template, service.hook)
+        yield from _template_mistakes(document, ("prefetch", key), template, service)
     yield from _unknown_key(document, ("patient",), service.patient, service.prefetch)
     for index, key in enumerate(service.vendor.prefetch or ()):
         yield from _unknown_key(document, ("vendor", "prefetch", index), key, service.prefetch)
@@ -51,11 +51,11 @@ def _hook_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake
 
 
 def _template_mistakes(
-    document: Document, path: KeyPath, template: str, hooks: Iterable[str]
+    document: Document, path: KeyPath, template: str, service: ServiceFile
 ) -> Iterator[Mistake]:
     """A template is filled by whichever of the hooks fires, so each must offer what it asks for."""
-    for hook in hooks:
-        for token in wrong_tokens(template, hook):
+    for hook in service.hook:
+        for token in wrong_tokens(template, hook, ballot=service.cds_hooks_3):
             problem = f"holds `{{{{{token}}}}}`, which the hook `{hook}` does not offer as a prefetch token."
             yield document.mistake(path, problem, _nearest_token(token, hook))
     if has_stray_braces(template):

@@ -138,7 +138,7 @@ class ServiceDefinition:
     `prefetch` is what discovery asks for: the vendor's keys, and behind them those of `own_queries`, which
     are the wrapper's and reach the vendor only if it asked the same. `own_keys` are those that only the
     wrapper asks for, `beside_keys` those under which it reads. `places` is None when no Encounter is read
-    for them.
+    for them. With `ballot` its EHRs read CDS Hooks 3.0.
     """
 
     id: str
@@ -146,6 +146,7 @@ class ServiceDefinition:
     title: str
     description: str
     usage_requirements: str | None
+    ballot: bool
     contact: str
     outcome: Outcome
     prefetch: Mapping[str, str]

@@ -36,7 +36,7 @@ def compare(service: ServiceDefinition, templates: Mapping[str, str]) -> Compari
     unusable = [
         key
         for key, template in templates.items()
-        if any(wrong_tokens(template, service.hook)) or has_stray_braces(template)
+        if any(wrong_tokens(template, service.hook, ballot=service.ballot)) or has_stray_braces(template)
     ]
     rest = [key for key in templates if key not in unusable]
     return Comparison(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,16 +92,16 @@ def own_key_mistakes(
         path = ("queries", need.value)
         if not purposes[need]:
             yield document.mistake(path, "asks for what nothing here needs: take the line out.")
-        yield from _token_mistakes(document, path, template, service.hook)
+        yield from _token_mistakes(document, path, template, service)
         if has_stray_braces(template):
             yield document.mistake(path, "has braces outside a whole `{{token}}`.")
 
 
 def _token_mistakes(
-    document: Document, path: KeyPath, template: str, hooks: Iterable[str]
+    document: Document, path: KeyPath, template: str, service: ServiceFile
 ) -> Iterator[Mistake]:
-    for hook in hooks:
-        for token in wrong_tokens(template, hook):
+    for hook in service.hook:
+        for token in wrong_tokens(template, hook, ballot=service.cds_hooks_3):
             yield document.mistake(path, f"holds `{{{{{token}}}}}`, which the hook `{hook}` does not offer.")
 
 

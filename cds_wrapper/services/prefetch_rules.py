@@ -1,6 +1,7 @@
 """What CDS Hooks allows in a prefetch template: tokens (a SHALL) and the recommended queries (a SHOULD).
 
-CDS Hooks 2.0.1, "Prefetch tokens" and "Prefetch query restrictions".
+CDS Hooks 2.0.1, "Prefetch tokens" and "Prefetch query restrictions"; of the 3.0 ballot the dates relative to
+today, where a service's EHRs read it, and `_maxresults`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from cds_wrapper.cds_library import HOOKS, USER_TOKENS
+from cds_wrapper.ehr.templates import is_date
 
 _TOKEN: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _FIELD: Final = re.compile(r"context\.[A-Za-z][A-Za-z0-9]*")
 _READ_OR_SEARCH: Final = re.compile(r"[A-Z][A-Za-z]+(/[^/?]+|\?.+)")
 _PREFIXED: Final = re.compile(r"([a-z]{2})\d")
 _ALLOWED_PREFIXES: Final = frozenset({"eq", "lt", "gt", "ge", "le"})
-_ALLOWED_CONTROLS: Final = frozenset({"_count", "_sort", "_id"})
+_ALLOWED_CONTROLS: Final = frozenset({"_count", "_sort", "_id", "_maxresults"})
 
 
 def _tokens(hook: str) -> frozenset[str]:
@@ -30,12 +32,15 @@ def allowed_tokens(hook: str) -> tuple[str, ...]:
     return (*(f"context.{name}" for name in sorted(_tokens(hook))), *USER_TOKENS)
 
 
-def wrong_tokens(template: str, hook: str) -> Iterator[str]:
-    """The tokens that this hook cannot fill, as written; a local hook's own context fields are believed."""
+def wrong_tokens(template: str, hook: str, *, ballot: bool = False) -> Iterator[str]:
+    """The tokens that this hook cannot fill, as written; a local hook's own context fields are believed.
+
+    With `ballot` a date relative to today is one that an EHR can fill.
+    """
     known = allowed_tokens(hook)
     for token in _TOKEN.findall(template):
         believed = hook not in HOOKS and _FIELD.fullmatch(token)
-        if token not in known and not believed:
+        if token not in known and not believed and not (ballot and is_date(token)):
             yield token
 
 

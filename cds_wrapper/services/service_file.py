@@ -172,6 +172,11 @@ class ServiceFile(FileModel):
     usage_requirements: Words | None = Field(
         None, description="What it needs to work well, for the discovery document."
     )
+    cds_hooks_3: bool = Field(
+        False,
+        description="Whether its EHRs read CDS Hooks 3.0 (ballot): discovery then names `version` and"
+        " `hookVersion`, and a query may hold a date such as `{{today() - 90 days}}`.",
+    )
     contact: Words = Field(description="Whom a clinician asks; stands on cards of our own.")
     outcome: OutcomeFile = Field(description="What the score predicts.")
     prefetch: dict[str, Words] = Field(description="Prefetch key -> FHIR query with CDS Hooks tokens.")

@@ -56,6 +56,20 @@ async def test_a_service_that_asks_for_nothing_more_is_listed_without_empty_memb
     assert "usageRequirements" not in entry and wire.misfits("discovery", {"services": [entry]}) == []
 
 
+async def test_what_the_ballot_adds_is_listed_only_for_ehrs_that_read_it(tmp_path: Path) -> None:
+    query = "Observation?patient={{context.patientId}}&date=ge{{today() - 90 days}}"
+    hooks = copy_hooks(tmp_path, NOWHERE)
+    service = hooks / "cvd-risk" / "service.yaml"
+    text = service.read_text().replace("\nprefetch:\n", f'\nprefetch:\n  recent: "{query}"\n', 1)
+    service.write_text(text)
+    (refused,) = load_problems(hooks)
+    assert "today() - 90 days" in refused.problem and refused.key == "prefetch.recent"
+    service.write_text(f"{text}\ncds_hooks_3: true\n")
+    (entry,) = await listed(tmp_path, hooks)
+    assert (entry["version"], entry["hookVersion"]) == ("3.0.0-ballot", "1.0")
+    assert entry["prefetch"]["recent"] == query
+
+
 async def test_every_pair_of_id_and_hook_is_listed_once_and_answers_at_its_address(tmp_path: Path) -> None:
     hooks = copy_hooks(tmp_path, NOWHERE)
     second_service(hooks, "cvd-risk-clinic")

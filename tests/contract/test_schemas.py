@@ -198,6 +198,8 @@ WRONG: dict[str, list[tuple[str, Any]]] = {
         ("services.0.prefetch.patient", "Patient/{context.patientId}"),
         ("services.0.usageRequirements", ""),
         ("services.0.version", "2.0.1"),
+        ("services.0.hookVersion", "1.0"),
+        ("services.0.prefetch.patient", "Observation?date=ge{{today() - 90 days}}"),
     ],
     "feedback": [
         ("feedback", ...),

@@ -13,6 +13,7 @@ import pytest
 from cds_wrapper.commands.replay import Explanation, replay
 from cds_wrapper.ledger.store import LedgerReader
 from tests import fakes
+from tests.fhir import Asked, Says, authorization, fhir_server
 from tests.service.harness import ROOT, copy_hooks, request_of, wrapper
 
 CASES = sorted(path.stem for path in (ROOT / "fixtures" / "requests").glob("*.json"))
@@ -66,6 +67,65 @@ async def test_every_way_a_vendor_can_fail_replays_too(tmp_path: Path) -> None:
     rows = reader.recent(20)
     assert [row["disposition"] for row in rows].count("shadow") == 1
     assert [replay(row, reader.kept_file).mismatches for row in rows] == [()] * len(answers)
+
+
+async def test_what_the_ehr_left_out_or_sent_oddly_replays_too(tmp_path: Path) -> None:
+    """Calls that are stripped or not passed on, and data that was read, not found or somebody else's."""
+    whole, other = request_of("black-35"), request_of("white-55")
+    patient = whole["prefetch"].pop("patient")
+
+    def answering(asked: Asked) -> Says:
+        return Says(patient) if asked.target.endswith("/Patient/black-35") else Says(status=503)
+
+    async with fhir_server(answering) as server, fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        token = {"fhirServer": server.base, "fhirAuthorization": authorization()}
+        elsewhere = {**token, "fhirServer": "https://elsewhere.example/fhir"}
+        calls = [
+            {**whole, **token},
+            {**whole, **elsewhere},
+            {**whole, "prefetch": {**whole["prefetch"], "patient": other["prefetch"]["patient"]}},
+            {**whole, "prefetch": {}, **token},
+            {**other, "prefetch": {}},
+            {**other, "context": {"patientId": "white-55"}},
+            {**other, "context": {"patientId": "Patient/white-55", "userId": "Practitioner/1"}},
+        ]
+        hooks = copy_hooks(tmp_path, vendor.url, **{"time_budget: PT0.5S": "time_budget: PT10S"})
+        async with wrapper(tmp_path, hooks, development_fhir=server.base) as running:
+            for body in calls:
+                assert (await running.call(body)).status_code == 200
+    reader = LedgerReader(tmp_path / "ledger.db")
+    rows = reader.recent(20)
+    assert [replay(row, reader.kept_file).mismatches for row in rows] == [()] * len(calls)
+    found = [(row["race"], row["status"], row["reason"]) for row in sorted(rows, key=lambda r: r["sequence"])]
+    assert found == [
+        ("black", "answered", None),
+        ("missing:not_fetched", "answered", None),
+        ("missing:fetch_failed", "answered", None),
+        ("black", "answered", None),
+        ("missing:not_fetched", "answered", "request_stripped"),
+        ("white", "missing_input", "context_incomplete"),
+        ("white", "answered", None),
+    ]
+
+
+async def test_what_a_site_lets_through_or_a_caveat_holds_back_replays_too(tmp_path: Path) -> None:
+    delete = {"type": "delete", "description": "Take it off.", "resourceId": "ServiceRequest/1"}
+    suggestion = {"label": "Stop it", "actions": [delete]}
+    card = fakes.card_answer(suggestions=[suggestion], selectionBehavior="any")
+    order = {"resourceType": "ServiceRequest", "id": "1", "subject": {"reference": "Patient/black-35"}}
+    answer = {**card, "systemActions": [{"type": "update", "description": "A note.", "resource": order}]}
+    agreed = "system_actions: {allow: [update/ServiceRequest]}"
+    passing = f"cards: {{suggestions: pass, override_reason_set: non-adherence, {agreed}}}\n"
+    async with fakes.running(fakes.answers(answer)) as vendor:
+        hooks = copy_hooks(tmp_path, vendor.url, **{"time_budget:": f"{passing}time_budget:"})
+        async with wrapper(tmp_path, hooks) as running:
+            for case in ("black-35", "white-55"):
+                (shown,) = (await running.call(request_of(case))).json()["cards"]
+                assert shown["suggestions"][0]["actions"] == [delete] and shown["overrideReasons"]
+    reader = LedgerReader(tmp_path / "ledger.db")
+    rows = reader.recent(20)
+    assert [replay(row, reader.kept_file).mismatches for row in rows] == [(), ()]
+    assert all("systemActions" in str(row["changes_made"]) for row in rows)
 
 
 def change_race(row: dict[str, Any]) -> dict[str, Any]:

@@ -230,6 +230,8 @@ def test_a_query_prints_nothing_of_what_it_asks() -> None:
         ("Observation?patient=1&_count=20", 20),
         ("Observation?patient=1", None),
         ("Observation?_count=x", None),
+        ("Observation?_maxresults=3", 3),
+        ("Observation?_count=20&_maxresults=3", 3),
     ],
 )
 def test_a_template_may_say_how_many_results_it_wants(template: str, most: int | None) -> None:

@@ -37,6 +37,24 @@ def test_a_template_uses_only_the_tokens_its_hook_offers(hook: str, template: st
 
 
 @pytest.mark.parametrize(
+    ("token", "wrong"),
+    [
+        ("today()", False),
+        ("today() - 90 days", False),
+        ("today() - 1 year + 2 weeks", False),
+        ("today() - 90", True),
+        ("now()", True),
+        ("context.draftOrders.entry.resource.ofType(ServiceRequest).id", True),
+        ("%patient.id", True),
+    ],
+)
+def test_of_the_ballots_tokens_dates_are_allowed_where_ehrs_read_it(token: str, wrong: bool) -> None:
+    template = f"Observation?patient={{{{context.patientId}}}}&date=ge{{{{{token}}}}}"
+    assert list(wrong_tokens(template, "patient-view")) == [token]
+    assert bool(list(wrong_tokens(template, "patient-view", ballot=True))) is wrong
+
+
+@pytest.mark.parametrize(
     ("template", "stray"),
     [("Patient/{{context.patientId}}", False), ("Patient/{context.patientId}", True), ("Patient/{{a", True)],
 )
@@ -49,6 +67,7 @@ def test_braces_stand_around_tokens_only(template: str, stray: bool) -> None:
     [
         ("Patient/{{context.patientId}}", []),
         ("Observation?patient={{context.patientId}}&date=ge2026-01-01&_sort=-date&_count=5", []),
+        ("Observation?patient={{context.patientId}}&_maxresults=5", []),
         ("Observation?patient={{context.patientId}}&code:in=http://example.org/vs", []),
         ("Observation?patient={{context.patientId}}&code:text=x", ["uses the modifier `:text`"]),
         ("Observation?subject.name=x", ["uses the chained parameter `subject.name`"]),
