@@ -61,6 +61,7 @@ def vendor_of(service: ServiceFile, developer: str, hook: str) -> VendorConfig:
         missing=_missing(vendor.missing_inputs) if vendor.missing_inputs else None,
         context=frozenset(vendor.context),
         extensions=frozenset(vendor.extensions),
+        unknown_user=vendor.unknown_user,
         same_instance=vendor.hook_instance == "same",
         authentication=_authentication(vendor.authentication) if vendor.authentication else None,
         tls=VendorTLS(vendor.tls.certificate, vendor.tls.key, vendor.tls.ca) if vendor.tls else None,

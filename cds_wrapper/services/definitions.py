@@ -67,6 +67,7 @@ class VendorConfig:
     missing: MissingInputs | None
     context: frozenset[str] = frozenset()
     extensions: frozenset[str] = frozenset()
+    unknown_user: str | None = None
     same_instance: bool = False
     authentication: Authentication | None = None
     tls: VendorTLS | None = None
@@ -76,7 +77,14 @@ class VendorConfig:
     @property
     def forwarding(self) -> Forwarding:
         """What leaves us for this vendor."""
-        return Forwarding(self.hook, self.keys, self.context, self.extensions, self.same_instance)
+        return Forwarding(
+            hook=self.hook,
+            keys=self.keys,
+            context=self.context,
+            extensions=self.extensions,
+            unknown_user=self.unknown_user,
+            same_instance=self.same_instance,
+        )
 
 
 @dataclass(frozen=True, slots=True)

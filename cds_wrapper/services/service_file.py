@@ -23,6 +23,7 @@ from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
     OfferFile,
     TLSFile,
+    UserReference,
     feedback_choice,
     is_address,
 )
@@ -116,6 +117,11 @@ class VendorFile(FileModel):
     extensions: list[Words] = Field(
         default_factory=list,
         description="Members of the EHR's `extension` that the vendor may see; some name staff.",
+    )
+    unknown_user: UserReference | None = Field(
+        None,
+        description="What the vendor is told where the EHR names no user and the hook requires one, as"
+        " agreed with it: `Practitioner/unknown`. Without it such a call is not sent, and a card says so.",
     )
     hook_instance: Literal["fresh", "same"] = Field(
         "fresh", description="Whether each call has an id of its own, or the EHR's where it is a UUID."

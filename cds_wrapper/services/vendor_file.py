@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from cds_wrapper.services.fields import FileModel, Span, Words
 from cds_wrapper.signing import ENVIRONMENT
@@ -46,6 +46,13 @@ Secret = Annotated[Words, AfterValidator(_secret)]
 """Where a secret is found: the whole path of a file, or `env:NAME`."""
 
 PathOfFile = Annotated[Words, AfterValidator(_whole_path)]
+
+
+UserReference = Annotated[
+    str,
+    StringConstraints(pattern=r"^(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}$"),
+]
+"""A reference that stands for a user."""
 
 
 class AuthenticationFile(FileModel):

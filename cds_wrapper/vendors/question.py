@@ -43,13 +43,15 @@ class Forwarding:
 
     `keys` are the prefetch keys it asked for. `context` names the fields beyond ids and references that it
     may see, `extensions` the members of the request's extension. `hook` is the name it knows the hook by.
-    With `same_instance` it learns the EHR's `hookInstance`, else each call has one of its own.
+    `unknown_user` stands for a user that the hook requires and the EHR does not name. With `same_instance` it
+    learns the EHR's `hookInstance`, else each call has one of its own.
     """
 
     hook: str
     keys: frozenset[str]
     context: frozenset[str] = frozenset()
     extensions: frozenset[str] = frozenset()
+    unknown_user: str | None = None
     same_instance: bool = False
     _plain: tuple[ContextField, ...] = field(init=False)
     _listed: tuple[ContextField, ...] = field(init=False)
@@ -64,7 +66,7 @@ class Forwarding:
         """The call as the vendor gets it, or why there is none."""
         context: dict[str, Any] = {}
         for one in self._plain:
-            text = _plain_text(one, request)
+            text = _plain_text(one, request) or (self._stand_in(one) if one.required else None)
             if text is not None:
                 context[one.name] = text
             elif one.required:
@@ -83,6 +85,10 @@ class Forwarding:
             prefetch=values or None,
             extension=self._extension(request) if self.extensions else None,
         )
+
+    def _stand_in(self, one: ContextField) -> str | None:
+        """What was agreed with the vendor for calls in which the EHR names no user."""
+        return self.unknown_user if one.name == "userId" else None
 
     def _resources(self, one: ContextField, request: CDSRequest) -> msgspec.Raw | Unasked | None:
         """A field that holds more than one id, as it came; None when it may not go on or is not there."""

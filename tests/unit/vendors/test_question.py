@@ -45,6 +45,31 @@ def context_of(question: dict[str, Any] | Unasked) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("hook", "user", "sent"),
+    [
+        ("patient-view", "Practitioner/1", "Practitioner/1"),
+        ("patient-view", None, "Practitioner/unknown"),
+        ("patient-view", "1234", "Practitioner/unknown"),
+        ("medication-refill", None, None),  # a hook that needs no user gets none that is not there
+    ],
+)
+def test_a_user_the_ehr_does_not_name_is_told_as_was_agreed_with_the_vendor(
+    hook: str, user: str | None, sent: str | None
+) -> None:
+    context = {"patientId": "p1", "userId": user, "medications": DRAFTS}
+    body = {"hook": hook, "hookInstance": INSTANCE, "context": context}
+    forwarding = Forwarding(
+        hook, frozenset(), frozenset({"medications"}), unknown_user="Practitioner/unknown"
+    )
+
+    question = forwarding.question(read_request(json.dumps(body).encode(), NOW), NOTHING)
+
+    assert not isinstance(question, Unasked)
+    assert wire.question(encode(question)) == []
+    assert json.loads(encode(question))["context"].get("userId") == sent
+
+
+@pytest.mark.parametrize(
     ("given", "sent"),
     [
         ({"patientId": "Patient/p1"}, {"patientId": "p1"}),
