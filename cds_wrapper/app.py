@@ -124,6 +124,7 @@ async def lifespan(
             doors.runtime = await open_runtime(
                 settings, operator_log, services, pseudonyms, readers, stack, access
             )
+            doors.runtime.afterwards.is_alone = doors.in_flight.is_one_alone
             await start_feedback(services.catalog, access, settings, operator_log, stack)
         except WrapperError as error:
             operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
@@ -135,6 +136,7 @@ async def lifespan(
         watch = asyncio.create_task(watch_ledger(doors.runtime.ledger, operator_log))
         yield
         watch.cancel()
+        doors.runtime.afterwards.do_all()
     operator_log.emit(log.PROCESS_STOPPED)
 
 

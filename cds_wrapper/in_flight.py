@@ -22,6 +22,10 @@ class CallsInFlight:
         """Calls being served, by client; those without one are left out."""
         return {name: calls for name, calls in self._calls.items() if calls}
 
+    def is_one_alone(self) -> bool:
+        """Whether no more than one call is being served."""
+        return sum(self._calls.values()) <= 1
+
     def one_of(self, client: TrustedClient) -> _Place:
         """A place for one call, to be used in a `with`; `TooManyCalls` when the client has all of its own."""
         calls = self._calls.get(client.name, 0)

@@ -39,7 +39,7 @@ from cds_wrapper.patient.demographics import FAILED_BESIDE, NoPatient, describe
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.runtime import Call, HungUp, Reply, Runtime
 from cds_wrapper.services import ServiceDefinition
-from cds_wrapper.telling import later, tell_operator
+from cds_wrapper.telling import tell_operator
 from cds_wrapper.vendors.base import (
     ModelVersion,
     NoPrediction,
@@ -83,7 +83,8 @@ async def invoke(
         call.life, prediction, decision, composition, returned, call.spent(), rt.pseudonyms, rt.namespace
     )
     await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
-    later(tell_operator, entry, call.life, prediction, decision, call, rt)
+    call.has_been_recorded()
+    rt.afterwards.do(tell_operator, entry, call.life, prediction, decision, call, rt)
     return reply
 
 
@@ -231,7 +232,8 @@ async def own_error(
     returned = Returned(reply.http_status, reply.cards, len(reply.body), abandoned=False)
     entry = record_of(life, prediction, None, None, returned, call.spent(), rt.pseudonyms, rt.namespace)
     await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
-    later(tell_operator, entry, life, prediction, None, call, rt)
+    call.has_been_recorded()
+    rt.afterwards.do(tell_operator, entry, life, prediction, None, call, rt)
     return reply
 
 

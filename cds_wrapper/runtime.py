@@ -10,6 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from cds_wrapper import log
+from cds_wrapper.afterwards import Afterwards
 from cds_wrapper.caveats.evidence import EvidenceBook
 from cds_wrapper.cds import Action, Card, CDSResponse, encode, outcome
 from cds_wrapper.ehr.reads import FHIRReader
@@ -50,6 +51,7 @@ class Runtime:
     new_id: Callable[[], UUID]
     log: log.OperatorLog
     stream: PredictionStream | None = None
+    afterwards: Afterwards = field(default_factory=Afterwards)
     alarms: Counter[str] = field(default_factory=Counter)
     readers: Mapping[str, FHIRReader] = field(default_factory=dict)
     https_only: bool = False
@@ -84,6 +86,7 @@ class Call:
     life: Life | None = None
     _started: float = field(default_factory=time.perf_counter)
     _answered: float | None = None
+    _recorded: float | None = None
 
     @classmethod
     def begun(cls, prediction_id: UUID, budget: timedelta, trust_ms: float, hung_up: HungUp) -> Call:
@@ -94,6 +97,10 @@ class Call:
     def vendor_has_answered(self) -> None:
         """From here on the time is spent on deciding."""
         self._answered = time.perf_counter()
+
+    def has_been_recorded(self) -> None:
+        """Here the stop-watch stops: its record is durable."""
+        self._recorded = time.perf_counter()
 
     def spent(self) -> Spent:
         """How long the call has taken, and how much of it was spent on deciding."""
@@ -108,8 +115,8 @@ class Call:
 
     @property
     def elapsed_ms(self) -> float:
-        """Milliseconds since the call came in."""
-        return (time.perf_counter() - self._started) * 1000
+        """Milliseconds since the call came in, until its record is durable."""
+        return ((self._recorded or time.perf_counter()) - self._started) * 1000
 
     @property
     def left(self) -> timedelta:

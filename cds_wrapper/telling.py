@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 
 from cds_wrapper import log, log_reads
@@ -20,11 +20,6 @@ from cds_wrapper.vendors.base import NoPrediction, Prediction
 LOOK_AT_LEDGER_EVERY = timedelta(milliseconds=250)
 SLOW_SHARE = 0.5
 """A record that takes more than this part of the time kept for it is worth an operator's look."""
-
-
-def later(tell: Callable[..., None], *about: object) -> None:
-    """Tell once the answer is on its way: what goes wrong in telling must not change a recorded answer."""
-    asyncio.get_running_loop().call_soon(tell, *about)
 
 
 async def watch_ledger(ledger: Ledger, lines: log.OperatorLog) -> None:
