@@ -140,6 +140,17 @@ DOORS: Final = (
         ),
     ),
     Door(
+        "/.well-known/jwks.json",
+        "get",
+        "keySet",
+        "Our own keys",
+        "The public keys (JWKS) with which a vendor verifies that a call is ours. Only where calls to a"
+        " vendor are signed.",
+        _HOOKS,
+        (Answer(200, "The key set: two keys while they change.", "KeySet"),),
+        (errors.UnknownService, errors.MethodNotAllowed, WrapperError),
+    ),
+    Door(
         "/evidence/{service}",
         "get",
         "evidence",

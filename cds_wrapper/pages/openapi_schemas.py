@@ -154,6 +154,23 @@ FEEDBACK: Final[Schema] = {
     },
     "required": ["feedback"],
 }
+KEY_SET: Final[Schema] = {
+    "title": "KeySet",
+    "description": "Public keys (RFC 7517); none of them can sign.",
+    "type": "object",
+    "properties": {
+        "keys": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"kid": {"type": "string"}, "kty": {"enum": ["EC", "RSA"]}, "d": False},
+                "required": ["kid", "kty"],
+            },
+        }
+    },
+    "required": ["keys"],
+    "additionalProperties": False,
+}
 ALIVE: Final[Schema] = {
     "type": "object",
     "properties": {"status": {"const": "alive"}},
@@ -208,6 +225,7 @@ def schemas() -> dict[str, Schema]:
         "HookCall": HOOK_CALL,
         "Feedback": FEEDBACK,
         "FeedbackEntry": FEEDBACK_ENTRY,
+        "KeySet": KEY_SET,
         "Alive": ALIVE,
         "Readiness": READINESS,
     }

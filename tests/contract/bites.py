@@ -56,7 +56,19 @@ def run(tree: Path, tests: Sequence[str]) -> Ran:
     """Run tests of a copied tree with this interpreter, up to the first that fails."""
     report = tree / "report.xml"
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:schemathesis",
+    ]
     subprocess.run(
         [*command, f"--junitxml={report}", *(f"tests/{test}" for test in tests)],
         cwd=tree,

@@ -51,6 +51,7 @@ def small_tree(folder: Path, test: str) -> Path:
 SMALL = Off("X-1", "", "rule.py", "RULE = True", "RULE = False", "test_x.py::test_passes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("test", "instead", "bite"),
     [
@@ -77,6 +78,7 @@ def test_a_text_that_is_not_there_exactly_once_is_an_error(tmp_path: Path) -> No
         pass
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_by_itself_proves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,10 +88,12 @@ def test_a_test_that_fails_by_itself_proves_nothing(
     assert "1 failed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_copy_runs_its_own_code(tree: Path) -> None:
     assert imported_from(tree).is_relative_to(tree)
     assert not (tree / ".git").exists()
 
 
+@pytest.mark.slow
 def test_a_run_without_a_test_is_broken(tmp_path: Path) -> None:
     assert run(tmp_path, ["test_nowhere.py"]) == Ran(0, 0, 1)

@@ -23,6 +23,7 @@ from tests.durability import without_spool
 from tests.ehr import EHR, NORTH, bearer, key_of, published, write_clients
 from tests.service.harness import NOON, ROOT, Wrapper, copy_hooks, request_of, wrapper
 from tests.service.test_ledger_gone import remove_ledger
+from tests.service.test_vendor_access import JWKS, NEW, RSA, signing_with
 
 CASES = sorted(path.stem for path in (ROOT / "fixtures" / "requests").glob("*.json"))
 PUBLIC = "https://cds.example.org"
@@ -118,6 +119,13 @@ async def test_what_is_taken_is_what_the_document_says(tmp_path: Path) -> None:
                 if fits is not (answer.status_code == 200) and not name.endswith(_ANOTHER_HOOK):
                     wrong.append(name)
     assert wrong == []
+
+
+async def test_the_key_set_is_what_the_document_says(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, NOWHERE, **signing_with(tmp_path, NEW, RSA))
+    async with wrapper(tmp_path, hooks) as running:
+        answer = await running.http.get(JWKS)
+    assert len(answer.json()["keys"]) == 2 and unlike_document(answer) == []
 
 
 _ANOTHER_HOOK = ("another hook", "a hook in capitals")

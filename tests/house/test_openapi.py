@@ -14,7 +14,8 @@ from cds_wrapper.errors import LedgerUnavailable, RequestRefused, WrapperError
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.pages import openapi_schemas
 from cds_wrapper.pages.openapi import DOORS, document, statuses
-from tests.service.harness import ROOT, settings_for
+from tests.service.harness import copy_hooks, settings_for
+from tests.service.test_vendor_access import NEW, signing_with
 
 DOCUMENT = document()
 
@@ -29,7 +30,9 @@ def _below(kind: type[WrapperError]) -> list[type[WrapperError]]:
 
 
 def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
-    app = create_app(settings_for(tmp_path, ROOT / "hooks"), OperatorLog("test-0"))
+    # A key set is published only where calls to a vendor are signed.
+    hooks = copy_hooks(tmp_path, "https://model.example/x", **signing_with(tmp_path, NEW))
+    app = create_app(settings_for(tmp_path, hooks), OperatorLog("test-0"))
     routed = {
         (route.path, method.lower())
         for route in app.router.routes
