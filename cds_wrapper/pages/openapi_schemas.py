@@ -73,21 +73,27 @@ OUTCOME: Final[Schema] = {
     "additionalProperties": False,
 }
 
-_TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
+# An id, or a reference to a Patient: `1`, `Patient/1`, `https://ehr.example.org/fhir/Patient/1`.
+_PATIENT: Final[Schema] = {
+    "type": "string",
+    "pattern": (
+        r"^([^/]*[^/\s][^/]*"
+        r"|([^?#]*/)?\s*[Pp][Aa][Tt][Ii][Ee][Nn][Tt]\s*/[^/]*[^/\s][^/]*(/_history/.*)?)$"
+    ),
+}
+_NAMED: Final[Schema] = {"type": "object", "required": ["patientId"]}
 _CONTEXT: Final[Schema] = {
-    "type": "object",
-    "description": "What the hook defines. Only `patientId` is needed; other members may hold anything.",
+    "title": "Context",
+    "description": (
+        "What the hook defines. Only `patientId` is needed; what else the hook requires and does not come, or"
+        " has another form, is noted in the log."
+    ),
+    "type": ["object", "array"],
     "properties": {
-        "patientId": {
-            "type": "string",
-            "minLength": 1,
-            "not": {"const": "Patient/"},
-            "description": "The patient's FHIR id; `Patient/` in front of it is taken away.",
-        },
-        "encounterId": {**_TEXT_OR_NULL, "description": "The encounter's FHIR id."},
-        "userId": {**_TEXT_OR_NULL, "description": "Who sees the card, as `Type/id`."},
+        "patientId": {"description": "The patient's FHIR id, or a reference to the Patient, as text."},
+        "encounterId": {"description": "The encounter's FHIR id."},
+        "userId": {"description": "Who sees the card, as `Type/id`."},
     },
-    "required": ["patientId"],
 }
 HOOK_CALL: Final[Schema] = {
     "title": "HookCall",
@@ -104,7 +110,10 @@ HOOK_CALL: Final[Schema] = {
             "minLength": 1,
             "description": "A new UUID for each call. Any other text is taken, and recorded as none.",
         },
-        "context": _CONTEXT,
+        "context": {"$ref": _TEMPLATE.format(name="Context")},
+        "patient": {
+            "description": "The patient, where the context names none, as clients of the first drafts do."
+        },
         "prefetch": {
             "type": ["object", "null"],
             "description": "Answers to the queries of discovery, under their keys; null: there is none.",
@@ -116,6 +125,16 @@ HOOK_CALL: Final[Schema] = {
         "extension": {"description": "An object; what stands in it is agreed with the EHR."},
     },
     "required": ["hook", "hookInstance", "context"],
+    "anyOf": [
+        {"properties": {"context": {**_NAMED, "properties": {"patientId": _PATIENT}}}},
+        {
+            "required": ["patient"],
+            "properties": {
+                "patient": _PATIENT,
+                "context": {"not": {**_NAMED, "properties": {"patientId": {"not": {"type": "null"}}}}},
+            },
+        },
+    ],
 }
 FEEDBACK_ENTRY: Final[Schema] = {
     "title": "FeedbackEntry",
@@ -223,6 +242,7 @@ def schemas() -> dict[str, Schema]:
         **sent_schemas(),
         "OperationOutcome": OUTCOME,
         "HookCall": HOOK_CALL,
+        "Context": _CONTEXT,
         "Feedback": FEEDBACK,
         "FeedbackEntry": FEEDBACK_ENTRY,
         "KeySet": KEY_SET,
