@@ -72,6 +72,7 @@ def test_times_become_utc_and_stay_readable_as_written(
     entry = read(outcomeTimestamp=written)
 
     assert (entry.outcome_at, entry.outcome_at_raw, entry.flags) == (meant, written, flags)
+    assert entry.outcome_at.tzinfo is UTC, "one moment in two zones is equal"
 
 
 @pytest.mark.parametrize("number", [1804161900, 1804161900.0, 1804161900000])
