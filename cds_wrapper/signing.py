@@ -89,13 +89,18 @@ def read_secret(where: str) -> bytes:
         return value.encode(errors="surrogateescape")
     path = Path(where)
     try:
-        mode = path.stat().st_mode
-        content = path.read_bytes()
+        return read_private(path)
     except OSError as error:
         raise UnusableSecret(f"names {path}, which cannot be read ({type(error).__name__})") from None
-    if mode & _READABLE_BY_OTHERS:
-        raise UnusableSecret(f"names {path}, which others on this machine may read: chmod 600 it")
-    return content
+    except UnusableSecret as unusable:
+        raise UnusableSecret(f"names {path}, which {unusable}") from None
+
+
+def read_private(path: Path) -> bytes:
+    """The bytes of a private file; raises `UnusableSecret` when others may read it, or `OSError`."""
+    if path.stat().st_mode & _READABLE_BY_OTHERS:
+        raise UnusableSecret("others on this machine may read: chmod 600 it")
+    return path.read_bytes()
 
 
 class _KeySet(msgspec.Struct):

@@ -77,7 +77,8 @@ async def running(
 ) -> AsyncIterator[FakeVendor]:
     """A vendor that listens on a free port of 127.0.0.1 until the block ends.
 
-    A strict one fails its test when it was asked with anything that is no hook call of CDS Hooks 2.0.1.
+    A strict one fails its test when it was sent anything that is no hook call and no feedback of CDS Hooks
+    2.0.1.
     """
     vendor = FakeVendor(behaviour, scheme="https" if tls else "http")
     server = await asyncio.start_server(vendor.serve_connection, "127.0.0.1", 0, ssl=tls)

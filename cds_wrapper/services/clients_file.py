@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,8 +15,8 @@ from cds_wrapper.ehr.clients import KeyAddress, KnownClient, KnownClients
 from cds_wrapper.ehr.key_sets import KeySet, UnreadableKeySet, read_key_set
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest, validate
-from cds_wrapper.services.fhir_file import FHIRFile, access_of, read_private
-from cds_wrapper.services.fields import FileModel, FileName, Name, Span, Words
+from cds_wrapper.services.fhir_file import FHIRFile, access_of
+from cds_wrapper.services.fields import FileModel, FileName, Name, Span, Words, is_plain_address
 from cds_wrapper.services.profiles_file import (
     Habits,
     ProfileName,
@@ -28,7 +27,7 @@ from cds_wrapper.services.profiles_file import (
 )
 from cds_wrapper.services.reading import digest_of, in_order
 from cds_wrapper.services.yaml_files import Document, KeyPath, read_document
-from cds_wrapper.signing import UnusableSecret
+from cds_wrapper.signing import UnusableSecret, read_private
 
 CLIENTS_FILE: Final = "clients.yaml"
 
@@ -36,13 +35,6 @@ _REFRESH: Final = (timedelta(minutes=1), timedelta(hours=24))
 _KEPT: Final = (timedelta(0), timedelta(hours=168))
 
 Algorithm = Literal["ES256", "ES384", "PS384", "RS256", "RS384"]
-
-
-def _is_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("is not an http(s) address, such as https://ehr.example.org/keys")
-    return url
 
 
 class KeysFile(FileModel):
@@ -68,7 +60,9 @@ class KeysFile(FileModel):
     @field_validator("url")
     @classmethod
     def _an_address(cls, url: str | None) -> str | None:
-        return _is_address(url) if url is not None else None
+        if url is not None and not is_plain_address(url):
+            raise ValueError("is not an http(s) address, such as https://ehr.example.org/keys")
+        return url
 
     @field_validator("refresh_after")
     @classmethod

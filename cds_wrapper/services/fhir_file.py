@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -13,12 +12,11 @@ from pydantic import Field, field_validator, model_validator
 
 from cds_wrapper.ehr.access import AccessMode, BackendClient, FHIRAccess
 from cds_wrapper.ehr.addresses import normal_address
-from cds_wrapper.services.fields import FileModel, Span, Words
-from cds_wrapper.signing import OwnKey, UnusableSecret, own_keys_from
+from cds_wrapper.services.fields import FileModel, Span, Words, is_plain_address
+from cds_wrapper.signing import OwnKey, own_keys_from
 
 LONGEST_READ: Final = timedelta(seconds=5)
 MOST_PAGES: Final = 50
-_READABLE_BY_OTHERS: Final = 0o077
 _OF_OUR_OWN: Final = ("token_url", "client_id", "scope", "key")
 
 
@@ -60,7 +58,7 @@ class FHIRFile(FileModel):
     def _bases(cls, servers: list[str]) -> list[str]:
         for server in servers:
             parts = urlsplit(server)
-            if not _is_plain(server) or parts.query or parts.fragment:
+            if not is_plain_address(server) or parts.query or parts.fragment:
                 raise ValueError("lists what is no FHIR base address, such as https://ehr.example.org/fhir.")
         if len({normal_address(server) for server in servers}) < len(servers):
             raise ValueError("lists one server twice.")
@@ -69,7 +67,7 @@ class FHIRFile(FileModel):
     @field_validator("token_url")
     @classmethod
     def _an_address(cls, url: str | None) -> str | None:
-        if url is not None and not _is_plain(url):
+        if url is not None and not is_plain_address(url):
             raise ValueError("is not an http(s) address, such as https://ehr.example.org/oauth2/token.")
         return url
 
@@ -91,17 +89,6 @@ class FHIRFile(FileModel):
         return self
 
 
-def _is_plain(address: str) -> bool:
-    """Whether it is an http(s) address that is written one way only."""
-    try:
-        parts = urlsplit(address)
-        parts.port  # noqa: B018  raises for what is no port
-    except ValueError:
-        return False
-    is_written_plainly = address.isascii() and address.isprintable() and not {" ", "\\", "@"} & set(address)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_written_plainly
-
-
 def access_of(fhir: FHIRFile, read_key: Callable[[str], bytes]) -> FHIRAccess:
     """The access that the file describes; raises `UnusableSecret` or `OSError` for the key it names."""
     return FHIRAccess(
@@ -117,14 +104,6 @@ def _backend(fhir: FHIRFile, read_key: Callable[[str], bytes]) -> BackendClient 
     if fhir.token_url is None or fhir.client_id is None or fhir.scope is None or fhir.key is None:
         return None
     return BackendClient(fhir.token_url, fhir.client_id, fhir.scope, signing_key(read_key(fhir.key)))
-
-
-def read_private(path: Path) -> bytes:
-    """The bytes of a private key's file; raises `UnusableSecret` when others may read it, or `OSError`."""
-    mode = path.stat().st_mode
-    if mode & _READABLE_BY_OTHERS:
-        raise UnusableSecret("can be read by others on this machine: chmod 600 it")
-    return path.read_bytes()
 
 
 def signing_key(content: bytes) -> OwnKey:

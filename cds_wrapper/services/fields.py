@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -30,6 +31,17 @@ class FileModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False
     )
+
+
+def is_plain_address(text: str) -> bool:
+    """Whether it is an http(s) address that is written one way only, without user information."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  raises for what is no port
+    except ValueError:
+        return False
+    is_written_plainly = text.isascii() and text.isprintable() and not {" ", "\\", "@"} & set(text)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and is_written_plainly
 
 
 def _duration(text: str) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from cds_wrapper.services.fields import FileModel, Span, Words
+from cds_wrapper.services.fields import FileModel, Span, Words, is_plain_address
 from cds_wrapper.signing import ENVIRONMENT
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -19,8 +18,7 @@ _EVERY: Final = (timedelta(minutes=1), timedelta(hours=24))
 
 def is_address(url: str) -> str:
     """An http(s) address without user information, as written."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    if not is_plain_address(url):
         raise ValueError("is not an http(s) address, such as https://model.example.org/cds-services/risk")
     return url
 

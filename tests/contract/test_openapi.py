@@ -111,7 +111,7 @@ async def test_every_answer_to_a_named_case_fits(tmp_path: Path, vendor_url: str
 async def test_what_is_taken_is_what_the_document_says(tmp_path: Path) -> None:
     """A body that fits the described shape is never a 400, but for another hook; one that does not is one."""
     wrong = []
-    async with fakes.running(fakes.answers(fakes.card_answer()), strict=False) as vendor:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
             for name, odd in ODD.items():
                 fits = _fits("HookCall", odd.body)

@@ -36,8 +36,10 @@ def _long_summaries(body: Any) -> Iterator[str]:
 
 
 def question(body: bytes) -> list[str]:
-    """What is wrong with a hook call that was sent to a vendor."""
-    return misfits("request", strict(body))
+    """What is wrong with a hook call or with feedback that was sent to a vendor."""
+    document = strict(body)
+    is_feedback = isinstance(document, dict) and "feedback" in document
+    return misfits("feedback" if is_feedback else "request", document)
 
 
 async def conforms(answer: httpx.Response) -> None:

@@ -151,7 +151,7 @@ async def test_whatever_the_decoder_takes_is_answered_and_never_an_error_of_ours
         {**entry, "card": "y", "overrideReasons": deep},
         {**entry, "card": "z", "extension": deep},
     ]
-    async with fakes.running(fakes.answers(fakes.card_answer()), strict=False) as vendor:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
             assert (await running.call(body)).status_code == 200
             feedback = await running.http.post(
