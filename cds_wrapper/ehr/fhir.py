@@ -49,7 +49,9 @@ class _PatientLabels(msgspec.Struct):
 
 
 _labels = msgspec.json.Decoder(_PatientLabels)
-_anything = msgspec.json.Decoder()
+# A number too large for a float is no reason not to read the rest.
+_anything = msgspec.json.Decoder(float_hook=float)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def sort_prefetch(request: CDSRequest, templates: Mapping[str, str], patient_key: str) -> Prefetch:
@@ -85,7 +87,7 @@ def _is_resource(raw: bytes) -> bool:
     """Whether a value is a JSON object that names its resource's type, whatever else is wrong with it."""
     try:
         return _type_of(_anything.decode(raw)) is not None
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return False
 
 
@@ -161,7 +163,7 @@ def carries_test_label(patient: bytes | None) -> bool:
         return False
     try:
         labels = _labels.decode(patient).meta
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return False
     return any(coding.code == "HTEST" for coding in (labels.security or [] if labels else []))
 
@@ -180,7 +182,7 @@ def _state(raw: bytes | None, search: _Search, template: str, *, is_the_patient:
         value = _anything.decode(raw)
         if search.finds_another(value):
             return PrefetchState.OTHER_PATIENT
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return PrefetchState.ERROR  # what cannot be read to its end cannot be shown to be this patient's
     if value is None:
         return PrefetchState.EMPTY

@@ -14,7 +14,8 @@ _NOT_RESULTS: Final = frozenset({"include", "outcome"})
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
-_anything = msgspec.json.Decoder()
+_anything = msgspec.json.Decoder(float_hook=float)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def next_link(bundle: Mapping[str, Any]) -> str | None:
@@ -52,7 +53,7 @@ def page_of(body: bytes) -> Mapping[str, Any] | None:
     """A page as it can be looked at; None when it is no Bundle."""
     try:
         page = _anything.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return None
     return page if isinstance(page, dict) and page.get("resourceType") == "Bundle" else None
 
@@ -66,7 +67,7 @@ def merged(pages: Sequence[bytes]) -> bytes | None:
         taken = [_members.decode(page) for page in pages]
         entries = [entry for page in taken for entry in _entries.decode(page.get("entry", _NONE))]
         links = _anything.decode(taken[0].get("link", _NONE))
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return None
     kept = [link for link in links if not (isinstance(link, dict) and link.get("relation") == "next")]
     whole: dict[str, Any] = {name: value for name, value in taken[0].items() if name not in ("link", "entry")}

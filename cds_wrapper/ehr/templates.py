@@ -35,6 +35,7 @@ _MOST: Final = frozenset({"_count", "_maxresults"})
 _PLAIN: Final = "/?:@!$&'()*+,;=~%"
 # A server, or a proxy in front of it, may decode an id before it looks at the path.
 _NO_ID: Final = frozenset("/\\%?#")
+_NO_ID_BUT_A_QUERY: Final = frozenset({"_history", "_search"})
 # They have a meaning of their own inside a value (FHIR R4, 3.1.1.4.0.1): `1,2` is two patients.
 _NO_VALUE: Final = frozenset(",|$\\")
 
@@ -113,8 +114,12 @@ def _in_path(value: str, before: str) -> str | None:
 
 
 def _is_id(value: str) -> bool:
-    """Whether it can only be one segment of a path, whoever decodes it; its length is no matter."""
-    return value.isprintable() and value.strip(" .") != "" and not _NO_ID & set(value)
+    """Whether it can only be an id, one segment of a path, whoever decodes it; its length is no matter.
+
+    What begins with `$` is an operation, such as `Patient/$export` on everybody (FHIR R4, 3.1.0.14).
+    """
+    is_segment = value.isprintable() and value.strip(" .") != "" and not _NO_ID & set(value)
+    return is_segment and value[0] != "$" and value not in _NO_ID_BUT_A_QUERY
 
 
 # The values of tokens ---------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_pages_become_one_bundle_whose_entries_are_the_bytes_that_came() -> None
     assert (read["id"], read["total"], len(read["entry"])) == ("q", 3, 3)
 
 
-@pytest.mark.parametrize("page", [b"[]", b"{", b'{"entry":5}', b"\xff", b'{"entry":{"a":1}}'])
+@pytest.mark.parametrize("page", [b"[]", b"{", b'{"entry":5}', b"\xff", b'{"\xff":1}', b'{"entry":{"a":1}}'])
 def test_pages_that_cannot_be_taken_apart_make_no_result(page: bytes) -> None:
     assert merged([b'{"resourceType":"Bundle"}', page]) is None
     assert merged([page, b'{"resourceType":"Bundle"}']) is None

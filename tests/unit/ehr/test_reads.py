@@ -140,6 +140,7 @@ async def test_a_template_that_this_call_cannot_fill_stays_absent() -> None:
 
 NOT_SUPPORTED = outcome("not-supported")
 LIST = {"resourceType": "List", "id": "1"}
+LATIN_1 = '{"resourceType":"Patient","id":"p1","name":[{"family":"M\u00fcller"}]}'.encode("latin-1")
 ANSWERS = [
     # a read of the patient
     ("patient", Says(PATIENT), State.PRESENT, None),
@@ -149,6 +150,7 @@ ANSWERS = [
     ("patient", Says(outcome(severity="information")), State.EMPTY, None),
     ("patient", Says(b"<html>"), State.ERROR, None),
     ("patient", Says(b""), State.ERROR, None),
+    ("patient", Says(LATIN_1), State.ERROR, None),
     ("patient", Says(outcome("not-found"), 404), State.EMPTY, None),
     ("patient", Says(b"gone", 410), State.EMPTY, None),
     ("patient", Says(NOT_SUPPORTED, 404), State.UNSUPPORTED, "http_404"),
@@ -184,6 +186,7 @@ ANSWERS = [
     ("lipids", Says(searchset(LIPIDS), 201), State.ERROR, "http_201"),
     ("lipids", Says(b'{"resourceType":"Bundle"', 200), State.ERROR, None),
     ("lipids", Says(b"[" * 90_000), State.ERROR, None),
+    ("lipids", Says(Says(searchset(LIPIDS)).content.replace(b"p1", b"\xff")), State.ERROR, None),
 ]
 FORWARDED = {State.PRESENT, State.EMPTY}
 
@@ -443,6 +446,7 @@ async def test_a_result_whose_pages_cannot_be_followed_goes_on_as_it_came_and_is
         (Says(b"", 500), State.TRUNCATED),
         (Says(b"", 302, {"location": "http://169.254.169.254/"}), State.TRUNCATED),
         (Says(b"<html>"), State.TRUNCATED),
+        (Says(Says(searchset(LIPIDS)).content.replace(b"p1", b"\xff")), State.TRUNCATED),
         (Says(outcome()), State.TRUNCATED),
         (Says({**searchset(LIPIDS), "type": "collection"}), State.TRUNCATED),
         (Says(searchset(OF_P2)), State.OTHER_PATIENT),

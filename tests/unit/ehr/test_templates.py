@@ -94,6 +94,9 @@ def test_a_template_becomes_the_query_it_means(template: str, expected: str) -> 
         "Patient/{{context.patientId}}/_history",
         "Patient/{{context.patientId}}#x",
         "Observation/$lastn?patient={{context.patientId}}",
+        "Patient/$everything",
+        "Group/%24export",
+        "Patient/_history",
         "Patient/",
         "Patient?",
         "Patient",
@@ -165,6 +168,16 @@ HOSTILE = [
     "1;patient=2",
     "1\u202e2",
 ]
+OPERATIONS = ["$everything", "$export", "_history", "_search", "$"]
+
+
+@pytest.mark.parametrize("value", OPERATIONS)
+def test_an_id_never_becomes_an_operation_on_everybody(value: str) -> None:
+    context = {"patientId": value, "encounterId": value, "userId": f"Patient/{value}", "other": value}
+    for token in ("context.patientId", "context.encounterId", "userPatientId", "context.other"):
+        assert fill("Patient/{{" + token + "}}", call(**context)) is None
+    assert fill("{{context.userId}}", call(**context)) is None
+    assert filled("Patient/{{context.patientId}}", patientId="_historyx") == "Patient/_historyx"
 
 
 @pytest.mark.parametrize("value", HOSTILE)
