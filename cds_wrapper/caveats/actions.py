@@ -31,9 +31,11 @@ AI_CODING: Final = {
 LONGEST_RESOURCE: Final = 65_536
 """Bytes of one resource; checking takes time that a clinician waits."""
 
+_PATIENT: Final = "Patient"
 _TYPES: Final = ("create", "update", "delete")
 _MEMBERS: Final = frozenset({"type", "description", "resource", "resourceId", "extension"})
-_REFERENCE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}/[^/\s?#|\\]{1,1000}")
+# An id that some server would read as a place elsewhere or as an operation is none.
+_REFERENCE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}/(?!\.{1,2}\Z|[$_])[^/\s?#|\\%]{1,1000}")
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -96,6 +98,8 @@ def _by_type(there: Mapping[str, Any], members: Members, passage: Passage) -> Pa
 
 def _creation(there: Mapping[str, Any], members: Members, passage: Passage) -> Passed | Refused:
     fault = _fault_of(there, members, passage)
+    if fault is None and there["resource"]["resourceType"] == _PATIENT:
+        fault = "that creates a patient"
     if fault is not None:
         return Refused(fault)
     resource, is_new = labelled(members["resource"])
@@ -108,8 +112,8 @@ def _update(there: Mapping[str, Any], members: Members, passage: Passage) -> Pas
     fault = _fault_of(there, members, passage)
     if fault is not None:
         return Refused(fault)
-    identity = there["resource"].get("id")
-    if not isinstance(identity, str) or not clean_line(identity):
+    resource = there["resource"]
+    if not _REFERENCE.fullmatch(f"{resource['resourceType']}/{resource.get('id') or ''}"):
         return Refused("with a resource without id")
     return Passed(Action("update", "", resource=msgspec.Raw(members["resource"])))
 
@@ -122,7 +126,7 @@ def _deletion(there: Mapping[str, Any]) -> Passed | Refused:
     target = old if reference is None else reference
     if not isinstance(target, str) or not _REFERENCE.fullmatch(target):
         return Refused("without a relative reference to delete")
-    if target.startswith("Patient/"):
+    if target.startswith(f"{_PATIENT}/"):
         return Refused("that deletes a patient")
     changed = () if reference is not None else (("resource", "old form, moved to resourceId"),)
     return Passed(Action("delete", "", resourceId=target), changed)

@@ -25,8 +25,10 @@ def clean_html(text: str, lists: Lists = nothing_listed) -> str:
     """
 
     def attribute(_tag: str, name: str, value: str) -> str | None:
-        if name != "href":  # the only other one is what nh3 itself adds
-            return value
+        if name != "href":
+            return (
+                value if name == "rel" else None
+            )  # `rel` is ours; by itself nh3 lets `title` and `lang` pass
         try:
             parts = urlsplit(value)
         except ValueError:

@@ -29,11 +29,13 @@ _LINK = re.compile(r"\](?=\((?!\s*<?https?://))", re.IGNORECASE)
 _DEFINITION = re.compile(r"^([ \t>*+\-\d.)]*)\[(?=(?:\\.|[^\]\\]){1,1000}\]:)", re.MULTILINE | re.DOTALL)
 
 # What GitHub's Markdown makes a link of by itself: an address, `www.`, an e-mail address.
-_ADDRESS = re.compile(r"://([^\s/?#()\[\]<>\"]*)")
+# Readers do not agree where a host ends: `https://a).b/` is a link to one of `b` to some.
+_ADDRESS = re.compile(r"://([^\s/?#()\[\]<>\"]*)(?=([^ \t\n\r\f\v/?#<>\[\]\\|^]*))")
 _WWW = re.compile(r"(?<![A-Za-z0-9/.=&%-])(www)(?=\.)", re.IGNORECASE)
 _MAIL = re.compile(r"(?<=[A-Za-z0-9._+-])@(?=[A-Za-z0-9_-]{1,63}\\*\.)")
 _ESCAPED = re.compile(r"\\+(?=[:/@])|(?<=[A-Za-z])\\+(?=\.)")
 _AFTER_A_HOST: Final = ".,:;!?*_~'"
+_AROUND_AN_ADDRESS: Final = f'{_AFTER_A_HOST}()"'
 _TELLING: Final = frozenset(":/.@#?")
 
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})(.*)$")
@@ -49,7 +51,7 @@ def clean_markdown(text: str, lists: Lists = nothing_listed) -> str:
     """Markdown without anything that acts or hides; longer than `LONGEST_DETAIL` it ends with a mark."""
     plain = visible(text[:LONGEST_DETAIL])
     if "&" in plain:
-        plain = _ENTITY.sub(_decoded, plain)
+        plain = _without_entities_that_act(plain)
     if "\\" in plain:  # an escape shows the same, and would hide an address from us alone
         plain = _ESCAPED.sub("", plain)
     plain = inert_addresses(_TAG.sub("&lt;", plain), lists)
@@ -87,9 +89,23 @@ def inert_addresses(text: str, lists: Lists) -> str:
 def _kept_or_inert(lists: Lists, found: re.Match[str]) -> str:
     before = found.string[max(0, found.start() - 5) : found.start()].lower()
     scheme = "https" if before == "https" else "http" if before.endswith("http") else ""
-    if scheme and lists(scheme, found[1].rstrip(_AFTER_A_HOST)):
+    ends_there = not found[2].strip(_AROUND_AN_ADDRESS)
+    if scheme and ends_there and lists(scheme, found[1].rstrip(_AFTER_A_HOST)):
         return found[0]
     return f":/ /{found[1]}"
+
+
+def _without_entities_that_act(text: str) -> str:
+    """The text as some reader could decode it; one that makes new entities again and again has none."""
+    for _ in range(_MOST_DECODINGS):
+        decoded = _ENTITY.sub(_decoded, text)
+        if decoded == text:
+            return text
+        text = decoded
+    return text.replace("&", "&amp;")
+
+
+_MOST_DECODINGS: Final = 4
 
 
 def _decoded(found: re.Match[str]) -> str:

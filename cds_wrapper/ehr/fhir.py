@@ -29,9 +29,12 @@ from cds_wrapper.patient.demographics import (
     own_encounter,
 )
 
-# The members in which FHIR resources name whom they are about (R4). `link.other` and `performer` may rightly
-# name somebody else and are not among them.
-_ABOUT = frozenset({"subject", "patient", "beneficiary", "for", "individual", "actor"})
+ABOUT = frozenset({"subject", "patient", "beneficiary", "for", "individual", "actor"})
+"""The members in which FHIR resources name whom they are about (R4).
+
+`link.other` and `performer` may rightly name somebody else and are not among them.
+"""
+
 _PATIENT = "patient"
 _NESTED = (dict, list)
 
@@ -249,7 +252,7 @@ class _Search:
             if "resourceType" in value and not is_contained and self._is_another_patient(value):
                 return True
             for name, member in value.items():
-                if name in _ABOUT and any(map(self._is_other, _references(member))):
+                if name in ABOUT and any(map(self._is_other, _references(member))):
                     return True
                 if isinstance(member, _NESTED) and self.finds_another(member, name == "contained"):
                     return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cds_wrapper.ehr.fhir import names_another_patient
+from cds_wrapper.ehr.fhir import ABOUT, names_another_patient
 
 MOST_RESOURCES: Final = 50
 """Resources checked in one answer; each takes about a millisecond that a clinician waits."""
@@ -17,7 +17,11 @@ ResourceCheck = Callable[[dict[str, Any]], "str | None"]
 
 @dataclass(slots=True)
 class ResourceJudge:
-    """The judge of one answer: nothing about another patient, nothing that is no FHIR, and an end to it."""
+    """The judge of one answer: nothing about another patient, nothing that is no FHIR, and an end to it.
+
+    Whom a resource is about must be told by a reference with an id: an identifier, a search or a Patient
+    inside it could be anybody's, and the EHR might follow it.
+    """
 
     patient_id: str
     check: ResourceCheck
@@ -30,4 +34,39 @@ class ResourceJudge:
         self.left -= 1
         if names_another_patient(resource, self.patient_id):
             return "with a resource about another patient"
+        if _may_mean_anybody(resource):
+            return "with a resource about a patient who is not told by an id"
         return self.check(resource)
+
+
+_PATIENT: Final = "Patient"
+
+
+def _may_mean_anybody(value: object) -> bool:
+    """Whether something inside is about a patient whom only the EHR could find."""
+    if isinstance(value, list):
+        return any(map(_may_mean_anybody, value))
+    if not isinstance(value, dict):
+        return False
+    contained = value.get("contained")
+    if isinstance(contained, list) and any(map(_is_patient, contained)):
+        return True
+    return any(
+        (name in ABOUT and any(map(_is_found_by_search, member if isinstance(member, list) else [member])))
+        or _may_mean_anybody(member)
+        for name, member in value.items()
+    )
+
+
+def _is_patient(resource: object) -> bool:
+    return isinstance(resource, dict) and resource.get("resourceType") == _PATIENT
+
+
+def _is_found_by_search(member: object) -> bool:
+    """Whether a reference is a conditional one, or a logical one to somebody who may be a patient."""
+    if not isinstance(member, Mapping):
+        return False
+    reference = member.get("reference")
+    if isinstance(reference, str):
+        return "?" in reference
+    return "identifier" in member and member.get("type", _PATIENT) == _PATIENT

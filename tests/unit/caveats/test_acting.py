@@ -108,6 +108,14 @@ def creating(*without: str, **members: Any) -> dict[str, Any]:
     return {"type": "create", "description": "x", "resource": {**resource, **members}}
 
 
+def updating(identity: Any) -> dict[str, Any]:
+    """An update of a resource with this id."""
+    return {**UPDATE, "resource": {**json.loads(ORDER), "id": identity}}
+
+
+NOT_BY_ID = "about a patient who is not told by an id"
+MRN = {"system": "urn:mrn", "value": "999"}
+TASK = {"resourceType": "Task", "status": "requested", "intent": "order"}
 EMPTY_OR_TWICE = "an empty value or a name twice"
 NO_REFERENCE = "without a relative reference"
 LONG = {"text": "x" * LONGEST_RESOURCE}
@@ -144,6 +152,31 @@ UNFIT: dict[str, tuple[Any, str]] = {
     "another Patient": (
         {**UPDATE, "resource": {"resourceType": "Patient", "id": "p2"}}, "about another patient",
     ),
+    "another patient, by identifier": (creating(subject={"identifier": MRN}), NOT_BY_ID),
+    "another patient, by identifier and type": (
+        creating(subject={"type": "Patient", "identifier": MRN}), NOT_BY_ID,
+    ),
+    "another patient, by search": (creating(subject={"reference": "Patient?identifier=9"}), NOT_BY_ID),
+    "another patient, contained": (
+        creating(subject={"reference": "#p"}, contained=[{"resourceType": "Patient", "id": "p"}]), NOT_BY_ID,
+    ),
+    "another patient's task": (
+        {**CREATE, "resource": {**TASK, "for": {"identifier": MRN}}}, NOT_BY_ID,
+    ),
+    "another patient in an extension": (
+        creating(extension=[{**HIDDEN[0], "subject": {"identifier": MRN}}]),
+        NOT_BY_ID,
+    ),
+    "a new Patient": (
+        {**CREATE, "resource": {"resourceType": "Patient", "active": True}}, "creates a patient",
+    ),
+    "an update elsewhere": (updating(".."), "without id"),
+    "an update of an operation": (updating("$purge"), "fit FHIR R4"),
+    "an update of no text": (updating(5), "fit FHIR R4"),
+    "a place elsewhere to delete": ({**DELETE, "resourceId": "Task/.."}, NO_REFERENCE),
+    "an encoded place to delete": ({**DELETE, "resourceId": "Task/..%2FPatient%2Fp1"}, NO_REFERENCE),
+    "an operation to delete": ({**DELETE, "resourceId": "Task/$purge"}, NO_REFERENCE),
+    "all versions to delete": ({**DELETE, "resourceId": "Task/_history"}, NO_REFERENCE),
     "nothing to delete": ({"type": "delete", "description": "x"}, NO_REFERENCE),
     "an absolute reference": ({**DELETE, "resourceId": "https://x/Task/1"}, NO_REFERENCE),
     "a bare id to delete": ({"type": "delete", "description": "x", "resource": "sr1"}, NO_REFERENCE),
@@ -163,6 +196,27 @@ def test_one_action_that_cannot_pass_takes_its_whole_suggestion_with_it(action: 
     (change,) = made.changes
     assert change.startswith("cards[0].suggestions[0].actions[1]: ") and why in change
     assert change.endswith(", suggestion removed") and "x" not in change.split(": ")[1].split()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"subject": {"reference": "Patient/p1", "identifier": MRN, "display": "A"}},
+        {"performer": [{"identifier": MRN}]},
+        {"contained": [{"resourceType": "Practitioner", "id": "a"}], "requester": {"reference": "#a"}},
+    ],
+)
+def test_identifiers_of_others_than_the_patient_pass(members: dict[str, Any]) -> None:
+    sent, _ = answered(body_of(suggesting(creating(**members))))
+    assert "suggestions" in json.loads(sent)["cards"][0]
+
+
+def test_a_place_may_be_told_by_its_identifier() -> None:
+    actor = [{"actor": {"type": "Location", "identifier": MRN}, "status": "accepted"}]
+    patient = [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}]
+    visit = {"resourceType": "Appointment", "status": "proposed", "participant": patient + actor}
+    sent, _ = answered(body_of(suggesting({**CREATE, "resource": visit})))
+    assert "suggestions" in json.loads(sent)["cards"][0]
 
 
 def test_two_readings_of_one_name_do_not_pass() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -176,3 +177,106 @@ def test_at_a_glance_and_after_a_walk_the_same_is_said(
     value = {"resourceType": kind, **{name: one for name, one in inside.items() if name != "resourceType"}}
     raw = json.dumps(value, ensure_ascii=False, separators=(",", ":") if compact else None)
     assert state(raw, patient) is walked(raw, patient=patient)
+
+
+# The same for bytes that no writer of JSON would make: names twice, blanks anywhere, escapes, and whatever a
+# few bytes more or less make of it.
+ABOUT = ["subject", "patient", "beneficiary", "for", "individual", "actor"]
+ODD_NAMES = ["resourceType", "resource\\u0054ype", "\\u0073ubject", "Subject", "link", "relation", "id"]
+ESCAPES = [
+    "\\/",
+    "\\n",
+    "\\t",
+    '\\"',
+    "\\\\",
+    "\\u0050",
+    "\\ud800",
+    "%2e",
+    "%C2%A0",
+    "%25",
+    "urn:uuid:",
+    "next",
+]
+PIECES = [*ESCAPES, *(piece for piece in SPELLINGS if piece not in '"\n')]
+BLANKS = st.sampled_from(["", "", "", " ", "\n", "\t", " \r"])
+NUMBERS = ["1", "-0.5", "1e5", "1e400", "-1E+9999", "0.1e-9999", "9" * 400, "NaN", "01", "1.", "true", "null"]
+ODD_BYTES = [
+    b'"',
+    b"\\",
+    b"{",
+    b"}",
+    b",",
+    b":",
+    b"\x00",
+    b"\xff",
+    b"\xc0\xaf",
+    b"\xed\xa0\x80",
+    b"[",
+    b"]",
+    b"//",
+]
+ODD_BYTES += [b'"type":"Patient"', b'"subject":{"reference":"Patient/p2"}', b"\xc2\xa0", b"\xe2\x80\xa8"]
+
+written = st.lists(st.sampled_from(PIECES), max_size=4).map(lambda parts: f'"{"".join(parts)}"')
+usual = st.sampled_from(['"Patient/p1"', '"https://e/fhir/Patient/p1"', '"Patient"', '"Observation"', '"p1"'])
+named = st.sampled_from([*MEMBERS, *ABOUT, *ODD_NAMES])
+
+
+def with_blanks(opening: str, parts: st.SearchStrategy[list[str]], closing: str) -> st.SearchStrategy[str]:
+    return st.builds(lambda inside, blank: f"{opening}{blank}{','.join(inside)}{closing}", parts, BLANKS)
+
+
+def members_of(inner: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    one = st.builds(lambda name, blank, value: f'"{name}"{blank}:{blank}{value}', named, BLANKS, inner)
+    about = st.builds(
+        lambda name, reference: f'"{name}":{{"reference":{reference}}}',
+        st.sampled_from(ABOUT),
+        usual | written,
+    )
+    return st.lists(one | about, max_size=4)
+
+
+raws = st.recursive(
+    usual | written | st.sampled_from(NUMBERS),
+    lambda inner: (
+        with_blanks("{", members_of(inner), "}") | with_blanks("[", st.lists(inner, max_size=3), "]")
+    ),
+    max_leaves=12,
+)
+HEADS = [
+    '{"resourceType":"Patient","id":"p1"',
+    '{"resourceType":"Observation"',
+    '{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Observation"}}]',
+]
+
+
+def changed(raw: bytes, place: int, piece: bytes, less: int) -> bytes:
+    """With some bytes put in and others left out, but for the first three."""
+    at = 3 + place % max(1, len(raw) - 3)
+    return raw[:at] + piece + raw[at + less :]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(HEADS),
+    members_of(raws),
+    st.none() | st.tuples(st.integers(0, 5_000), st.sampled_from([b"", *ODD_BYTES]), st.integers(0, 3)),
+    st.booleans(),
+)
+@example(HEADS[1], ['"value":1e400'], None, False)
+@example(HEADS[1], ['"note":"x"'], (60, b"\xff", 0), False)
+def test_a_glance_never_says_more_than_a_walk(
+    head: str, more: list[str], change: tuple[int, bytes, int] | None, is_the_patient: bool
+) -> None:
+    raw = ",".join([head, *more]).encode("utf-8", "surrogatepass") + b"}"
+    if change is not None:
+        raw = changed(raw, *change)
+    body = b'{"hook":"patient-view","hookInstance":"i","context":{"patientId":"p1"}}'
+    request = read_request(body, datetime.now(UTC))
+    key = "patient" if is_the_patient else "found"
+    glanced, walked_over = (
+        sort_prefetch(replace(request, prefetch={key: one}), {key: "Observation?x=y"}, "patient").states[key]
+        for one in (raw, b'{"\\u0072' + raw[3:])
+    )
+    assert glanced is walked_over
+    assert not is_plainly_of(P1, raw) or glanced is PrefetchState.PRESENT
