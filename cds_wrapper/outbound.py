@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
 import httpx
@@ -98,7 +99,11 @@ class Outbound:
         # It would write every address with its query, and so the patient's id.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         transport = AiohttpTransport(verify=self._tls, client=self._session)
-        self._reads = httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+        # It has a jar of its own beside the session's, and keeps for good what it cannot send again.
+        none = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        self._reads = httpx.AsyncClient(
+            transport=transport, follow_redirects=False, trust_env=False, cookies=none
+        )
 
     async def close(self) -> None:
         """Close the pool and every idle connection."""
@@ -169,7 +174,7 @@ class Outbound:
                 sent = {"accept-encoding": "identity", **headers}
                 async with self._reads.stream(method, url, headers=sent, data=form) as response:
                     return Answer(response.status_code, await _read_raw(response, size_limit))
-        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+        except _OF_READING as error:
             # The transport calls a refused connection a time-out; what it met itself says it better.
             met = error.__cause__
             known = met if isinstance(met, aiohttp.ClientError | OSError) else error
@@ -177,6 +182,8 @@ class Outbound:
 
 
 _JSON = {"content-type": "application/json", "accept": "application/json"}
+# The transport trips over the reason of a status line that is no UTF-8 (httpx-aiohttp 0.2).
+_OF_READING = (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
 
 async def _read_raw(response: httpx.Response, size_limit: int) -> bytes:
@@ -218,7 +225,7 @@ def translate(error: BaseException) -> Trouble:
             return Trouble.UNREACHABLE
         case aiohttp.ServerFingerprintMismatch():
             return Trouble.UNREACHABLE
-        case aiohttp.ClientError() | OSError() | httpx.HTTPError():
+        case aiohttp.ClientError() | OSError() | httpx.HTTPError() | UnicodeError():
             return Trouble.CLOSED_EARLY
         case _:
             raise AssertionError(f"an exception nobody translates: {type(error).__name__}")

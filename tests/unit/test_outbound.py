@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from cds_wrapper.errors import OutboundTrouble, Trouble
 from cds_wrapper.outbound import Deadline, Outbound, translate
 from tests import fakes
 from tests.ehr import key_server
+from tests.fhir import Says, fhir_server
 
 
 def exceptions_of_aiohttp() -> list[type[BaseException]]:
@@ -82,6 +84,36 @@ async def test_a_document_that_cannot_be_had_is_told_without_its_address(url: st
         await outbound.get(url, Deadline.after(timedelta(seconds=3)), 100)
     await outbound.close()
     assert trouble.value.kind is Trouble.UNREACHABLE and "p1" not in str(trouble.value)
+
+
+@pytest.mark.parametrize("cookie", ["session=Quetzal; Path=/", "\u00e9=1"], ids=["one", "that none can send"])
+async def test_what_one_answer_sets_travels_with_no_later_question(cookie: str) -> None:
+    outbound = Outbound()
+    await outbound.open()
+    async with fhir_server(Says({}, headers={"set-cookie": cookie})) as server:
+        for _ in range(2):
+            await outbound.get(server.base, Deadline.after(timedelta(seconds=3)), 100)
+            await outbound.post_form(server.base, {"a": "b"}, Deadline.after(timedelta(seconds=3)), 100)
+            await outbound.post_json(server.base, b"{}", Deadline.after(timedelta(seconds=3)), 100)
+    await outbound.close()
+    assert len(server.asked) == 6 and not [asked for asked in server.asked if "cookie" in asked.headers]
+
+
+async def test_a_status_line_in_no_known_alphabet_is_trouble_like_any_other() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 \xff\r\ncontent-length: 2\r\n\r\n{}")
+        writer.close()
+
+    outbound = Outbound()
+    await outbound.open()
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(OutboundTrouble) as trouble:
+            await outbound.get(f"http://127.0.0.1:{port}/", Deadline.after(timedelta(seconds=3)), 100)
+    await outbound.close()
+    assert trouble.value.kind is Trouble.CLOSED_EARLY
 
 
 def test_what_is_not_foreign_trouble_is_not_swallowed() -> None:
