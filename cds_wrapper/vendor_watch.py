@@ -58,6 +58,7 @@ class VendorWatch:
         self._log = lines
         self._every = every
         self._rounds: list[asyncio.Task[None]] = []
+        self._is_closing = False
 
     async def open(self, within: timedelta = START_WITHIN) -> None:
         """Ask every vendor once; one that takes longer is asked again later and stops nobody's start."""
@@ -86,6 +87,7 @@ class VendorWatch:
 
     async def close(self) -> None:
         """Stop asking."""
+        self._is_closing = True
         for task in self._rounds:
             task.cancel()
         await asyncio.gather(*self._rounds, return_exceptions=True)
@@ -93,7 +95,14 @@ class VendorWatch:
             await one.pool.close()
 
     async def _go_on(self, one: _Watched, first: asyncio.Task[None]) -> None:
-        await first
+        try:
+            await first
+            await self._look_again(one)
+        finally:
+            if not self._is_closing:
+                self._tell_trouble(one, "ended")  # an error of our own: restart the service, it goes on then
+
+    async def _look_again(self, one: _Watched) -> None:
         every = self._every or one.offer.every
         while True:
             await asyncio.sleep(every.total_seconds())
@@ -103,15 +112,22 @@ class VendorWatch:
         """Read the list once and say what is new about it; the same is said once."""
         read = await read_list(one.service, one.pool, one.credential)
         if isinstance(read, str):
-            if read != one.trouble:
-                self._log.emit(log.VENDOR_DISCOVERY_UNAVAILABLE, service_id=one.service.id, reason=read)
-            one.trouble = read
+            self._tell_trouble(one, read)
             return
         is_first = one.heard is None and not self._rounds
         is_news = read != one.heard
+        is_over = one.trouble is not None
         one.heard, one.trouble = read, None
-        if is_first or is_news:
-            self._tell(log.VENDOR_DISCOVERY_READ if is_first else log.VENDOR_DISCOVERY_CHANGED, one, read)
+        if is_news and not is_first:
+            self._tell(log.VENDOR_DISCOVERY_CHANGED, one, read)
+        elif is_first or is_over:
+            self._tell(log.VENDOR_DISCOVERY_READ, one, read)
+
+    def _tell_trouble(self, one: _Watched, reason: str) -> None:
+        """Once for each kind of trouble, until it is over."""
+        if reason != one.trouble:
+            one.trouble = reason
+            self._log.emit(log.VENDOR_DISCOVERY_UNAVAILABLE, service_id=one.service.id, reason=reason)
 
     def _tell(self, event: log.Event, one: _Watched, read: Offer) -> None:
         """Keys only: a key is of a form that holds no words."""

@@ -67,7 +67,7 @@ def _read(raw: msgspec.Raw) -> _Entry | None:
     """One entry by itself: one that cannot be read must not cost the others."""
     try:
         return _entry.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from typer.testing import CliRunner, Result
 
+from cds_wrapper import vendor_watch
 from cds_wrapper.commands.table import build
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.services import load_services
@@ -45,7 +46,9 @@ class Lister:
         return f"http://127.0.0.1:{self.port}"
 
     def lists(self, *entries: Any, **members: Any) -> None:
-        self.body = json.dumps({"services": list(entries), **members}).encode()
+        self.body = (
+            json.dumps({"services": list(entries), **members}).encode().replace(b"SPOILT", b"\xe2\x82")
+        )
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -141,6 +144,7 @@ async def test_to_compare_changes_nothing(tmp_path: Path) -> None:
     assert read["additional"] == ["coverage"] and "patient" in read["unasked"]
 
 
+SPOILT = entry({"spoilt": "SPOILT"}, id="spoilt")
 TWICE = [entry({"wrong": COVERAGE}, hook="order-sign"), entry({"coverage": COVERAGE})]
 LISTS: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("members nobody knows", [entry({"coverage": COVERAGE}, x={"y": [None]})], {"extension": {"a": 1}}),
@@ -149,6 +153,7 @@ LISTS: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("another order", TWICE[::-1], {}),
     ("entries that are none", [5, None, {"id": 7}, {}, entry({"coverage": COVERAGE})], {}),
     ("the same twice", [TWICE[1], entry({"other": COVERAGE})], {}),
+    ("half a character", [SPOILT, entry({"coverage": COVERAGE})], {}),
     ("others", [entry(id="sepsis"), entry({"coverage": COVERAGE})], {}),
 ]
 
@@ -248,6 +253,32 @@ async def test_what_changes_while_we_run_is_told_once_and_taken_at_the_next_star
         ("vendor_discovery_unavailable", "http_503"),
         ("vendor_discovery_changed", None),
     ]
+
+
+async def test_a_list_that_is_back_as_it_was_is_said(tmp_path: Path) -> None:
+    async with lister() as one:
+        one.lists(entry({"coverage": COVERAGE}))
+        async with watching(tmp_path, one) as (_, events):
+            one.status = 503
+            await until(lambda: len(events()) == 2)
+            one.status = 200
+            await until(lambda: len(events()) == 3)
+    assert [event["event"] for event in events()][1:] == [
+        "vendor_discovery_unavailable",
+        "vendor_discovery_read",
+    ]
+
+
+async def test_a_watch_that_ends_of_itself_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug of ours")
+
+    async with lister() as one:
+        one.lists(entry({"coverage": COVERAGE}))
+        async with watching(tmp_path, one) as (_, events):
+            monkeypatch.setattr(vendor_watch, "read_offer", broken)
+            await until(lambda: len(events()) == 2)
+    assert events()[1]["event"] == "vendor_discovery_unavailable" and events()[1]["reason"] == "ended"
 
 
 async def test_check_asks_the_vendors_only_when_it_is_told_to_and_says_what_is_covered(
