@@ -60,7 +60,10 @@ class BackendTokens:
         clock: Callable[[], float] = time.monotonic,
         again_after: timedelta = AGAIN_AFTER,
     ) -> None:
-        """`client` is its name in the operator log; `again_after` the pause after a fetch that failed."""
+        """`client` is its name in the operator log.
+
+        `again_after` is the pause after a fetch that failed, and after a token that was refused.
+        """
         self._client = client
         self._backend = backend
         self._outbound = outbound
@@ -69,6 +72,7 @@ class BackendTokens:
         self._again_after = again_after.total_seconds()
         self._token: OwnToken | None = None
         self._failed_at: float | None = None
+        self._forgotten_at: float | None = None
         self._fetch: asyncio.Task[None] | None = None
 
     async def token(self, deadline: Deadline) -> str | None:
@@ -83,9 +87,13 @@ class BackendTokens:
         return self._token.value if self._token is not None and self._holds_until(deadline) else None
 
     def forget(self, value: str) -> None:
-        """Give up a token that the FHIR server refuses: it was withdrawn before its time."""
-        if self._token is not None and self._token.value == value:
-            self._token = None
+        """Give up a token that the FHIR server refuses: it was withdrawn before its time.
+
+        A server that refuses the next one at once refuses us: that one is kept for a while.
+        """
+        if self._token is None or self._token.value != value or self._is_fresh(self._forgotten_at):
+            return
+        self._token, self._forgotten_at = None, self._clock()
 
     async def close(self) -> None:
         """Give up a fetch under way."""
@@ -101,10 +109,13 @@ class BackendTokens:
         """The fetch under way, or a new one; None while a failure is too fresh."""
         if self._fetch is not None and not self._fetch.done():
             return self._fetch
-        if self._failed_at is not None and self._clock() - self._failed_at < self._again_after:
+        if self._is_fresh(self._failed_at):
             return None
         self._fetch = asyncio.create_task(self._renew())
         return self._fetch
+
+    def _is_fresh(self, trouble: float | None) -> bool:
+        return trouble is not None and self._clock() - trouble < self._again_after
 
     async def _renew(self) -> None:
         backend = self._backend

@@ -131,6 +131,19 @@ async def test_a_token_the_fhir_server_refuses_is_forgotten_and_another_ones_is_
         assert len(server.asked) == 2
 
 
+async def test_a_server_that_refuses_every_token_does_not_have_one_asked_for_by_every_call() -> None:
+    given, clock = (f"token-{number}" for number in range(1000)), Clock()
+    async with fhir_server(lambda _: Says({**GRANTED, "access_token": next(given)})) as server:
+        async with asking(server, clock) as (tokens, _):
+            for _ in range(20):
+                tokens.forget(await tokens.token(within()) or "none")
+            assert len(server.asked) == 2
+            clock.now += 5.0
+            tokens.forget(await tokens.token(within()) or "none")
+            await tokens.token(within())
+            assert len(server.asked) == 3
+
+
 async def test_a_slow_server_holds_a_call_up_no_longer_than_its_time_and_serves_the_next_one() -> None:
     async with fhir_server(Says(GRANTED, after=0.3)) as server, asking(server) as (tokens, _):
         assert await tokens.token(within(0.05)) is None
