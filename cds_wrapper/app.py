@@ -302,15 +302,16 @@ async def open_readers(
     clock: Callable[[], datetime],
     stack: AsyncExitStack,
 ) -> Mapping[str, FHIRReader]:
-    """The ways to the FHIR servers of those clients that allow reading, over a pool of their own."""
+    """The ways to the FHIR servers of those clients that allow reading.
+
+    Each has a pool of its own: an EHR whose server hangs takes no connection from a vendor or another EHR.
+    """
     listed = {one.name: one.fhir for one in clients.clients if one.fhir} if clients else _for_trying(settings)
-    if not listed:
-        return {}
-    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
-    await outbound.open()
-    stack.push_async_callback(outbound.close)
     readers = {}
     for name, access in listed.items():
+        outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
+        await outbound.open()
+        stack.push_async_callback(outbound.close)
         tokens = BackendTokens(name, access.backend, outbound, operator_log) if access.backend else None
         if tokens is not None:
             stack.push_async_callback(tokens.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from cds_wrapper.demo.fhir_search import Problem
 from cds_wrapper.demo.population import FIXTURE_DAY, populate
 from cds_wrapper.demo.store import Store
 from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.outbound import CONNECTIONS
 from cds_wrapper.services import load_services
 from cds_wrapper.services.clients_file import read_clients
 from cds_wrapper.settings import Profile
@@ -371,6 +373,29 @@ async def test_each_client_has_its_own_servers_read_and_one_without_any_has_none
             rows = running.rows()
     assert [row["race"] for row in rows] == ["missing:not_fetched", "white"]
     assert [row["issuer"] for row in rows] == ["https://south.example/oauth2", ISSUER]
+
+
+async def test_a_server_that_hangs_takes_no_connection_from_another_clients(tmp_path: Path) -> None:
+    south = EHR(NOON, issuer="https://south.example/oauth2")
+    async with (
+        fhir_server(always(Says({}, after=60))) as hangs,
+        fhir_server(answering) as server,
+        fakes.running(fakes.answers(fakes.card_answer())) as vendor,
+    ):
+        hooks = hooks_of(tmp_path, vendor.url)
+        reads = f"fhir:\n  servers: ['{server.base}']\n  within: PT2S\n"
+        write_clients(hooks, with_fhir(hangs), SOUTH + reads)
+        async with wrapper(tmp_path, hooks, public_url=PUBLIC) as running:
+            body = without_prefetch("white-55", hangs.base)
+            waiting = [asyncio.create_task(call_north(running, body)) for _ in range(17)]
+            async with asyncio.timeout(60):
+                while len(hangs.asked) < CONNECTIONS:
+                    await asyncio.sleep(0.01)
+            await call_north(running, without_prefetch("white-55", server.base), south)
+            await asyncio.gather(*waiting)
+            rows = running.rows()
+    assert [row["race"] for row in rows if row["client"] == "south"] == ["white"]
+    assert {row["race"] for row in rows if row["client"] == "north"} == {"missing:fetch_failed"}
 
 
 async def test_a_client_that_brings_no_token_is_read_with_our_own(tmp_path: Path) -> None:
