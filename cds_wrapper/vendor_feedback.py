@@ -19,7 +19,7 @@ import msgspec
 from cds_wrapper import log
 from cds_wrapper.errors import LedgerUnavailable, OutboundTrouble
 from cds_wrapper.ledger.cursor import CursorFile
-from cds_wrapper.ledger.for_vendors import FeedbackReader
+from cds_wrapper.ledger.for_vendors import FeedbackBatch, FeedbackReader
 from cds_wrapper.ledger.tail import Places
 from cds_wrapper.outbound import Deadline, Outbound
 from cds_wrapper.services import ServiceDefinition
@@ -109,13 +109,20 @@ class FeedbackForwarder:
         """Tell one batch and remember that it is told; whether it was the last for now."""
         if self._places is None:
             self._places = await asyncio.to_thread(self._find_place)
-        batch = await asyncio.to_thread(self._reader.after, self._places, MOST_ENTRIES)
+        batch = await asyncio.to_thread(self._next, self._places)
         if batch.entries:
             await self._send(batch.entries)
         if batch.places != self._places:
             await asyncio.to_thread(self._cursor.save, batch.places)
             self._places = batch.places
         return batch.is_whole
+
+    def _next(self, places: Places) -> FeedbackBatch:
+        """What lies behind the place; `_NotTold` while another ledger is where ours was."""
+        batch = self._reader.after(places, MOST_ENTRIES)
+        if batch.places != places and not self._reader.holds(places):
+            raise _NotTold("another_ledger")
+        return batch
 
     def _find_place(self) -> Places:
         """Behind the cursor if it is this ledger's, else at the beginning: twice is better than never."""
@@ -179,7 +186,8 @@ async def start_feedback(
             service.id, service.vendor.feedback, pool_for(service, settings), access.of(service)
         )
         ledger = settings.ledger_path
-        cursor = CursorFile(ledger.with_name(f"{ledger.name}.feedback-{service.id}-{service.hook}"))
+        # No id and no hook has a `~`: two services never share a file.
+        cursor = CursorFile(ledger.with_name(f"{ledger.name}.feedback-{service.id}~{service.hook}"))
         reader = FeedbackReader(ledger, service.id, service.hook)
         forwarder = FeedbackForwarder(peer, reader, cursor, lines)
         await forwarder.open()

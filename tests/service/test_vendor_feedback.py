@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,6 +15,11 @@ from uuid import UUID, uuid5
 import httpx
 import pytest
 
+from cds_wrapper.ledger.cursor import CursorFile
+from cds_wrapper.ledger.for_vendors import FeedbackReader
+from cds_wrapper.log import OperatorLog
+from cds_wrapper.outbound import Outbound
+from cds_wrapper.vendor_feedback import FeedbackForwarder, FeedbackPeer
 from tests import fakes
 from tests.service.harness import Wrapper, copy_hooks, request_of, wrapper
 from tests.service.servers import free_port, server
@@ -162,6 +169,58 @@ async def test_off_is_the_default_and_nothing_is_sent(tmp_path: Path) -> None:
             await give(running, overridden((await card_of(running))["uuid"]))
             await asyncio.sleep(0.1)
     assert len(vendor.asked) == 1 and not list(tmp_path.glob("*.feedback-*"))
+
+
+# The ledger's file under the reader -------------------------------------------------------------------------
+
+
+async def ledger_with(folder: Path, *seconds: int) -> bytes:
+    """The file of a ledger in a folder after one more card and what became of it, each at its second."""
+    hooks = folder / "hooks"
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        if not hooks.exists():
+            copy_hooks(folder, vendor.url)
+        service = hooks / "cvd-risk" / "service.yaml"
+        service.write_text(_pointed_at(service.read_text(), vendor.url))
+        async with wrapper(folder, hooks) as running:
+            for second in seconds:
+                await give(running, overridden((await card_of(running))["uuid"], second))
+    return (folder / "ledger.db").read_bytes()
+
+
+async def test_another_ledger_in_its_place_is_not_told_and_costs_ours_no_entry(tmp_path: Path) -> None:
+    """Writers are named alike in both: by their numbers alone, rows of one would pass for the other's."""
+    for name in ("ours", "other", "read"):
+        (tmp_path / name).mkdir()
+    first, other = await ledger_with(tmp_path / "ours", 0), await ledger_with(tmp_path / "other", 7, 8, 9)
+    second = await ledger_with(tmp_path / "ours", 1)
+    path, lines = tmp_path / "read" / "ledger.db", io.StringIO()
+
+    def put(content: bytes) -> None:
+        path.with_suffix(".new").write_bytes(content)
+        path.with_suffix(".new").replace(path)
+
+    put(first)
+    async with fakes.running(TAKES, strict=False) as listener:
+        forwarder = FeedbackForwarder(
+            FeedbackPeer("cvd-risk", listener.url, Outbound(), None),
+            FeedbackReader(path, "cvd-risk", "patient-view"),
+            CursorFile(tmp_path / "cursor"),
+            OperatorLog("test-0", lines),
+            timedelta(milliseconds=10),
+        )
+        await forwarder.open()
+        try:
+            await until((tmp_path / "cursor").exists)
+            put(other)
+            await until(lambda: "another_ledger" in lines.getvalue())
+            path.unlink()
+            await until(lambda: "LedgerUnavailable" in lines.getvalue())
+            put(second)
+            await until(lambda: len(listener.asked) == 2)
+        finally:
+            await forwarder.close()
+    assert list(times(listener)) == ["2026-06-30T12:00:00.000Z", "2026-06-30T12:00:01.000Z"]
 
 
 # A process that is stopped, killed, and a vendor that is away ----------------------------------------------
