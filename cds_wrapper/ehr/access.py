@@ -5,9 +5,12 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from cds_wrapper.ehr.addresses import normal_address
 from cds_wrapper.signing import OwnKey
+
+_LONGEST_ADDRESS: Final = 2048
 
 
 class AccessMode(enum.Enum):
@@ -44,5 +47,7 @@ class FHIRAccess:
 
     def server(self, address: str) -> str | None:
         """The configured text of the server a caller names; None when it is not listed."""
+        if len(address) > _LONGEST_ADDRESS:
+            return None
         named = normal_address(address)
         return next((one for one in self.servers if normal_address(one) == named), None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_wrapper.ehr.access import AccessMode, FHIRAccess
-from cds_wrapper.ehr.addresses import page_address
+from cds_wrapper.ehr.addresses import normal_address, page_address
 from tests.fhir import access
 
 BASE = "https://ehr.example:8443/tenant/r4"
@@ -136,3 +136,9 @@ def test_a_server_that_is_not_listed_is_none_we_know(named: str) -> None:
 
 def test_nothing_of_a_key_is_printed() -> None:
     assert "key" not in repr(FHIRAccess(("https://ehr.example",), AccessMode.TOKEN, 5, NAMED.within)).lower()
+
+
+def test_an_address_without_end_is_no_server_and_is_kept_nowhere() -> None:
+    kept = normal_address.cache_info().currsize
+    assert access(BASE).server(BASE + "/" * 1_000_000) is None
+    assert normal_address.cache_info().currsize == kept

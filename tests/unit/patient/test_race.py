@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cds_wrapper.patient import codes
 from cds_wrapper.patient.codes import (
     cdcrec_number,
     ethnicity_of_code,
@@ -99,6 +100,13 @@ def test_middle_eastern_or_north_african_is_one_branch_of_the_code_system(code: 
 def test_the_check_digit_is_verified() -> None:
     assert cdcrec_number("2028-9") == 2028
     assert [cdcrec_number(f"2028-{digit}") for digit in range(9)] == [None] * 9
+
+
+def test_only_what_has_the_form_of_a_code_is_kept_for_the_next_patient() -> None:
+    codes.cdcrec_number("2028-9")
+    kept = codes._number.cache_info().currsize
+    assert [cdcrec_number(text) for text in ("Jane Quetzal", "2028-9" * 100_000, "0028-9")] == [None] * 3
+    assert codes._number.cache_info().currsize == kept
 
 
 # Shapes -----------------------------------------------------------------------------------------------------
