@@ -100,10 +100,12 @@ INVOCATION_COMPLETED = _event(
     "invocation_completed",
     Level.INFO,
     "The canonical line of one call, made from its record; `context_missing` and `context_invalid` name what"
-    " its hook requires and the EHR did not send, or sent in another shape.",
+    " its hook requires and the EHR did not send, or sent in another shape; `prefetch_absent` names the keys"
+    " nothing came for, `prefetch_unasked` counts those that came beside them under names of the EHR's own.",
     "request_id prediction_id service_id hook trigger client environment status http_status delivery cards"
-    " model_id model_version evidence_edition plan_version prefetch context_missing context_invalid trust_ms"
-    " fhir_ms vendor_ms decide_ms ledger_ms total_ms budget_ms vendor_attempts bytes_in bytes_out",
+    " model_id model_version evidence_edition plan_version prefetch prefetch_absent prefetch_unasked"
+    " context_missing context_invalid trust_ms fhir_ms vendor_ms decide_ms ledger_ms total_ms budget_ms"
+    " vendor_attempts bytes_in bytes_out",
 )
 INVOCATION_FAILED = _event(
     "invocation_failed",

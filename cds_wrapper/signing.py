@@ -91,7 +91,7 @@ def read_secret(where: str) -> bytes:
     try:
         return read_private(path)
     except OSError as error:
-        raise UnusableSecret(f"names {path}, which cannot be read ({type(error).__name__})") from None
+        raise UnusableSecret(f"names {path}, which cannot be read: {error.strerror}") from None
     except UnusableSecret as unusable:
         raise UnusableSecret(f"names {path}, which {unusable}") from None
 

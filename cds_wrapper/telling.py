@@ -88,6 +88,7 @@ def tell_operator(
         ledger_ms=waited,
         cards=len(entry.card_uuids),
         prefetch=_counted(life.prefetch.states.values()),
+        **_absent_prefetch(life),
         **_odd_context(life),
         **name,
     )
@@ -107,6 +108,19 @@ def _counted(states: Collection[PrefetchState]) -> dict[str, int]:
     """How many keys are in each state; of the few there are, most calls have one."""
     found = list(states)
     return {state.value: found.count(state) for state in dict.fromkeys(found)}
+
+
+def _absent_prefetch(life: Life) -> dict[str, object]:
+    """Our keys that nothing came for, and how many came that are not ours: often the same, misspelt.
+
+    Theirs are counted and not named: a name of the EHR's own is text from outside.
+    """
+    states = life.prefetch.states
+    absent = [key for key, state in states.items() if state is PrefetchState.ABSENT]
+    if not absent:
+        return {}
+    unasked = sum(key not in states for key in life.request.prefetch)
+    return {"prefetch_absent": absent, **({"prefetch_unasked": unasked} if unasked else {})}
 
 
 def _odd_context(life: Life) -> dict[str, object]:

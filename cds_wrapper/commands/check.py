@@ -91,13 +91,16 @@ def command(
             typer.echo(json.dumps(sheet, indent=2) if as_json else as_text(sheet))
             return
     spool = report_on(settings.ledger_path, settings.spool_path) if settings else None
-    warnings = (*warnings_of(catalog), *clients.warnings, *not_served, *(spool.warnings if spool else ()))
+    warnings = (*warnings_of(catalog), *clients.warnings, *(spool.warnings if spool else ()))
     if as_json:
-        typer.echo(json.dumps(_document(settings, spool, catalog, clients, mistakes, warnings), indent=2))
+        told = (*warnings, *not_served)
+        typer.echo(json.dumps(_document(settings, spool, catalog, clients, mistakes, told), indent=2))
     else:
         _print(settings, spool, catalog, clients, mistakes, warnings)
-        if not_served and not mistakes:
-            typer.echo("`serve` will not start in production before what the warnings name is done.")
+        if not_served:
+            typer.echo("`serve` will not start in production before this is done:")
+            for refusal in not_served:
+                typer.echo(f"  {refusal}")
     if mistakes:
         raise typer.Exit(CONFIGURATION_EXIT)
 

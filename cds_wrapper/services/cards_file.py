@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from cds_wrapper.caveats.codings import NON_ADHERENCE_REASONS
 from cds_wrapper.caveats.passage import CardPolicy
-from cds_wrapper.services.fields import FileModel, Words
+from cds_wrapper.services.fields import FileModel, Words, written
 
 _HOST: Final = re.compile(
     r"(?=.{1,253}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::\d{1,5})?"
@@ -25,7 +25,13 @@ def _a_host(host: str) -> str:
 Host = Annotated[str, AfterValidator(_a_host)]
 """A host, and its port where that is not the usual one."""
 
-AgreedAction = Annotated[str, StringConstraints(pattern=r"^(create|update|delete)/[A-Z][A-Za-z]+$")]
+AgreedAction = Annotated[
+    str,
+    written(
+        r"(create|update|delete)/[A-Z][A-Za-z]+",
+        "is not `create`, `update` or `delete` with a type of resource, as `update/ServiceRequest`.",
+    ),
+]
 """A kind of system action: `update/ServiceRequest`."""
 
 

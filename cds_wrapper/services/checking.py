@@ -16,6 +16,8 @@ from cds_wrapper.services.yaml_files import Document, KeyPath
 
 _File = TypeVar("_File", bound=FileModel)
 _QUOTED: Final = re.compile(r"'([^']*)'")
+# What people still call it, and what it is called here.
+_FORMER_NAMES: Final = {"cerner": "oracle-health"}
 # How near a spelling must be to be offered: a short key with one letter too few is still found.
 _NEAR: Final = 0.6
 
@@ -63,7 +65,7 @@ def _mistake(document: Document, kind: type[BaseModel], item: Mapping[str, Any])
         case "literal_error" | "enum":
             known = _QUOTED.findall(item["ctx"]["expected"])
             written = value_at(document, path)
-            near = nearest(written, known) if isinstance(written, str) else None
+            near = _meant(written, known) if isinstance(written, str) else None
             return document.mistake(path, f"must be one of: {', '.join(known)}.", near)
         case _:
             return document.mistake(path, _sentence(item))
@@ -77,7 +79,13 @@ _PLAIN_WORDS = {
     "int_from_float": "must be a whole number.",
     "float_type": "must be a number.",
     "float_parsing": "must be a number.",
+    "string_type": "must be a valid string. Write it in quotes.",
 }
+
+
+def _meant(written: str, known: list[str]) -> str | None:
+    former = _FORMER_NAMES.get(written.lower())
+    return former if former in known else nearest(written, known)
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
@@ -85,8 +93,7 @@ def _sentence(item: Mapping[str, Any]) -> str:
     plain = _PLAIN_WORDS.get(str(item["type"]))
     if plain:
         return plain
-    hint = " Write it in quotes." if item["type"] == "string_type" else ""
-    return message.rstrip(".") + "." + hint
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def value_at(document: Document, path: KeyPath) -> object:

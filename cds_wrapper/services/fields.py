@@ -90,13 +90,36 @@ def _filled(levels: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
     return levels
 
 
+def written(pattern: str, problem: str) -> AfterValidator:
+    """Refuse a text that is written otherwise, in words: nobody has to read a pattern."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(problem)
+        return text
+
+    return AfterValidator(check)
+
+
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text for people; never empty."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]
+Name = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    written(r"[a-z0-9][a-z0-9_.-]*", "may hold small letters, digits, `-`, `_` and `.` only, as `cvd-risk`."),
+]
 """A short name for machines: small letters, digits, `-`, `_` and `.`."""
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+FileName = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    written(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+        "is not the bare name of a file beside this one: letters, digits, `-`, `_` and `.`.",
+    ),
+]
 """The name of a file beside the one that names it."""
 
 Span = Annotated[

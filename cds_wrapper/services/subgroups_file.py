@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cds_wrapper.services.fields import FileModel, Name, Words
+from cds_wrapper.services.fields import FileModel, Name, Words, written
 
 DisplayName = Literal["show", "generic", "never"]
 SourceName = Literal["us-core-individual-sex", "us-core-sex", "us-core-birthsex", "gender"]
@@ -64,7 +64,7 @@ class RaceEthnicityFile(AttributeFile):
 class LanguageFile(AttributeFile):
     """Preferred language."""
 
-    languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
+    languages: list[Annotated[str, written("[a-z]{2,3}", "is not a language subtag, as `es`.")]] = Field(
         default_factory=list,
         description="Told apart beside `en`, as subtags such as `es`; the rest is `other`.",
     )
@@ -80,7 +80,12 @@ class InterpreterFile(AttributeFile):
     )
 
 
-TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\.csv$")]
+TableName = Annotated[
+    str,
+    written(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]*\.csv", "is not the name of a CSV file in this folder, as `payers.csv`."
+    ),
+]
 
 
 class IndexFile(FileModel):
@@ -163,7 +168,13 @@ class AttributesFile(FileModel):
         return {name: value for name, value in found.items() if value is not None}
 
 
-PlaceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/&-]{0,39}$")]
+PlaceName = Annotated[
+    str,
+    written(
+        r"[A-Za-z0-9][A-Za-z0-9 ._/&-]{0,39}",
+        "is no name of at most 40 letters, digits, blanks and `. _ / & -`.",
+    ),
+]
 """A name of a place as the record has it."""
 
 

@@ -6,9 +6,9 @@ import re
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from cds_wrapper.services.fields import FileModel, Span, Words, is_plain_address
+from cds_wrapper.services.fields import FileModel, Span, Words, is_plain_address, written
 from cds_wrapper.signing import ENVIRONMENT
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -48,7 +48,11 @@ PathOfFile = Annotated[Words, AfterValidator(_whole_path)]
 
 UserReference = Annotated[
     str,
-    StringConstraints(pattern=r"^(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}$"),
+    written(
+        r"(Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}",
+        "is not a reference to a Practitioner, PractitionerRole, Patient or RelatedPerson, as"
+        " `Practitioner/unknown`.",
+    ),
 ]
 """A reference that stands for a user."""
 
@@ -138,4 +142,9 @@ class OfferFile(FileModel):
 
 def feedback_choice(value: str) -> str:
     """`off`, `on` or an address."""
-    return value if value in {"off", "on"} else is_address(value)
+    if value in {"off", "on"}:
+        return value
+    try:
+        return is_address(value)
+    except ValueError:
+        raise ValueError("is neither `off` nor `on` nor an http(s) address.") from None

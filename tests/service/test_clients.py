@@ -64,6 +64,25 @@ async def test_the_patient_is_recognised_under_a_key_that_nobody_mapped(tmp_path
     assert mine["inputs_used"] > others["inputs_used"]
 
 
+async def test_the_operator_is_told_which_keys_nothing_came_for_and_how_many_came_under_other_names(
+    tmp_path: Path,
+) -> None:
+    body = request_of("white-55")
+    whole = {**body, "prefetch": dict(body["prefetch"])}
+    body["prefetch"]["CHOLESTEROL"] = body["prefetch"].pop("lipids")
+    less = {**body, "prefetch": {"patient": body["prefetch"]["patient"]}}
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, hooks_with(tmp_path, vendor.url, NORTH), public_url=PUBLIC) as running:
+            for sent in (whole, body, less):
+                await call(running, sent)
+            right, misspelt, short = [
+                one for one in running.events() if one["event"] == "invocation_completed"
+            ]
+    assert "prefetch_absent" not in right and "prefetch_unasked" not in right
+    assert (misspelt["prefetch_absent"], misspelt["prefetch_unasked"]) == (["lipids"], 1)
+    assert len(short["prefetch_absent"]) == short["prefetch"]["absent"] and "prefetch_unasked" not in short
+
+
 async def test_what_set_the_hook_off_is_recorded_and_logged(tmp_path: Path) -> None:
     body = {**request_of("white-55"), "extension": {TRIGGER: "26", "internalemployeeid": "E-1"}}
     entry = NORTH + f"trigger_extension: {TRIGGER}\n"

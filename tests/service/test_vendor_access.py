@@ -115,7 +115,7 @@ async def test_neither_key_nor_token_is_kept_or_logged(
         ("hook: patient-vew", "no hook of the CDS Hooks library"),
         ("hook: order-sign", "must list `draftOrders`"),
         ("context: [draftOrders]", "beyond ids and references"),
-        ("feedback: somewhere", "is not an http(s) address"),
+        ("feedback: somewhere", "neither `off` nor `on` nor an http(s) address"),
         ("discovery: {url: model.example}", "is not an http(s) address"),
         ("discovery: {url: https://model.example, every: PT1S}", "must be from `PT1M`"),
     ],

@@ -53,6 +53,17 @@ def test_production_is_refused_with_every_reason_at_once() -> None:
     assert event["event"] == "settings_refused"
 
 
+def test_check_tells_what_production_refuses_from_what_is_only_worth_a_look(tmp_path: Path) -> None:
+    hooks = copy_hooks(tmp_path, VENDOR)
+    write_clients(hooks, NORTH)
+    checked = run("check", "--hooks", str(hooks), CDS_WRAPPER_PROFILE="production")
+    assert checked.returncode == 0, checked.stderr
+    looked_at, refused = checked.stdout.split("`serve` will not start in production before this is done:")
+    assert "Warning: environment: `CDS_WRAPPER_PSEUDONYM_KEYS`" not in looked_at and "Warning:" in looked_at
+    assert "PSEUDONYM_KEYS" in refused and "`vendor.url` is plain http" in refused
+    assert "plan.yaml" not in refused and "CDS_WRAPPER_SPOOL" not in refused
+
+
 def test_check_shows_who_may_call_and_finds_what_is_wrong_with_it(tmp_path: Path) -> None:
     hooks = copy_hooks(tmp_path, VENDOR)
     file = write_clients(

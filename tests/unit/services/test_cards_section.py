@@ -44,7 +44,7 @@ def test_what_a_site_writes_is_what_passes() -> None:
         ("{link_hosts: [\"\"]}", "is not a host in small letters"),
         ("{override_reasons: [{code: a, system: b}]}", "is missing."),
         ("{topic: {code: a}}", "is missing."),
-        ("{system_actions: {allow: [ServiceRequest]}}", "should match pattern"),
+        ("{system_actions: {allow: [ServiceRequest]}}", "as `update/ServiceRequest`"),
         ("{suggest: pass}", "is not a key known here."),
     ],
 )  # fmt: skip

@@ -94,6 +94,13 @@ def test_what_deserves_a_second_look_is_warned_of() -> None:
     [
         ("issuer: https", "isuer: https", "not a key known here", "issuer"),
         ("discovery: open", "discovery: public", "one of: token, open", None),
+        ("environment: test", "environment: test\n    profile: epci", "one of: athenahealth", "epic"),
+        (
+            "environment: test",
+            "environment: test\n    profile: Cerner",
+            "one of: athenahealth",
+            "oracle-health",
+        ),
         ("environment: test", "environment: tset", "one of: production, test", "test"),
         ("[RS384]", "[HS256]", "one of: ES256", "RS256"),
         ("[RS384]", "[none]", "one of: ES256", None),
@@ -104,7 +111,7 @@ def test_what_deserves_a_second_look_is_warned_of() -> None:
         ("      url:", "      file: lab.jwks.json\n      url:", "either `url` or `file`", None),
         ("keys: {file: lab.jwks.json}", "keys: {}", "either `url` or `file`", None),
         ("file: lab.jwks.json", "file: lba.jwks.json", "cannot be read: No such file", None),
-        ("file: lab.jwks.json", "file: ../lab.jwks.json", "match pattern", None),
+        ("file: lab.jwks.json", "file: ../lab.jwks.json", "bare name of a file", None),
         ("    issuer: urn:lab\n", "", "needs `issuer` and `keys` together", None),
         ("    certificate: CN=old\n", "", "how is it recognised?", None),
         ("name: lab", "name: north", "used by another client", None),

@@ -48,7 +48,7 @@ SERVICE = [
     ("on_vendor_failure: card", "on_vendor_failure: crash", "one of: card, empty, error", None),
     ("displayed: shown", "displayed: show", "one of: shown, silent, unknown", "shown"),
     ("displayed: shown", "authentication: {}", "not a key known here", None),
-    ("id: cvd-risk", "id: CVD risk", "match pattern", None),
+    ("id: cvd-risk", "id: CVD risk", "small letters, digits", None),
 ]
 SUBGROUPS = [
     ('bands: ["<30", "30-39"', 'bands: ["<30", "29-39"', "overlaps the band before it", None),
@@ -68,8 +68,8 @@ SUBGROUPS = [
         "1 item",
         None,
     ),
-    ("languages: [es, zh, vi]", "languages: [es, NO]", "pattern", None),
-    ("file: deprivation_synthetic.csv", "file: ../secrets.csv", "pattern", None),
+    ("languages: [es, zh, vi]", "languages: [es, NO]", "language subtag", None),
+    ("file: deprivation_synthetic.csv", "file: ../secrets.csv", "name of a CSV file", None),
     ("file: deprivation_synthetic.csv", "file: other.csv", "not in the folder", None),
     ("  - [race, age_band]", "  - [race, age_bend]", "which `attributes` does not list", "age_band"),
     ("  - [race, age_band]", "  - [race]", "two or more different attributes", None),
