@@ -71,6 +71,7 @@ def sheet_of(
             if client.services is None or one.id in client.services
         ],
         "token": _token(client),
+        "fhir": _reading(client),
         "origins": sorted(client.origins),
         "limits": {
             "calls_at_once": client.most_at_once,
@@ -134,6 +135,20 @@ def _token(client: KnownClient) -> dict[str, Any]:
     }
 
 
+def _reading(client: KnownClient) -> dict[str, Any] | None:
+    """Where the wrapper reads what a call did not bring, and as whom: what the EHR's side has to allow."""
+    if client.fhir is None:
+        return None
+    backend = client.fhir.backend
+    return {
+        "servers": list(client.fhir.servers),
+        "access": client.fhir.mode.value,
+        "token_url": backend.token_url if backend else None,
+        "client_id": backend.client_id if backend else None,
+        "scope": backend.scope if backend else None,
+    }
+
+
 def habits_shown(client: KnownClient) -> dict[str, Any]:
     """What the profile and the entry made of a client's habits, without those that are as usual."""
     habits = client.profile
@@ -171,6 +186,7 @@ def _lines(sheet: Sheet) -> Iterator[str]:
     yield ""
     yield from _token_lines(sheet["token"])
     yield ""
+    yield from _reading_lines(sheet["fhir"])
     yield from _listed("Pages in a browser that may call", sheet["origins"], "none")
     limits = sheet["limits"]
     yield f"Calls at one time: {limits['calls_at_once']}; one more is answered with 429 and Retry-After."
@@ -217,6 +233,25 @@ def _token_lines(token: Mapping[str, Any]) -> Iterator[str]:
         yield f"  tenant        {' | '.join(token['tenants'])}"
     if token["certificate"]:
         yield f"  Certificate   {token['certificate']}"
+
+
+def _reading_lines(fhir: Mapping[str, Any] | None) -> Iterator[str]:
+    if fhir is None:
+        return
+    yield "Reading what a call did not bring (FHIR; the queries above, and no others)"
+    yield f"  Servers       {' | '.join(fhir['servers'])}"
+    yield f"  Whose token   {_WHOSE_TOKEN[fhir['access']]}"
+    for head, name in (("Token from", "token_url"), ("Client id", "client_id"), ("Scope", "scope")):
+        if fhir[name]:
+            yield f"  {head:<13} {fhir[name]}"
+    yield ""
+
+
+_WHOSE_TOKEN = {
+    "token": "the one that each call brings (fhirAuthorization)",
+    "backend": "one of our own (SMART Backend Services)",
+    "token_or_backend": "the one that a call brings, or one of our own (SMART Backend Services)",
+}
 
 
 def _listed(head: str, lines: Sequence[str], otherwise: str | None = None) -> Iterator[str]:

@@ -111,6 +111,30 @@ def test_what_the_wrapper_reads_by_itself_and_what_it_offers_for_dismissal_is_sa
     assert made is not None and "    urn:reasons|no-trust Does not trust it" in as_text(made).splitlines()
 
 
+def test_the_sheet_says_from_which_servers_we_read_and_as_whom(tmp_path: Path) -> None:
+    access = "\nfhir: {servers: [https://ehr.example.org/fhir]}\n"
+    assert not any("FHIR;" in line for line in as_text(sheet(tmp_path / "none", "north", NORTH)).splitlines())
+    made = sheet(tmp_path / "token", "north", NORTH.rstrip() + access)
+    assert made["fhir"]["servers"] == ["https://ehr.example.org/fhir"] and made["fhir"]["access"] == "token"
+    lines = as_text(made).splitlines()
+    assert "  Servers       https://ehr.example.org/fhir" in lines
+    assert "  Whose token   the one that each call brings (fhirAuthorization)" in lines
+    assert not any(line.startswith("  Scope") for line in lines)
+
+
+def test_the_sheet_says_the_scopes_that_our_own_token_needs(tmp_path: Path) -> None:
+    made = dict(sheet(tmp_path, "north", NORTH))
+    made["fhir"] = {
+        "servers": ["https://ehr.example.org/fhir"],
+        "access": "token_or_backend",
+        "token_url": "https://ehr.example.org/token",
+        "client_id": "us",
+        "scope": "system/Patient.rs",
+    }
+    lines = as_text(made).splitlines()
+    assert "  Scope         system/Patient.rs" in lines and "  Client id     us" in lines
+
+
 def test_a_client_sees_its_own_services_only(tmp_path: Path) -> None:
     assert sheet(tmp_path, "north", NORTH + "services: [cvd-risk]\n")["services"]
 
