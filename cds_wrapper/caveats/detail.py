@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from cds_wrapper.caveats.html_text import clean_html, paragraph
-from cds_wrapper.caveats.markup import Lists, clean_markdown, clean_plain
+from cds_wrapper.caveats.markup import Lists, clean_markdown, clean_plain, inert_addresses
 from cds_wrapper.caveats.wording import CaveatWords
 from cds_wrapper.cds_client import ClientProfile
 
@@ -64,7 +64,7 @@ def detail_of(
             parts = [*ours, *_after_a_rule(ours, [*whole, *own_text], _RULE)]
         case Syntax.HTML:
             block = [paragraph(line, bold=place < len(words.lines)) for place, line in enumerate(ours)]
-            whole = [paragraph(whole_summary)] if whole_summary else []
+            whole = [paragraph(inert_addresses(whole_summary, lists))] if whole_summary else []
             parts = [*block, *_after_a_rule(block, [*whole, *own_text], "<hr>")]
         case _:
             assert_never(syntax)

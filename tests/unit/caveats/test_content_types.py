@@ -67,11 +67,11 @@ def test_what_is_not_agreed_goes_and_the_card_is_markdown(kind: Any, passage: Pa
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html"])
 def test_a_shortened_summary_stands_whole_in_the_same_syntax(kind: str) -> None:
-    summary = "Risk <i> " + "very " * 40 + "high"
+    summary = "Risk <i> " + "very " * 40 + "https://evil.example/x high"
     detail, _, _ = detail_of(kind, "x", summary=summary)
     whole = detail.split("\n\n")[4]
     assert whole.startswith("Risk < i> very" if kind == "text/plain" else "<p>Risk &lt;i&gt; very")
-    assert whole.rstrip("</p>").endswith("high")
+    assert whole.rstrip("</p>").endswith("https:/ /evil.example/x high")
 
 
 def test_a_replaced_card_is_always_markdown() -> None:
