@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import nh3
 
-from cds_wrapper.caveats.markup import LONGEST_DETAIL, Lists, inert_addresses, nothing_listed, visible
+from cds_wrapper.caveats.markup import LONGEST_DETAIL, Lists, apart, inert_addresses, nothing_listed, visible
 from cds_wrapper.caveats.vendor_text import ELLIPSIS
 
 _TAGS: Final = {"p", "br", "hr", "b", "strong", "i", "em", "u", "sub", "sup", "ul", "ol", "li", "a"} | {
@@ -44,7 +44,7 @@ def clean_html(text: str, lists: Lists = nothing_listed) -> str:
         url_schemes={"http", "https"},
         link_rel="noopener noreferrer",
     )
-    clean = _IMAGE.sub("", inert_addresses(visible(clean), lists))
+    clean = apart(_IMAGE.sub("", inert_addresses(visible(clean), lists)))
     return clean if len(text) <= LONGEST_DETAIL else f"{clean}<p>{ELLIPSIS}</p>"
 
 

@@ -29,8 +29,9 @@ _LINK = re.compile(r"\](?=\((?!\s*<?https?://))", re.IGNORECASE)
 _DEFINITION = re.compile(r"^([ \t>*+\-\d.)]*)\[(?=(?:\\.|[^\]\\]){1,1000}\]:)", re.MULTILINE | re.DOTALL)
 
 # What GitHub's Markdown makes a link of by itself: an address, `www.`, an e-mail address.
-# Readers do not agree where a host ends: `https://a).b/` is a link to one of `b` to some.
-_ADDRESS = re.compile(r"://([^\s/?#()\[\]<>\"]*)(?=([^ \t\n\r\f\v/?#<>\[\]\\|^]*))")
+# Only the `://` is taken: an address may stand in what looks like the host of another. Readers do not agree
+# where a host ends either: `https://a).b/` is a link to one of `b` to some.
+_ADDRESS = re.compile(r"://(?=([^\s/?#()\[\]<>\"]*))(?=[^\s/?#()\[\]<>\"]*([^ \t\n\r\f\v/?#<>\[\]\\|^]*))")
 _WWW = re.compile(r"(?<![A-Za-z0-9/.=&%-])(www)(?=\.)", re.IGNORECASE)
 _MAIL = re.compile(r"(?<=[A-Za-z0-9._+-])@(?=[A-Za-z0-9_-]{1,63}\\*\.)")
 _ESCAPED = re.compile(r"\\+(?=[:/@])|(?<=[A-Za-z])\\+(?=\.)")
@@ -68,8 +69,13 @@ def clean_plain(text: str, lists: Lists = nothing_listed) -> str:
     What could act is kept apart by a blank, since an escape would be shown as it is written.
     """
     plain = inert_addresses(_TAG.sub("< ", visible(text[:LONGEST_DETAIL])), lists)
-    plain = _closed(_IMAGE.sub("", plain).replace("](", "] (").replace("]:", "] :"))
+    plain = _closed(apart(_IMAGE.sub("", plain)))
     return plain if len(text) <= LONGEST_DETAIL else f"{plain}\n\n{ELLIPSIS}"
+
+
+def apart(text: str) -> str:
+    """The text without links and definitions of Markdown, for a syntax that has none."""
+    return text.replace("](", "] (").replace("]:", "] :")
 
 
 def visible(text: str) -> str:
@@ -92,7 +98,7 @@ def _kept_or_inert(lists: Lists, found: re.Match[str]) -> str:
     ends_there = not found[2].strip(_AROUND_AN_ADDRESS)
     if scheme and ends_there and lists(scheme, found[1].rstrip(_AFTER_A_HOST)):
         return found[0]
-    return f":/ /{found[1]}"
+    return ":/ /"
 
 
 def _without_entities_that_act(text: str) -> str:

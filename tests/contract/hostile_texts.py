@@ -74,6 +74,7 @@ HOSTILE_DETAILS: dict[str, str] = {
     "a bare address by entity": f"See https&#58;&#47;&#47;{EVIL}/x for more.",
     "a bare address by entity in an entity": f"See https&&#35;58;//{EVIL}/x for more.",
     "a bare address by entities in entities": f"See https{'&' * 9}#35;{'35;' * 8}58;//{EVIL}/x for more.",
+    "a bare address in the host of another": f"See http://._https://{EVIL}/x for more.",
     "a bare address of www": f"See www.{EVIL}/x for more.",
     "a bare address of www in stars": f"**www.{EVIL}**",
     "a bare address of ftp": f"See ftp://{EVIL}/x for more.",

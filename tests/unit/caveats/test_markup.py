@@ -37,6 +37,7 @@ def listed(scheme: str, host: str) -> bool:
         ('(see https://x.example), "https://x.example".', '(see https://x.example), "https://x.example".'),
         ("**[guide](https://x.example).** | a |", "**[guide](https://x.example).** | a |"),
         ("https://x.example).y.example/a", "https:/ /x.example).y.example/a"),
+        ("http://https://y.example/a", "http:/ /https:/ /y.example/a"),
         ("https&&#35;58;//y.example, AT&&#35;T", "https:/ /y.example, AT&#T"),
         ("see www.y.example or me@y.example, 5@8", "see www .y.example or me @y.example, 5@8"),
         ("[go](javascript:alert(1))", "[go]\\(javascript:alert(1))"),
@@ -170,7 +171,8 @@ def test_plain_text_is_set_apart_where_an_escape_would_be_shown(text: str, clean
         ('<b title="No caveat" lang="ar" dir="rtl" class="x" id="y">a', "<b>a</b>"),
         ("<b>open", "<b>open</b>"),
         ("a&#x202e;b", "ab"),
-        ("![x](https://y.example/p)", "[x](https:/ /y.example/p)"),
+        ("![x](https://y.example/p)", "[x] (https:/ /y.example/p)"),
+        ("[x](/logout) [x]: /y", "[x] (/logout) [x] : /y"),
     ],
 )
 def test_html_keeps_plain_tags_and_loses_the_rest(text: str, clean: str) -> None:
