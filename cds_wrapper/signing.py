@@ -192,6 +192,19 @@ def write_own_keys(path: Path, keys: Iterable[OwnKey]) -> None:
 # Signing ----------------------------------------------------------------------------------------------------
 
 
+def token_header(key: OwnKey, **more: str) -> str:
+    """The encoded header of every token that a key signs."""
+    header = {"alg": algorithm_of(key), "kid": key.kid, "typ": "JWT", **more}
+    return _encoded(msgspec.json.encode(header))
+
+
+def signed(key: OwnKey, header: str, claims: Mapping[str, object]) -> str:
+    """A token (RFC 7519) with these claims; `header` is that of `token_header` for the same key."""
+    content = f"{header}.{_encoded(msgspec.json.encode(claims))}"
+    signature = _REGISTRY.get_alg(algorithm_of(key)).sign(content.encode(), key)
+    return f"{content}.{_encoded(signature)}"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Signer:
     """Makes the `Authorization` of our calls to one peer: a token of its own for each of them.
@@ -210,8 +223,7 @@ class Signer:
 
     def __post_init__(self) -> None:
         """The header is the same for every token."""
-        header = {"alg": algorithm_of(self.key), "kid": self.key.kid, "typ": "JWT", "jku": self.key_address}
-        object.__setattr__(self, "_header", _encoded(msgspec.json.encode(header)))
+        object.__setattr__(self, "_header", token_header(self.key, jku=self.key_address))
 
     def __repr__(self) -> str:
         return f"Signer({self.key.kid})"
@@ -231,9 +243,7 @@ class Signer:
             "jti": secrets.token_urlsafe(_ID_BYTES),
             **({"tenant": self.tenant} if self.tenant else {}),
         }
-        signed = f"{self._header}.{_encoded(msgspec.json.encode(claims))}"
-        signature = _REGISTRY.get_alg(algorithm_of(self.key)).sign(signed.encode(), self.key)
-        return f"{signed}.{_encoded(signature)}"
+        return signed(self.key, self._header, claims)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

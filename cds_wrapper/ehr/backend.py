@@ -15,14 +15,12 @@ from typing import Final
 from uuid import uuid4
 
 import msgspec
-from joserfc import jwt
-from joserfc.jws import JWSRegistry
 
 from cds_wrapper import log, log_reads
 from cds_wrapper.ehr.access import BackendClient
 from cds_wrapper.errors import OutboundTrouble
 from cds_wrapper.outbound import Answer, Deadline, Outbound
-from cds_wrapper.signing import ALGORITHMS, algorithm_of
+from cds_wrapper.signing import signed, token_header
 
 FETCH_WITHIN: Final = timedelta(seconds=5)
 AGAIN_AFTER: Final = timedelta(seconds=5)
@@ -142,7 +140,6 @@ class BackendTokens:
 
 def token_request(backend: BackendClient, now: int) -> Mapping[str, str]:
     """The form that asks for a token, its assertion signed for this one use; `now` in seconds since 1970."""
-    algorithm = algorithm_of(backend.key)
     claims = {
         "iss": backend.client_id,
         "sub": backend.client_id,
@@ -151,16 +148,12 @@ def token_request(backend: BackendClient, now: int) -> Mapping[str, str]:
         "exp": now + int(ASSERTION_LIVES.total_seconds()),
         "jti": str(uuid4()),
     }
-    header = {"alg": algorithm, "kid": backend.key.kid, "typ": "JWT"}
     return {
         "grant_type": "client_credentials",
         "scope": backend.scope,
         "client_assertion_type": _JWT_BEARER,
-        "client_assertion": jwt.encode(header, claims, backend.key, registry=_REGISTRY),
+        "client_assertion": signed(backend.key, token_header(backend.key), claims),
     }
-
-
-_REGISTRY: Final = JWSRegistry(algorithms=ALGORITHMS)
 
 
 class _Given(msgspec.Struct):
