@@ -27,6 +27,7 @@ from cds_wrapper.services.prefetch_rules import (
         ("order-select", "X/{{context.selections}}", ["context.selections"]),
         ("order-dispatch", "Practitioner/{{context.userId}}", ["context.userId"]),
         ("order-dispatch", "{{context.performer}}", []),
+        ("order-dispatch", "Task?focus={{context.dispatchedOrders}}", ["context.dispatchedOrders"]),
         ("encounter-start", "Encounter/{{context.encounterId}}", []),
         ("org.example.triage", "Patient/{{context.anything}}", []),
         ("org.example.triage", "Patient/{{context.any.thing}}", ["context.any.thing"]),
