@@ -137,7 +137,9 @@ def _tell_of_the_call(life: Life, rt: Runtime, named: Mapping[str, str]) -> None
     others = [key for key, state in states.items() if state is PrefetchState.OTHER_PATIENT]
     if others:
         _alarm(rt, log.PATIENT_MISMATCH, prefetch_keys=others, **about)
-    if came_stripped(life.request, life.prefetch):
+    # Where we read with a token of our own, a call needs to bring nothing: then it is our token that lacks.
+    reads_by_itself = life.prefetch.reading.not_read is NotRead.TOKEN_UNAVAILABLE
+    if came_stripped(life.request, life.prefetch) and not reads_by_itself:
         _alarm(rt, log.REQUEST_STRIPPED, **about)
     if life.request.token is not None and life.request.fhir_server is None:
         rt.log.emit(log_reads.FHIR_SERVER_NOT_NAMED, **about)

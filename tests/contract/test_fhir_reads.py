@@ -421,6 +421,28 @@ async def test_a_client_that_brings_no_token_is_read_with_our_own(tmp_path: Path
     assert "client_assertion" in server.asked[0].form and "ours" not in running.log.getvalue()
 
 
+async def test_a_token_of_ours_that_cannot_be_had_is_not_laid_at_the_ehrs_door(tmp_path: Path) -> None:
+    async with (
+        fhir_server(always(Says(b"", 503))) as server,
+        fakes.running(fakes.answers({"cards": []})) as vendor,
+    ):
+        hooks = hooks_of(tmp_path, vendor.url)
+        write_clients(hooks, with_fhir(server, own_token(server, "backend")))
+        key = hooks / "own.jwk.json"
+        key.write_text(json.dumps(key_of("own-1").as_dict(private=True)))
+        key.chmod(0o600)
+        async with wrapper(tmp_path, hooks, public_url=PUBLIC) as running:
+            body = without_prefetch("white-55", server.base)
+            del body["fhirAuthorization"]
+            (card,) = (await call_north(running, body)).json()["cards"]
+            await asyncio.sleep(0)  # the operator is told once the answer is on its way
+            ready = (await running.http.get("/readyz")).json()
+            events = {event["event"] for event in running.events()}
+    assert "Use your usual assessment" in card["detail"], "no card would look like no risk"
+    assert {"fhir_token_unavailable", "fhir_not_read"} <= events and "request_stripped" not in events
+    assert ready["alarms"] == {}
+
+
 @pytest.mark.parametrize("what", ["servers", "token_url"])
 async def test_production_reads_over_https_only(what: str, tmp_path: Path) -> None:
     async with fhir_server(answering) as server:
