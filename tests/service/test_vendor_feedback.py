@@ -171,6 +171,25 @@ async def test_off_is_the_default_and_nothing_is_sent(tmp_path: Path) -> None:
     assert len(vendor.asked) == 1 and not list(tmp_path.glob("*.feedback-*"))
 
 
+async def test_a_listener_that_hangs_holds_up_no_stop_and_hears_it_after_the_next_start(
+    tmp_path: Path,
+) -> None:
+    asked_before: list[bool] = []
+
+    async def hangs_at_first(writer: asyncio.StreamWriter) -> None:
+        asked_before.append(True)
+        await (fakes.says_nothing_for(3600) if len(asked_before) == 1 else TAKES)(writer)
+
+    async with fakes.running(hangs_at_first, strict=False) as listener:
+        async with asyncio.timeout(25):  # what is sent has thirty seconds
+            async with passing_on(tmp_path, listener) as (running, _):
+                await give(running, overridden((await card_of(running))["uuid"]))
+                await until(lambda: len(listener.asked) == 1)
+        async with wrapper(tmp_path, tmp_path / "hooks"):
+            await until(lambda: len(listener.asked) == 2)
+    assert listener.asked[0] == listener.asked[1]
+
+
 # The ledger's file under the reader -------------------------------------------------------------------------
 
 
