@@ -25,7 +25,8 @@ _PLAIN: Final = frozenset({Shape.ID, Shape.REFERENCE})
 _ID: Final = re.compile(r"(?:.*/)?([^/\s]+)")
 _REFERENCE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+/[^/\s]+)")
 _TYPES: Final = {"patientId": "Patient", "encounterId": "Encounter"}
-_NESTED: Final = (dict, list)
+# A bare reference in a field is judged like one that a resource is about.
+_ABOUT: Final = "subject"
 
 _anything = msgspec.json.Decoder()
 
@@ -42,9 +43,9 @@ class Forwarding:
     """What a vendor is told of a call, decided by the service's file when it is loaded.
 
     `keys` are the prefetch keys it asked for. `context` names the fields beyond ids and references that it
-    may see, `extensions` the members of the request's extension. `hook` is the name it knows the hook by.
-    `unknown_user` stands for a user that the hook requires and the EHR does not name. With `same_instance` it
-    learns the EHR's `hookInstance`, else each call has one of its own.
+    may see, `extensions` the members of the request's extension; none of either that names another patient.
+    `hook` is the name it knows the hook by. `unknown_user` stands for a user that the hook requires and the
+    EHR does not name. With `same_instance` it learns the EHR's `hookInstance`, else each call has its own.
     """
 
     hook: str
@@ -97,7 +98,7 @@ class Forwarding:
             return None
         try:
             value = _anything.decode(raw)
-            if speaks_of_another(value, request.patient_id):
+            if speaks_of_another({_ABOUT: value}, request.patient_id):
                 return Unasked.CONTEXT_OF_ANOTHER_PATIENT
         except (msgspec.DecodeError, RecursionError):
             return None
@@ -107,7 +108,7 @@ class Forwarding:
         chosen = {
             name: kept
             for name, raw in request.extension.items()
-            if name in self.extensions and (kept := _filled(raw)) is not None
+            if name in self.extensions and (kept := _own(raw, request.patient_id)) is not None
         }
         return chosen or None
 
@@ -216,6 +217,16 @@ def _in_shape(shape: Shape, value: Any, raw: bytes) -> msgspec.Raw | None:
 def _is_resource(value: object) -> bool:
     kind = value.get("resourceType") if isinstance(value, dict) else None
     return isinstance(kind, str) and bool(kind.strip())
+
+
+def _own(raw: bytes, patient_id: str) -> msgspec.Raw | None:
+    """What `_filled` keeps of a value, unless it names another patient."""
+    kept = _filled(raw)
+    try:
+        is_anothers = kept is not None and speaks_of_another({_ABOUT: _anything.decode(kept)}, patient_id)
+    except RecursionError:
+        return None
+    return None if is_anothers else kept
 
 
 def _filled(raw: bytes) -> msgspec.Raw | None:

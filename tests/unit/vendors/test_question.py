@@ -145,6 +145,22 @@ def test_drafts_that_speak_of_another_patient_are_withheld() -> None:
     assert "note" not in context_of(local)
 
 
+ANOTHERS = ["Patient/p2", ["Patient/p1", "https://ehr.example/fhir/Patient/p2"], {"reference": "Patient/p2"}]
+
+
+@pytest.mark.parametrize("value", [*ANOTHERS, {"orders": OF_P2}])
+def test_whatever_names_another_patient_is_withheld_however_it_is_listed(value: Any) -> None:
+    own = {"x": value, "y": {"reference": "Patient/p1"}, **USUAL}
+    assert context_of(ask("org.example.local", own, "x", "y")) == {"y": {"reference": "Patient/p1"}, **USUAL}
+    question = ask("patient-view", USUAL, extension={"com.example.allowed": value})
+    assert isinstance(question, dict) and "extension" not in question
+
+
+def test_orders_that_are_another_patient_are_not_dispatched() -> None:
+    context = {"patientId": "p1", "performer": "Organization/1", "dispatchedOrders": ["Patient/p2"]}
+    assert ask("order-dispatch", context, "dispatchedOrders") is Unasked.CONTEXT_OF_ANOTHER_PATIENT
+
+
 @pytest.mark.parametrize("drafts", [None, "", [], {}, {"resourceType": ""}, "x", [DRAFTS]])
 def test_drafts_that_are_no_resource_are_not_sent(drafts: Any) -> None:
     context = {**USUAL, "draftOrders": drafts}
