@@ -50,16 +50,12 @@ class BoundedHead(HttpToolsProtocol):
         self._in_head = self._in_message = True
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head; one behind the body is nobody's."""
-        if self._in_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """A head has come to its end."""
+        """A head has come to its end; a field behind the body goes into a list that nobody reads."""
         self._in_head, self._has_moved = False, True
-        self._wait(REST_WITHIN_SECONDS)
+        self._wait_no_more()
         super().on_headers_complete()
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """A part of a body has come."""
@@ -87,10 +83,9 @@ class BoundedHead(HttpToolsProtocol):
                 self.transport.write(_TOO_LARGE)
             self.transport.close()
         elif self._patience is None:
-            self._wait(HEAD_WITHIN_SECONDS)
+            self._wait(HEAD_WITHIN_SECONDS if self._in_head else REST_WITHIN_SECONDS)
 
     def _wait(self, seconds: float) -> None:
-        self._wait_no_more()
         self._patience = self.loop.call_later(seconds, self.transport.close)
 
     def _wait_no_more(self) -> None:
