@@ -231,7 +231,7 @@ STREAM_RESTARTED = _event(
     "The stream's cursor does not fit this ledger: it is written from the ledger's beginning.",
     "stream reason",
 )
-_OFFERED = "service_id joins shared additional colliding unusable unasked unreadable"
+_OFFERED = "service_id joins shared additional colliding unusable unusual unasked unreadable"
 VENDOR_DISCOVERY_READ = _event(
     "vendor_discovery_read",
     Level.INFO,

@@ -140,6 +140,7 @@ class VendorWatch:
             additional=list(found.additional),
             colliding=list(found.colliding),
             unusable=list(found.unusable),
+            unusual=list(found.unusual),
             unasked=list(found.unasked),
             unreadable=read.unreadable,
         )
@@ -180,6 +181,7 @@ class Probe:
             "not in service.yaml": found.additional,
             "another query under the same key": found.colliding,
             "not to be filled by this hook": found.unusable,
+            "more than every EHR can answer": found.unusual,
             "sent without being asked for": found.unasked,
         }
         said = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in parts.items() if keys)

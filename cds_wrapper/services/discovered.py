@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cds_wrapper.services.definitions import ServiceDefinition
-from cds_wrapper.services.prefetch_rules import has_stray_braces, wrong_tokens
+from cds_wrapper.services.prefetch_rules import beyond_the_subset, has_stray_braces, wrong_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Comparison:
     `shared`: both ask the same. `colliding`: the same key for another query, so what the EHR sends under it
     is not what the vendor asked for. `unusable`: a template that this hook cannot fill. `additional`: the
     vendor's alone. `unasked`: sent to the vendor by the file, though it does not ask for it.
+    `unusual`: a query that not every EHR can answer (CDS Hooks 2.0.1, "Prefetch query restrictions").
     """
 
     shared: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class Comparison:
     unusable: tuple[str, ...] = ()
     additional: tuple[str, ...] = ()
     unasked: tuple[str, ...] = ()
+    unusual: tuple[str, ...] = ()
 
     @property
     def uncovered(self) -> tuple[str, ...]:
@@ -49,6 +51,7 @@ def compare(service: ServiceDefinition, templates: Mapping[str, str]) -> Compari
             if key not in ours or (ours[key] == templates[key] and key not in service.vendor.keys)
         ),
         unasked=tuple(sorted(key for key in service.vendor.keys if key not in templates)),
+        unusual=tuple(key for key in rest if any(beyond_the_subset(templates[key]))),
     )
 
 

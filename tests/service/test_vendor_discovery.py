@@ -120,7 +120,12 @@ async def test_the_vendors_templates_join_ours_and_it_gets_its_own_keys_only(tmp
 async def test_a_key_for_another_query_and_one_that_cannot_be_filled_are_refused_and_said(
     tmp_path: Path,
 ) -> None:
-    templates = {"bmi": COVERAGE, "draft": "ServiceRequest/{{context.draftOrders.id}}", "coverage": COVERAGE}
+    templates = {
+        "bmi": COVERAGE,
+        "draft": "ServiceRequest/{{context.draftOrders.id}}",
+        "coverage": COVERAGE,
+        "chained": "Observation?subject.name={{context.patientId}}",
+    }
     async with lister() as one:
         one.lists(entry({**templates, "Jane Doe": COVERAGE, "odd": 5}))
         async with started(tmp_path, one) as (running, vendor):
@@ -130,6 +135,7 @@ async def test_a_key_for_another_query_and_one_that_cannot_be_filled_are_refused
     assert listed["bmi"] == OURS["bmi"] and not {"draft", "Jane Doe", "odd"} & set(listed)
     assert "prefetch" not in vendor.asked[0], "what came under `bmi` is not what the vendor asked for"
     assert (read["colliding"], read["unusable"], read["unreadable"]) == (["bmi"], ["draft"], 2)
+    assert read["unusual"] == ["chained"], "not every EHR can answer it: worth a look, and listed"
     assert "Jane Doe" not in running.log.getvalue()
 
 
