@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,6 +41,10 @@ class ResourceJudge:
 
 
 _PATIENT: Final = "Patient"
+# Of an id within a type, wherever it lies, or of what is inside or beside the resource.
+_TELLS_AN_ID: Final = re.compile(
+    r"(?:https?://[^\s?#|%]+/)?[A-Z][A-Za-z]+/[^/\s?#|%]+(?:/_history/[^/\s?#|%]+)?|#.*|urn:.*"
+)
 
 
 def _may_mean_anybody(value: object) -> bool:
@@ -52,7 +57,7 @@ def _may_mean_anybody(value: object) -> bool:
     if isinstance(contained, list) and any(map(_is_patient, contained)):
         return True
     return any(
-        (name in ABOUT and any(map(_is_found_by_search, member if isinstance(member, list) else [member])))
+        (name in ABOUT and any(map(_tells_no_id, member if isinstance(member, list) else [member])))
         or _may_mean_anybody(member)
         for name, member in value.items()
     )
@@ -62,11 +67,11 @@ def _is_patient(resource: object) -> bool:
     return isinstance(resource, dict) and resource.get("resourceType") == _PATIENT
 
 
-def _is_found_by_search(member: object) -> bool:
-    """Whether a reference is a conditional one, or a logical one to somebody who may be a patient."""
+def _tells_no_id(member: object) -> bool:
+    """Whether a reference is conditional or odd, or a logical one to somebody who may be a patient."""
     if not isinstance(member, Mapping):
         return False
     reference = member.get("reference")
     if isinstance(reference, str):
-        return "?" in reference
+        return _TELLS_AN_ID.fullmatch(reference) is None
     return "identifier" in member and member.get("type", _PATIENT) == _PATIENT

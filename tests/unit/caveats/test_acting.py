@@ -157,6 +157,9 @@ UNFIT: dict[str, tuple[Any, str]] = {
         creating(subject={"type": "Patient", "identifier": MRN}), NOT_BY_ID,
     ),
     "another patient, by search": (creating(subject={"reference": "Patient?identifier=9"}), NOT_BY_ID),
+    "another patient, by a bare id": (creating(subject={"reference": "p2"}), NOT_BY_ID),
+    "another patient, by an odd mark": (creating(subject={"reference": "Patient|p2"}), NOT_BY_ID),
+    "another patient, encoded twice": (creating(subject={"reference": "%2550atient/p2"}), NOT_BY_ID),
     "another patient, contained": (
         creating(subject={"reference": "#p"}, contained=[{"resourceType": "Patient", "id": "p"}]), NOT_BY_ID,
     ),
@@ -203,6 +206,8 @@ def test_one_action_that_cannot_pass_takes_its_whole_suggestion_with_it(action: 
     [
         {"subject": {"reference": "Patient/p1", "identifier": MRN, "display": "A"}},
         {"performer": [{"identifier": MRN}]},
+        {"subject": {"reference": "https://ehr.example/fhir/Patient/p1/_history/2"}},
+        {"subject": {"reference": "Patient/p1", "type": "Patient"}},
         {"contained": [{"resourceType": "Practitioner", "id": "a"}], "requester": {"reference": "#a"}},
     ],
 )
