@@ -116,6 +116,8 @@ SHARED = dict(OctKey.generate_key(256, {"kid": "shared"}).as_dict(private=True))
         (as_set(SHARED), "neither EC on P-384 nor RSA"),
         (as_set(GOOD, GOOD), "one `kid` for two keys"),
     ],
+    # A key made anew would give each run, and each worker of one, other names.
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_a_key_file_that_cannot_sign_is_refused_in_words_without_any_of_it(
     content: bytes, words: str
