@@ -11,9 +11,9 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
@@ -33,6 +33,8 @@ __all__ = ["Surroundings", "screen_routes"]
 
 ASSETS: Final = "/demo-screen"
 _LARGEST_FORM: Final = 10_000
+_LOOKS: Final = 20
+_BETWEEN_LOOKS: Final = timedelta(seconds=0.1)
 _MEDIA_TYPES: Final = {"screen.css": "text/css", "screen.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _HEADERS: Final = {
     "Cache-Control": "private, no-store",
@@ -171,7 +173,7 @@ class Screen:
         )
         if chart is None:
             return None
-        row = await self._around.find_record(answer.hook_instance) if answer else None
+        row = await self._record_of(answer.hook_instance) if answer else None
         return Opened(
             chart=chart,
             answer=answer,
@@ -179,6 +181,15 @@ class Screen:
             record=view_record(row) if row else None,
             raw=msgspec.json.format(msgspec.json.encode(answer.body), indent=2).decode() if answer else "",
         )
+
+    async def _record_of(self, hook_instance: str) -> Mapping[str, Any] | None:
+        """The record of a call; one that went through the spool is in the ledger a moment later."""
+        for _ in range(_LOOKS):
+            row = await self._around.find_record(hook_instance)
+            if row is not None:
+                return row
+            await asyncio.sleep(_BETWEEN_LOOKS.total_seconds())
+        return None
 
 
 async def _list_patients(ehr: EHR, query: str) -> tuple[list[Listed], list[Listed]] | None:

@@ -111,13 +111,17 @@ def a_record(hook_instance: str, **changes: object) -> dict[str, Any]:
 
 @dataclass
 class FakeWrapper:
-    """Speaks CDS Hooks to the screen; keeps what it was asked."""
+    """Speaks CDS Hooks to the screen; keeps what it was asked.
+
+    `late` is how often a record is looked for before it is there.
+    """
 
     cards: list[Mapping[str, Any]] = field(default_factory=lambda: [CARD])
     status: int = 200
     asked: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, object] = field(default_factory=dict)
     vendor_switched: list[bool] = field(default_factory=list)
+    late: int = 0
 
     def app(self) -> Starlette:
         return Starlette(
@@ -136,6 +140,9 @@ class FakeWrapper:
         return JSONResponse({"cards": self.cards}, status_code=self.status)
 
     async def find_record(self, hook_instance: str) -> dict[str, Any] | None:
+        if self.late:
+            self.late -= 1
+            return None
         known = any(one["hookInstance"] == hook_instance for one in self.asked)
         return a_record(hook_instance, **self.changes) if known else None
 

@@ -90,6 +90,13 @@ async def test_the_record_of_the_call_is_shown_beside_the_card(stage: Stage) -> 
         assert words in shown
 
 
+async def test_a_record_that_reaches_the_ledger_a_moment_later_is_shown_all_the_same(stage: Stage) -> None:
+    stage.wrapper.late = 2
+    page = await stage.open("black-35")
+    assert "No record was found" not in page
+    assert stage.wrapper.late == 0
+
+
 async def test_an_answer_without_cards_is_said_and_its_record_still_shown(stage: Stage) -> None:
     stage.wrapper.cards = []
     stage.wrapper.changes = {"status": "no_cards", "cards_returned": []}
