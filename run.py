@@ -52,7 +52,7 @@ CHECKS = (
     ("-c", IMPORT_FLOORS),
     ("-c", IMAGE_STYLE),
 )
-EXTRAS = ("test", "monitor", "quality")
+EXTRAS = ("test", "monitor", "otel", "quality")
 
 
 def main(arguments: List[str]) -> int:
