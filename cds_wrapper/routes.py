@@ -326,6 +326,7 @@ def _written(runtime: Runtime | None, now: datetime) -> dict[str, object]:
         "records": health.records_total,
         "batches": health.batches_total,
         "spool": health.spool_available,
+        "spool_stands_in": health.spool_stands_in,
         "spool_records": health.spool_records,
         "spool_bytes": health.spool_bytes,
         "spool_oldest_seconds": max(0, int((now - oldest).total_seconds())) if oldest else None,

@@ -101,6 +101,11 @@ class Outage:
     _moved: int = 0
     _oldest: datetime | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is one: it ends when the ledger is used again and the spool is empty."""
+        return self._began is not None
+
     def begin(self, now: float) -> None:
         """The route turns to the spool; during an outage nothing changes but the time of the next try."""
         if self._began is None:

@@ -180,6 +180,7 @@ class Routing(Queues):
                 self._outage.inherit(time.monotonic())
                 if not self._is_open:
                     self._route = Route.SPOOL
+            self._look_for_the_end()
             self._for_ledger.notify()
 
     def wait_for_spool(self) -> bool:
@@ -265,6 +266,7 @@ class Routing(Queues):
             return LedgerHealth(
                 ledger_available=self._ledger.is_available and not is_closing,
                 spool_available=self._spool.is_available and not is_closing,
+                spool_stands_in=self._outage.is_on,
                 spool_records=self._backlog.records,
                 queue_depth=len(self._to_ledger) + len(self._to_spool),
                 records_total=self._records,

@@ -96,6 +96,8 @@ class Replay:
 class LedgerHealth:
     """State and counts since the start; errors are names and never messages.
 
+    `spool_stands_in`: work goes to the spool, or has not all come back from it. A ledger that works again is
+    not trusted at once, so the spool may be empty for a while and take the next record all the same.
     `spool_records` are the pieces of work that are durable in the spool and not in the ledger yet,
     `spool_oldest` is when the first of them was written. `chain_problems` are the ends of this writer's
     chains that were not what had been written last when the ledger was opened.
@@ -103,6 +105,7 @@ class LedgerHealth:
 
     ledger_available: bool = True
     spool_available: bool = False
+    spool_stands_in: bool = False
     spool_records: int = 0
     spool_bytes: int = 0
     spool_oldest: datetime | None = None

@@ -224,6 +224,10 @@ READINESS: Final[Schema] = {
         "records": {**_COUNT, "description": "Records that came into the ledger since the start."},
         "batches": _COUNT,
         "spool": {"type": "boolean", "description": "Whether the spool can be written."},
+        "spool_stands_in": {
+            "type": "boolean",
+            "description": "Whether records go to the spool, or have not all come back from it.",
+        },
         "spool_records": _COUNT,
         "spool_bytes": _COUNT,
         "spool_oldest_seconds": {"type": ["integer", "null"], "minimum": 0},

@@ -106,11 +106,11 @@ async def wrapper(folder: Path, hooks: Path, **overrides: Any) -> AsyncIterator[
 
 
 async def until_replayed(running: Wrapper) -> None:
-    """Return when the ledger is used and the spool holds nothing; fail when that takes far too long."""
+    """Return when the ledger is used again and the spool is empty; fail when that takes far too long."""
     async with asyncio.timeout(60):
         while True:
             ready = (await running.http.get("/readyz")).json()
-            if ready["ledger"] and not ready["spool_records"]:
+            if ready["ledger"] and not ready["spool_stands_in"]:
                 return
             await asyncio.sleep(0.05)
 

@@ -49,7 +49,7 @@ async def write(arguments: argparse.Namespace) -> None:
                 os.write(1, f"durable {one}\n".encode())
 
     await asyncio.gather(*(append() for _ in range(arguments.workers)))
-    while arguments.drain and (ledger.health.spool_records or not ledger.health.ledger_available):
+    while arguments.drain and (ledger.health.spool_stands_in or not ledger.health.ledger_available):
         await asyncio.sleep(0.05)
     await ledger.close()
 

@@ -65,7 +65,8 @@ async def test_a_locked_ledger_costs_no_card_and_the_operator_is_told_when_it_be
             events = {event["event"]: event for event in running.events()}
     body = ready.json()
     assert (ready.status_code, body["ledger"], body["spool"]) == (200, False, True)
-    assert body["spool_records"] == 5 and body["spool_bytes"] > 0 and body["spool_oldest_seconds"] >= 0
+    assert (body["spool_stands_in"], body["spool_records"]) == (True, 5)
+    assert body["spool_bytes"] > 0 and body["spool_oldest_seconds"] >= 0
     assert "answered_without_ledger" not in events and "records_unavailable" not in events
     assert events["ledger_unavailable"]["level"] == "critical" and events["spool_started"]["level"] == "error"
     assert events["spool_replayed"]["records"] == 5
@@ -214,8 +215,9 @@ async def test_a_full_ledger_disk_under_load_costs_no_card_and_every_record_is_t
                 await until_server(running, ledger=False, spool=True)
                 await load.answered(300)
                 filler.unlink()
-                await until_server(running, ledger=True, spool_records=0)
+                await until_server(running, ledger=True, spool_stands_in=False)
                 await load.answered(50)
+            await until_server(running, ledger=True, spool_stands_in=False)
         events = [json.loads(line)["event"] for line in running.log().splitlines()]
         found = recorded(disk / "ledger.db")
     assert sorted(cards(load.answers)) == sorted(found)
@@ -242,8 +244,9 @@ async def test_with_the_spools_disk_full_as_well_no_score_is_shown_and_both_reco
                 await until_server(running, ledger=False, spool=False)
                 await load.answered(100)
                 filler.unlink()
-                await until_server(running, ledger=True, spool=True, spool_records=0)
+                await until_server(running, ledger=True, spool=True, spool_stands_in=False)
                 await load.answered(50)
+            await until_server(running, ledger=True, spool_stands_in=False)
         given = {
             card["uuid"]: NOT_RECORDED in card["summary"]
             for answer in load.answers
@@ -272,7 +275,7 @@ async def test_a_commit_that_hangs_for_five_seconds_costs_no_card(tmp_path: Path
                 await load.answered(8)
                 await until_server(running, ledger=True)
                 await load.answered(8)
-            await until_server(running, ledger=True, spool_records=0)
+            await until_server(running, ledger=True, spool_stands_in=False)
     assert sorted(cards(load.answers)) == sorted(recorded(tmp_path / "ledger.db"))
 
 

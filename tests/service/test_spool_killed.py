@@ -121,7 +121,7 @@ async def test_every_answer_is_recorded_once_after_twenty_kills_of_a_process_tha
                     within += await life(running, other, number, given)
                 assert "record_lost" not in running.log()
         with server(tmp_path, hooks) as running:
-            while (await ready(running))["spool_records"]:
+            while (await ready(running))["spool_stands_in"]:
                 await asyncio.sleep(0.05)
             assert "record_lost" not in running.log()
 

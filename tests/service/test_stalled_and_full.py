@@ -148,7 +148,7 @@ async def test_full_disks_are_the_planned_answer_and_it_recovers_when_there_is_r
                 assert time.monotonic() < deadline, "it did not recover"
             after = await burst(running, 5)
             # It may have found room in the spool first, and goes on from there.
-            while httpx.get(f"{running.url}/readyz", timeout=20).json()["spool_records"]:
+            while httpx.get(f"{running.url}/readyz", timeout=20).json()["spool_stands_in"]:
                 assert time.monotonic() < deadline + 20, "the spool was not emptied"
     assert NOT_RECORDED not in summaries(before) and NOT_RECORDED not in summaries(after)
     assert summaries(full) == [NOT_RECORDED] * 10

@@ -296,6 +296,37 @@ def test_an_outage_is_over_when_the_ledger_is_used_and_nothing_is_on_its_way_to_
     assert r.is_to_retire() and not r.is_to_retire()
 
 
+def test_an_empty_spool_stands_in_until_the_ledger_that_works_again_is_trusted() -> None:
+    r = routing()
+    r.ledger_failed("SQLITE_FULL", has_begun=False, in_doubt=False)
+    commit(r, r.take_for_ledger(alone=False))
+    proven = r.health
+    assert (proven.ledger_available, proven.spool_records, proven.spool_stands_in) == (True, 0, True)
+    put(r, "a")
+    assert spool(r, 1) == "a", "the next record goes there"
+    r._outage.hand_over_at = 0.0
+    commit(r, r.take_for_ledger(alone=False))
+
+    assert not r.health.spool_stands_in
+    put(r, "b")
+    assert names(r.take_for_ledger(alone=False).items) == "b"
+
+
+def test_an_outage_is_over_when_what_was_left_in_the_spool_is_gone_with_its_folder() -> None:
+    r = routing()
+    away(r)
+    commit(r, r.take_for_ledger(alone=False))
+    r._outage.hand_over_at = 0.0
+    put(r, "a")
+    r.take_for_spool()
+    commit(r, r.take_for_ledger(alone=False))
+    r.spool_durable(at(1))
+    r.spool_opened(at(0), at(0))
+
+    assert not r.health.spool_stands_in
+    assert (r.health.replays_total, r.health.lost_total) == (1, 1)
+
+
 # The spool fails --------------------------------------------------------------------------------------------
 
 
