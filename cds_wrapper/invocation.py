@@ -49,6 +49,7 @@ from cds_wrapper.vendors.base import (
     VersionSource,
     made_of_nothing,
 )
+from cds_wrapper.vendors.features import NO_FEATURES
 
 
 async def invoke(
@@ -67,10 +68,14 @@ async def invoke(
     beside = beside_of(prefetch, service.beside_keys, request.encounter_id)
     demographics = describe(patient_view(prefetch), request.received_at, service.rules, beside)
     subgroups = service.scheme.assign(demographics)
-    call.life = Life(call.prediction_id, request, client, service, prefetch, demographics, subgroups, beside)
+    features = service.features.read(request, prefetch) if service.features else NO_FEATURES
+    call.life = Life(
+        call.prediction_id, request, client, service, prefetch, demographics, subgroups, beside, features
+    )
 
     vendor = rt.vendors[service.id, service.hook]
-    prediction = await vendor.predict(request, prefetch, call.deadline.earlier(service.ledger_reserve))
+    left = call.deadline.earlier(service.ledger_reserve)
+    prediction = await vendor.predict(request, prefetch, features, left)
     prediction = made_of_nothing(prediction) if came_stripped(request, prefetch) else prediction
     call.vendor_has_answered()
 

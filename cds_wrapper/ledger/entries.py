@@ -295,7 +295,7 @@ def prediction_columns(
         "status": prediction.status.value,
         "reason": prediction.reason,
         **_score_columns(prediction),
-        "score_at": None,
+        "score_at": prediction.score_at,
         "threshold_id": threshold_id,
         "threshold": threshold,
         "band": None,

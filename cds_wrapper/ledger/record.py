@@ -29,6 +29,7 @@ from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.services.definitions import short
 from cds_wrapper.vendors.base import NoPrediction, Prediction
+from cds_wrapper.vendors.features import NO_FEATURES, Features
 
 _LONGEST_CARD_ID = 256
 
@@ -74,7 +75,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Life:
-    """Who called, about whom, and what was known of the patient."""
+    """Who called, about whom, what was known of the patient, and the model's inputs that were found."""
 
     prediction_id: UUID
     request: CDSRequest
@@ -84,6 +85,7 @@ class Life:
     demographics: Demographics
     subgroups: PatientSubgroups
     beside: Beside = NOTHING_BESIDE
+    features: Features = NO_FEATURES
 
     def __repr__(self) -> str:
         return f"Life({self.prediction_id})"

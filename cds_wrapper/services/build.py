@@ -39,7 +39,8 @@ from cds_wrapper.services.service_file import MissingInputsFile, ScoreFile, Serv
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.vendor_file import AuthenticationFile, OfferFile
 from cds_wrapper.vendors.base import ScoreKind
-from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
+from cds_wrapper.vendors.cds_hooks import MissingInputs
+from cds_wrapper.vendors.score import ModelPath, ScorePath
 
 # service.yaml -----------------------------------------------------------------------------------------------
 

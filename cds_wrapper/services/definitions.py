@@ -18,8 +18,10 @@ from cds_wrapper.patient.demographics import BesideKeys, DemographicRules, Place
 from cds_wrapper.patient.subgroups import SubgroupScheme
 from cds_wrapper.remembered import Remembered
 from cds_wrapper.services.own_keys import OwnQuery
-from cds_wrapper.vendors.cds_hooks import MissingInputs, ModelPath, ScorePath
+from cds_wrapper.vendors.cds_hooks import MissingInputs
+from cds_wrapper.vendors.features import FeatureReader
 from cds_wrapper.vendors.question import Forwarding
+from cds_wrapper.vendors.score import ModelPath, ScorePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class ServiceDefinition:
     `prefetch` is what discovery asks for: the vendor's keys, and behind them those of `own_queries`, which
     are the wrapper's and reach the vendor only if it asked the same. `own_keys` are those that only the
     wrapper asks for, `beside_keys` those under which it reads. `places` is None when no Encounter is read
-    for them. With `ballot` its EHRs read CDS Hooks 3.0.
+    for them. With `ballot` its EHRs read CDS Hooks 3.0. `features` is None for a vendor that reads FHIR
+    itself.
     """
 
     id: str
@@ -182,6 +185,7 @@ class ServiceDefinition:
     book: EvidenceBook = field(repr=False)
     versions: FileVersions
     files: tuple[KeptFile, ...] = field(repr=False)
+    features: FeatureReader | None = field(default=None, repr=False)
     remembered: Remembered[Any] = field(default_factory=Remembered, init=False, repr=False, compare=False)
     """What was decided from these files about patients of the same groups; another edition begins anew."""
 

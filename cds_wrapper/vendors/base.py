@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Protocol
 
 from cds_wrapper.cds import CDSRequest, Prefetch
 from cds_wrapper.cds_answer import Members, VendorCard
 from cds_wrapper.outbound import Deadline
+from cds_wrapper.vendors.features import Features
 
 
 class Status(enum.Enum):
@@ -77,6 +79,9 @@ class VendorCall:
 class Prediction:
     """The vendor answered; `cards` may be empty (status `no_cards`).
 
+    With `score_only` the vendor speaks no cards: its score is the answer, and what a clinician reads of it is
+    the site's to write. `score_at` is the vendor's own time of the score, in UTC, where it gives one.
+
     `score` is in `score_kind`'s own unit (a probability is a fraction of 1); None when the answer held none.
     `flagged` is score >= threshold of the service's first threshold; None without a score or a threshold.
     `changes` names what was held back of the vendor's answer as a whole. `system_actions` are those it asks
@@ -93,11 +98,13 @@ class Prediction:
     changes: tuple[str, ...] = ()
     reason: str | None = None
     system_actions: tuple[Members, ...] = field(default=(), repr=False)
+    score_only: bool = False
+    score_at: datetime | None = field(default=None, repr=False)
 
     @property
     def status(self) -> Status:
         """`answered`, or `no_cards` when the vendor had nothing to say."""
-        return Status.ANSWERED if self.cards else Status.NO_CARDS
+        return Status.ANSWERED if self.cards or self.score_only else Status.NO_CARDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,8 @@ class NoPrediction:
 
     `missing_inputs` are display names from the service's own configuration, never the vendor's words.
     `reason` says more from a closed list (`not_json`, `too_large`, `not_200`, `score_out_of_range`, ...);
-    with `context_incomplete` or `context_of_another_patient` the vendor was not asked at all.
+    with `context_incomplete` or `context_of_another_patient` the vendor was not asked at all. `score_at` is
+    the time of a score that is too old to be shown (`stale`).
     """
 
     status: Status
@@ -114,6 +122,7 @@ class NoPrediction:
     call: VendorCall
     reason: str | None = None
     missing_inputs: tuple[str, ...] = ()
+    score_at: datetime | None = field(default=None, repr=False)
 
 
 STRIPPED = "request_stripped"
@@ -134,7 +143,7 @@ class Vendor(Protocol):
     """Anything that can be asked for a prediction within a deadline."""
 
     async def predict(
-        self, request: CDSRequest, prefetch: Prefetch, deadline: Deadline
+        self, request: CDSRequest, prefetch: Prefetch, features: Features, deadline: Deadline
     ) -> Prediction | NoPrediction:
         """Ask once; never raises for trouble that is the vendor's."""
         ...

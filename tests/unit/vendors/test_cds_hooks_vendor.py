@@ -12,8 +12,10 @@ import pytest
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState, read_request
 from cds_wrapper.outbound import Answer, Deadline, Outbound
 from cds_wrapper.vendors.base import NoPrediction, Prediction, ScoreKind, Status, VendorCall, VersionSource
-from cds_wrapper.vendors.cds_hooks import CDSHooksVendor, MissingInputs, ModelPath, ScorePath
+from cds_wrapper.vendors.cds_hooks import CDSHooksVendor, MissingInputs
+from cds_wrapper.vendors.features import NO_FEATURES
 from cds_wrapper.vendors.question import Forwarding
+from cds_wrapper.vendors.score import ModelPath, ScorePath
 from tests import fakes
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -149,7 +151,7 @@ async def test_the_vendor_gets_the_keys_it_asked_for_byte_for_byte_and_no_token(
     prefetch = sent(patient=raw, coverage=b'{"resourceType":"Coverage"}')
     async with fakes.running(fakes.answers(fakes.card_answer())) as peer:
         outcome = await vendor(peer.url, outbound).predict(
-            question(), prefetch, Deadline.after(timedelta(seconds=5))
+            question(), prefetch, NO_FEATURES, Deadline.after(timedelta(seconds=5))
         )
         body, head = peer.asked[0], peer.heads[0]
     await outbound.close()
@@ -181,7 +183,7 @@ async def test_a_vendor_in_trouble_gives_a_reason_and_never_an_exception(
     await outbound.open()
     async with fakes.running(behaviour) as peer:
         outcome = await vendor(peer.url, outbound).predict(
-            question(), sent(), Deadline.after(timedelta(milliseconds=300))
+            question(), sent(), NO_FEATURES, Deadline.after(timedelta(milliseconds=300))
         )
     await outbound.close()
     assert (outcome.status, outcome.reason) == (expected, reason)
@@ -191,7 +193,7 @@ async def test_a_vendor_that_does_not_listen_is_unreachable() -> None:
     outbound = Outbound()
     await outbound.open()
     outcome = await vendor("http://127.0.0.1:9/x", outbound).predict(
-        question(), sent(), Deadline.after(timedelta(seconds=2))
+        question(), sent(), NO_FEATURES, Deadline.after(timedelta(seconds=2))
     )
     await outbound.close()
     assert outcome.status is Status.UNREACHABLE

@@ -1,0 +1,114 @@
+"""A model's inputs as they were found for one patient: value, where it came from, how old, why it is missing.
+
+Values only. "Missing" is never "no": an input that is recorded as absent has a value, one that is not there
+has a reason.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from cds_wrapper.cds import CDSRequest, Prefetch
+
+InputValue = float | int | bool | str
+"""What a model is given for one input, in the unit its service's file declares."""
+
+
+class InputSource(enum.Enum):
+    """Where an input was found."""
+
+    PREFETCH = "prefetch"
+    FHIR = "fhir"
+    CONTEXT = "context"
+
+
+class Lack(enum.Enum):
+    """Why an input has no value: a closed list, which records use."""
+
+    NOT_SENT = "not_sent"
+    FETCH_FAILED = "fetch_failed"
+    OTHER_PATIENT = "other_patient"
+    NOT_RECORDED = "not_recorded"
+    DATA_ABSENT = "data_absent"
+    TOO_OLD = "too_old"
+    UNDATED = "undated"
+    UNREADABLE = "unreadable"
+    UNIT_UNKNOWN = "unit_unknown"
+    OUT_OF_RANGE = "out_of_range"
+
+
+class IfMissing(enum.Enum):
+    """What a model does without an input, as its service's file declares."""
+
+    REQUIRED = "required"
+    """No score can be made."""
+    OMITTED = "omitted"
+    """The model copes without; the card says that the score may change."""
+    COUNTED_AS_NORMAL = "counted_as_normal"
+    """A points score counts nothing for it, so the true score may be higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of one patient.
+
+    `label` is its name on a card. `path` is the element it was read from, `code` the `system|code` that was
+    matched. `age` is the time from its own date to the call; None when it has none. `doubtful` says that its
+    code is one the model card lists as not what the model expects. `kept` says that the site wants its value
+    in the record.
+    """
+
+    name: str
+    label: str
+    path: str
+    if_missing: IfMissing
+    source: InputSource | None = None
+    code: str | None = None
+    age: timedelta | None = None
+    value: InputValue | None = field(default=None, repr=False)
+    lack: Lack | None = None
+    doubtful: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """All inputs of one patient, in the order the service's file lists them; empty where it lists none."""
+
+    inputs: tuple[Input, ...] = ()
+
+    @property
+    def values(self) -> Mapping[str, InputValue]:
+        """Name -> value of every input that has one."""
+        return {one.name: one.value for one in self.inputs if one.value is not None}
+
+    @property
+    def missing(self) -> tuple[Input, ...]:
+        """The inputs without a value."""
+        return tuple(one for one in self.inputs if one.lack is not None)
+
+    @property
+    def required_but_missing(self) -> tuple[str, ...]:
+        """Labels of the inputs without which no score can be made; empty when all of those are there."""
+        return tuple(one.label for one in self.missing if one.if_missing is IfMissing.REQUIRED)
+
+    @property
+    def doubtful(self) -> tuple[Input, ...]:
+        """The inputs whose code the model card doubts."""
+        return tuple(one for one in self.inputs if one.doubtful and one.value is not None)
+
+
+NO_FEATURES = Features()
+"""Of a service that declares none."""
+
+
+class FeatureReader(Protocol):
+    """Reads the inputs that a service's file declares out of what came for one patient; pure."""
+
+    def read(self, request: CDSRequest, prefetch: Prefetch) -> Features:
+        """Every declared input, found or missing; never raises for what a resource holds."""
+        ...
