@@ -188,16 +188,35 @@ class Trouble(enum.Enum):
     """What can go wrong on the way out, seen from the caller."""
 
     TIMED_OUT = "timed_out"
+    """A connection was there, and no whole answer came in time."""
+
+    DNS = "dns"
+    REFUSED_CONNECTION = "refused_connection"
+    CONNECT_TIMED_OUT = "connect_timed_out"
+    TLS = "tls"
     UNREACHABLE = "unreachable"
+    """No connection for another reason, as no route."""
+
     CLOSED_EARLY = "closed_early"
+    """The peer closed the connection before its answer began, or in its head."""
+
+    RESET = "reset"
+    CUT_OFF = "cut_off"
+    """The answer's body ended before its end."""
+
+    NOT_HTTP = "not_http"
     TOO_LARGE = "too_large"
 
 
 class OutboundTrouble(WrapperError):
-    """A peer did not answer usably; `kind` says how. The message never holds a URL or a body."""
+    """A peer did not answer usably; `kind` says how. The message never holds a URL or a body.
+
+    `attempts` counts how often a connection was tried; 0 when there was no time left to try.
+    """
 
     reason = "outbound"
 
-    def __init__(self, kind: Trouble) -> None:
+    def __init__(self, kind: Trouble, attempts: int = 1) -> None:
         super().__init__(f"The peer did not answer: {kind.value}.")
         self.kind = kind
+        self.attempts = attempts

@@ -1,23 +1,27 @@
 """The only way out: one pooled HTTP session, one deadline, capped answers, foreign errors translated.
 
 Nothing else in the service imports an HTTP client. No redirect is ever followed: patient data and tokens
-would follow it. No error raised here holds a URL or a body.
+would follow it. What may have reached a peer is never sent a second time. No error raised here holds a URL or
+a body.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import ContentEncodingError
 from httpx_aiohttp import AiohttpTransport
 
 from cds_wrapper.errors import OutboundTrouble, Trouble
@@ -26,6 +30,12 @@ from cds_wrapper.errors import OutboundTrouble, Trouble
 # peer has just closed is a failed call that nobody may repeat.
 IDLE_EXPIRY_SECONDS = 4.0
 CONNECTIONS = 128
+MOST_ATTEMPTS: Final = 2
+CONNECT_WITHIN: Final = 0.5
+"""The part of what is left of a call's time that one attempt to connect may take."""
+
+AGAIN_AFTER: Final = timedelta(milliseconds=25)
+"""Between two attempts to connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,11 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """What a peer answered: the status and the whole body."""
+    """What a peer answered: the status and the whole body; `attempts` to connect that it took."""
 
     status: int
     body: bytes
+    attempts: int = 1
 
     def __repr__(self) -> str:
         return f"Answer(status={self.status}, bytes={len(self.body)})"
@@ -76,11 +87,21 @@ def _no_password() -> str:
 class Outbound:
     """One pooled session towards every peer; open it in the event loop that uses it."""
 
-    def __init__(self, ca_bundle: str | None = None, certificate: ClientCertificate | None = None) -> None:
+    def __init__(
+        self,
+        ca_bundle: str | None = None,
+        certificate: ClientCertificate | None = None,
+        connections: int = CONNECTIONS,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """`ca_bundle` is a file of certificates to trust instead of the system's (a hospital's own CA).
 
         `certificate` is shown to every peer of this pool; `ssl.SSLError` or `OSError` when it is none.
+        `connections` is the most at one time; a call beyond them would wait for one. `pause` waits so many
+        seconds between two attempts to connect.
         """
+        self._pause = pause
+        self._connections = connections
         self._tls = ssl.create_default_context(cafile=ca_bundle)
         if certificate is not None:
             self._tls.load_cert_chain(certificate.certificate, certificate.key, password=_no_password)
@@ -90,7 +111,7 @@ class Outbound:
     async def open(self) -> None:
         """Create the pool."""
         connector = aiohttp.TCPConnector(
-            limit=CONNECTIONS, keepalive_timeout=IDLE_EXPIRY_SECONDS, ssl=self._tls
+            limit=self._connections, keepalive_timeout=IDLE_EXPIRY_SECONDS, ssl=self._tls
         )
         # No cookies: what one patient's answer sets must not travel with the next patient's request.
         self._session = aiohttp.ClientSession(
@@ -112,51 +133,77 @@ class Outbound:
             self._session = self._reads = None
 
     async def post_json(
-        self, url: str, body: bytes, deadline: Deadline, size_limit: int, authorization: str | None = None
-    ) -> Answer:
-        """POST JSON once; raises `OutboundTrouble` for every way in which no whole answer came.
-
-        `size_limit` caps the answer in bytes; a larger one is given up as soon as that is known.
-        `authorization` is the value of that header, ours for this peer.
-        """
-        if self._session is None:
-            raise RuntimeError("the pool is closed")
-        # Time-outs over five seconds would be rounded up to a whole second, past the deadline.
-        left = deadline.remaining.total_seconds()
-        if left <= 0:
-            raise OutboundTrouble(Trouble.TIMED_OUT)
-        try:
-            async with self._session.post(
-                url,
-                data=body,
-                headers=_JSON if authorization is None else {**_JSON, "authorization": authorization},
-                timeout=aiohttp.ClientTimeout(total=left, ceil_threshold=math.inf),
-                allow_redirects=False,
-            ) as response:
-                return Answer(response.status, await _read(response, size_limit))
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise OutboundTrouble(translate(error)) from None
-
-    async def get(
         self,
         url: str,
+        body: bytes,
         deadline: Deadline,
         size_limit: int,
-        authorization: str | None = None,
-        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """POST JSON, sent at most once; raises `OutboundTrouble` for every way in which no whole answer came.
+
+        When no connection could be made, nothing was sent, and that is tried once more while there is time.
+        `size_limit` caps the answer in bytes; a larger one is given up as soon as that is known. `headers`
+        go beside our own.
+        """
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                return await self._post_once(url, body, deadline, size_limit, headers, attempt)
+            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                kind = translate(error)
+            is_last = attempt == MOST_ATTEMPTS or deadline.remaining <= AGAIN_AFTER
+            if is_last or kind not in NOTHING_SENT:
+                break
+            await self._pause(AGAIN_AFTER.total_seconds())
+        raise OutboundTrouble(kind, attempt)
+
+    async def _post_once(
+        self,
+        url: str,
+        body: bytes,
+        deadline: Deadline,
+        size_limit: int,
+        headers: Mapping[str, str] | None,
+        attempt: int,
+    ) -> Answer:
+        if self._session is None:
+            raise RuntimeError("the pool is closed")
+        left = deadline.remaining.total_seconds()
+        if left <= 0:
+            raise OutboundTrouble(Trouble.TIMED_OUT, attempt - 1)
+        # Time-outs over five seconds would be rounded up to a whole second, past the deadline.
+        timeout = aiohttp.ClientTimeout(
+            total=left, sock_connect=left * CONNECT_WITHIN, ceil_threshold=math.inf
+        )
+        async with self._session.post(
+            url,
+            data=body,
+            headers=_JSON if headers is None else {**_JSON, **headers},
+            timeout=timeout,
+            allow_redirects=False,
+        ) as response:
+            return Answer(response.status, await _read(response, size_limit), attempt)
+
+    async def get(
+        self, url: str, deadline: Deadline, size_limit: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """GET a document once, such as a key set or a FHIR resource; raises as `post_json` does.
 
-        The answer is asked for uncompressed: a small one that unpacks into a large one is no answer.
+        JSON unless `headers` say otherwise. The answer is asked for uncompressed: a small one that unpacks
+        into a large one is no answer.
         """
-        headers = {"accept": accept, **({} if authorization is None else {"authorization": authorization})}
-        return await self._ask("GET", url, deadline, size_limit, headers)
+        return await self._ask("GET", url, deadline, size_limit, {**_ACCEPT_JSON, **(headers or {})})
 
     async def post_form(
-        self, url: str, form: Mapping[str, str], deadline: Deadline, size_limit: int
+        self,
+        url: str,
+        form: Mapping[str, str],
+        deadline: Deadline,
+        size_limit: int,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """POST a form once, as a token is asked for (RFC 6749); raises as `post_json` does."""
-        return await self._ask("POST", url, deadline, size_limit, {"accept": "application/json"}, form)
+        return await self._ask("POST", url, deadline, size_limit, {**_ACCEPT_JSON, **(headers or {})}, form)
 
     async def _ask(
         self,
@@ -181,7 +228,8 @@ class Outbound:
             raise OutboundTrouble(translate(known)) from None
 
 
-_JSON = {"content-type": "application/json", "accept": "application/json"}
+_ACCEPT_JSON = {"accept": "application/json"}
+_JSON = {"content-type": "application/json", **_ACCEPT_JSON}
 # The transport trips over the reason of a status line that is no UTF-8 (httpx-aiohttp 0.2).
 _OF_READING = (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
 
@@ -212,20 +260,58 @@ async def _read(response: aiohttp.ClientResponse, size_limit: int) -> bytes:
     return b"".join(chunks)
 
 
+NOTHING_SENT: Final = frozenset(
+    {Trouble.DNS, Trouble.REFUSED_CONNECTION, Trouble.CONNECT_TIMED_OUT, Trouble.UNREACHABLE}
+)
+"""No connection was made, and another attempt may make one: a certificate stays what it is."""
+
+_RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
+
+
 def translate(error: BaseException) -> Trouble:
     """Say in our words what a client library's exception means for the caller."""
     match error:
-        case TimeoutError():  # aiohttp's own time-outs are TimeoutErrors too
+        case aiohttp.ConnectionTimeoutError() | httpx.ConnectTimeout():
+            return Trouble.CONNECT_TIMED_OUT
+        case TimeoutError() | httpx.TimeoutException():  # aiohttp's own time-outs are TimeoutErrors too
             return Trouble.TIMED_OUT
-        case httpx.TimeoutException():
-            return Trouble.TIMED_OUT
-        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
-            return Trouble.UNREACHABLE
+        case aiohttp.ClientConnectorError() | aiohttp.ServerFingerprintMismatch() | aiohttp.InvalidURL():
+            return _unconnected(error)
         case httpx.ConnectError() | httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.ProxyError():
             return Trouble.UNREACHABLE
-        case aiohttp.ServerFingerprintMismatch():
-            return Trouble.UNREACHABLE
-        case aiohttp.ClientError() | OSError() | httpx.HTTPError() | UnicodeError():
-            return Trouble.CLOSED_EARLY
+        case aiohttp.ClientPayloadError():
+            return Trouble.NOT_HTTP if _is_garbled(error) else Trouble.CUT_OFF
+        case aiohttp.ClientResponseError() | httpx.DecodingError() | UnicodeError():
+            return Trouble.NOT_HTTP
+        case aiohttp.ClientError() | OSError() | httpx.HTTPError():
+            return _broken_off(error)
         case _:
             raise AssertionError(f"an exception nobody translates: {type(error).__name__}")
+
+
+def _unconnected(error: BaseException) -> Trouble:
+    """Why no connection was made."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return Trouble.DNS
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return Trouble.TLS
+        case OSError(errno=errno.ECONNREFUSED):
+            return Trouble.REFUSED_CONNECTION
+        case OSError(errno=errno.ETIMEDOUT):
+            return Trouble.CONNECT_TIMED_OUT
+        case _:
+            return Trouble.UNREACHABLE
+
+
+def _broken_off(error: BaseException) -> Trouble:
+    """How a connection ended before anything of an answer came."""
+    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        return Trouble.TLS  # a client certificate is refused after the handshake (RFC 8446, 4.4.2.4)
+    is_reset = isinstance(error, OSError) and error.errno in _RESET
+    return Trouble.RESET if is_reset or isinstance(error, ConnectionResetError) else Trouble.CLOSED_EARLY
+
+
+def _is_garbled(error: aiohttp.ClientPayloadError) -> bool:
+    """Whether a body came whole and could not be unpacked; one that ended too soon has another cause."""
+    return isinstance(error.__cause__, ContentEncodingError)

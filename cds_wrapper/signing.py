@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from joserfc.errors import JoseError
@@ -39,6 +39,7 @@ _RSA_BITS: Final = (2048, 4096)
 # A longer one would take the processor three times as long, at every call to the vendor.
 _NEW_RSA_BITS: Final = 2048
 _LONGEST_KEY_ID: Final = 256
+_LONGEST_IN_HEADER: Final = 16 * 1024
 _ID_BYTES: Final = 16
 
 
@@ -205,6 +206,18 @@ def signed(key: OwnKey, header: str, claims: Mapping[str, object]) -> str:
     return f"{content}.{_encoded(signature)}"
 
 
+class Credential(Protocol):
+    """What our calls to a peer are signed with."""
+
+    async def headers(self, url: str, within: timedelta, /) -> Mapping[str, str] | None:
+        """The header fields of one call to an address; None when they cannot be had within that time."""
+        ...
+
+    def refused(self, headers: Mapping[str, str], /) -> None:
+        """Learn that the peer did not accept these (HTTP 401)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Signer:
     """Makes the `Authorization` of our calls to one peer: a token of its own for each of them.
@@ -228,9 +241,12 @@ class Signer:
     def __repr__(self) -> str:
         return f"Signer({self.key.kid})"
 
-    def authorization(self, url: str) -> str:
-        """The value of `Authorization` for one call to an address."""
-        return f"Bearer {self.token(url)}"
+    async def headers(self, url: str, _within: timedelta) -> Mapping[str, str]:
+        """A token made for this call."""
+        return {"authorization": f"Bearer {self.token(url)}"}
+
+    def refused(self, _headers: Mapping[str, str]) -> None:
+        """The next call has a token of its own anyway."""
 
     def token(self, url: str) -> str:
         """A signed token (RFC 7519) for one call to an address, good for five minutes."""
@@ -247,29 +263,43 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SharedToken:
-    """A token that a peer has given us once and for all."""
+class SharedSecret:
+    """A token or an API key that a peer has given us once and for all, in the field where it belongs."""
 
-    value: str
+    fields: Mapping[str, str]
 
     def __repr__(self) -> str:
-        return "SharedToken(...)"
+        return "SharedSecret(...)"
 
-    def authorization(self, _url: str) -> str:
-        """The value of `Authorization`; the same for every address."""
-        return f"Bearer {self.value}"
+    async def headers(self, _url: str, _within: timedelta) -> Mapping[str, str]:
+        """The same for every call."""
+        return self.fields
+
+    def refused(self, _headers: Mapping[str, str]) -> None:
+        """There is no other; people have to ask for a new one."""
 
 
-Credential = Signer | SharedToken
-"""What a call to a peer is signed with."""
-
-
-def read_shared_token(where: str) -> SharedToken:
+def read_shared_token(where: str) -> SharedSecret:
     """A peer's token from a file or variable; `UnusableSecret` when it could not stand in a header."""
+    return SharedSecret({"authorization": f"Bearer {read_printable(where)}"})
+
+
+def read_api_key(where: str, header: str) -> SharedSecret:
+    """A peer's API key for the header it wants it in; raises as `read_shared_token` does."""
+    return SharedSecret({header: read_printable(where)})
+
+
+def read_printable(where: str) -> str:
+    """A secret that can stand in a header; `UnusableSecret` when it could not."""
     text = read_secret(where).decode("ascii", "replace").strip()
-    if not text or any(not "!" <= character <= "~" for character in text):
+    if not is_printable(text):
         raise UnusableSecret("holds no token: it must be one line of ASCII without blanks")
-    return SharedToken(text)
+    return text
+
+
+def is_printable(text: str) -> bool:
+    """Whether a text can stand in a header as it is: visible ASCII without blanks, and not without end."""
+    return 0 < len(text) <= _LONGEST_IN_HEADER and all("!" <= character <= "~" for character in text)
 
 
 def _encoded(raw: bytes) -> str:

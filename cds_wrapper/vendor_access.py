@@ -28,6 +28,7 @@ from cds_wrapper.signing import (
 )
 from cds_wrapper.vendors.base import Vendor
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendors.peer import VendorPeer
 
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
 _KEPT_BY_PEERS: Final = "public, max-age=3600"
@@ -168,15 +169,12 @@ def vendor_of(
     match service.vendor.protocol:
         case "cds-hooks":
             return CDSHooksVendor(
-                url=service.vendor.url,
+                peer=VendorPeer(service.vendor.url, settings.max_vendor_bytes, outbound, credential),
                 forwarding=service.vendor.forwarding,
                 score=service.vendor.score,
                 model=service.vendor.model,
                 missing=service.vendor.missing,
                 threshold=service.threshold,
-                size_limit=settings.max_vendor_bytes,
-                outbound=outbound,
-                credential=credential,
             )
         case other:
             raise AssertionError(f"a protocol that `services` lets through and nobody speaks: {other}")

@@ -17,15 +17,15 @@ from typing import Any, Final
 import msgspec
 
 from cds_wrapper import log
-from cds_wrapper.errors import LedgerUnavailable, OutboundTrouble
+from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.for_vendors import FeedbackBatch, FeedbackReader
 from cds_wrapper.ledger.tail import Places
-from cds_wrapper.outbound import Deadline, Outbound
+from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.settings import Settings
-from cds_wrapper.signing import Credential
 from cds_wrapper.vendor_access import VendorAccess, pool_for
+from cds_wrapper.vendors.peer import Unanswered, VendorPeer
 
 LOOK_EVERY: Final = timedelta(seconds=2)
 LONGEST_WAIT: Final = timedelta(minutes=5)
@@ -38,12 +38,10 @@ _NOT_TAKEN: Final = frozenset({400, 413, 422})
 
 @dataclass(frozen=True, slots=True)
 class FeedbackPeer:
-    """Where feedback of one service goes, and how its calls are signed."""
+    """Where feedback of one service goes."""
 
     service_id: str
-    url: str
-    pool: Outbound
-    credential: Credential | None
+    door: VendorPeer
 
 
 class _NotTold(Exception):
@@ -73,7 +71,7 @@ class FeedbackForwarder:
 
     async def open(self) -> None:
         """Start telling."""
-        await self._peer.pool.open()
+        await self._peer.door.outbound.open()
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -82,7 +80,7 @@ class FeedbackForwarder:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._peer.pool.close()
+        await self._peer.door.outbound.close()
 
     async def _run(self) -> None:
         try:
@@ -149,15 +147,10 @@ class FeedbackForwarder:
 
     async def _takes(self, entries: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the vendor took these; `_NotTold` when it could not be asked."""
-        peer = self._peer
         body = msgspec.json.encode({"feedback": entries})
-        authorization = peer.credential.authorization(peer.url) if peer.credential else None
-        try:
-            answer = await peer.pool.post_json(
-                peer.url, body, Deadline.after(_WITHIN), _LARGEST_ANSWER, authorization
-            )
-        except OutboundTrouble as trouble:
-            raise _NotTold(trouble.kind.value) from None
+        answer, _ = await self._peer.door.ask(body, Deadline.after(_WITHIN))
+        if isinstance(answer, Unanswered):
+            raise _NotTold(answer.reason or answer.status.value)
         if answer.status in _NOT_TAKEN:
             return False
         if not 200 <= answer.status < 300:
@@ -182,13 +175,13 @@ async def start_feedback(
     for service in services:
         if service.vendor.feedback is None:
             continue
-        peer = FeedbackPeer(
-            service.id, service.vendor.feedback, pool_for(service, settings), access.of(service)
+        door = VendorPeer(
+            service.vendor.feedback, _LARGEST_ANSWER, pool_for(service, settings), access.of(service)
         )
         ledger = settings.ledger_path
         # No id and no hook has a `~`: two services never share a file.
         cursor = CursorFile(ledger.with_name(f"{ledger.name}.feedback-{service.id}~{service.hook}"))
         reader = FeedbackReader(ledger, service.id, service.hook)
-        forwarder = FeedbackForwarder(peer, reader, cursor, lines)
+        forwarder = FeedbackForwarder(FeedbackPeer(service.id, door), reader, cursor, lines)
         await forwarder.open()
         stack.push_async_callback(forwarder.close)

@@ -21,6 +21,7 @@ from cds_wrapper.settings import Settings
 from cds_wrapper.signing import Credential
 from cds_wrapper.vendor_access import VendorAccess, pool_for
 from cds_wrapper.vendors.discovery import LARGEST_LIST, NoOffer, Offer, read_offer
+from cds_wrapper.vendors.peer import NO_TOKEN
 
 READ_WITHIN: Final = timedelta(seconds=5)
 START_WITHIN: Final = timedelta(seconds=3)
@@ -151,9 +152,11 @@ async def read_list(service: ServiceDefinition, pool: Outbound, credential: Cred
     offer = service.vendor.offer
     if offer is None:
         return "not_configured"
-    authorization = credential.authorization(offer.url) if credential else None
+    headers = await credential.headers(offer.url, READ_WITHIN) if credential else None
+    if credential is not None and headers is None:
+        return NO_TOKEN
     try:
-        answer = await pool.get(offer.url, Deadline.after(READ_WITHIN), LARGEST_LIST, authorization)
+        answer = await pool.get(offer.url, Deadline.after(READ_WITHIN), LARGEST_LIST, headers)
     except OutboundTrouble as trouble:
         return trouble.kind.value
     if answer.status != 200:

@@ -204,8 +204,8 @@ class FHIRReader:
         return stays if whole is None else _Found(whole, read_at=self._clock())
 
     async def _get(self, door: _Door, address: str) -> Answer:
-        authorization = f"Bearer {door.token}"
-        answer = await self._outbound.get(address, door.until, self._size_limit, authorization, _FHIR_JSON)
+        headers = {"accept": _FHIR_JSON, "authorization": f"Bearer {door.token}"}
+        answer = await self._outbound.get(address, door.until, self._size_limit, headers)
         if answer.status == _NOT_LET_IN and door.is_own and self._tokens is not None:
             self._tokens.forget(door.token)
         return answer

@@ -6,20 +6,18 @@ object with an array `cards`, or it is not an answer.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 from jmespath.parser import ParsedResult
 
 from cds_wrapper.cds import CDSRequest, Prefetch, encode
 from cds_wrapper.cds_answer import VendorAnswer, read_answer
-from cds_wrapper.errors import OutboundTrouble, Trouble
-from cds_wrapper.outbound import Answer, Deadline, Outbound
-from cds_wrapper.signing import Credential
+from cds_wrapper.outbound import Answer, Deadline
 from cds_wrapper.vendors.base import NoPrediction, Prediction, Status, VendorCall
 from cds_wrapper.vendors.features import Features
+from cds_wrapper.vendors.peer import Unanswered, VendorPeer
 from cds_wrapper.vendors.question import Forwarding, Unasked
 from cds_wrapper.vendors.score import NOT_FOUND, ModelPath, ScorePath, search
 
@@ -36,18 +34,15 @@ class MissingInputs:
 class CDSHooksVendor:
     """One CDS service of a vendor.
 
-    `forwarding` says what it is told, `credential` how our calls are signed, `threshold` is the first listed.
+    `forwarding` says what it is told, `threshold` is the first listed.
     """
 
-    url: str
+    peer: VendorPeer
     forwarding: Forwarding
     score: ScorePath | None
     model: ModelPath
     missing: MissingInputs | None
     threshold: float | None
-    size_limit: int
-    outbound: Outbound = field(repr=False)
-    credential: Credential | None = None
 
     async def predict(
         self, request: CDSRequest, prefetch: Prefetch, _features: Features, deadline: Deadline
@@ -56,17 +51,9 @@ class CDSHooksVendor:
         question = self.forwarding.question(request, prefetch)
         if isinstance(question, Unasked):
             return self._nothing(Status.MISSING_INPUT, VendorCall(), question.value)
-        body = encode(question)
-        started = time.perf_counter()
-        authorization = self.credential.authorization(self.url) if self.credential else None
-        try:
-            answer = await self.outbound.post_json(self.url, body, deadline, self.size_limit, authorization)
-        except OutboundTrouble as trouble:
-            call = VendorCall(_since(started), None, 1, len(body), 0, question.hookInstance)
-            return self._trouble(trouble.kind, call)
-        call = VendorCall(
-            _since(started), answer.status, 1, len(body), len(answer.body), question.hookInstance
-        )
+        answer, call = await self.peer.ask(encode(question), deadline, question.hookInstance)
+        if isinstance(answer, Unanswered):
+            return self._nothing(answer.status, call, answer.reason)
         return self.read(answer, call)
 
     def read(self, answer: Answer, call: VendorCall) -> Prediction | NoPrediction:
@@ -114,20 +101,7 @@ class CDSHooksVendor:
         named = [self.missing.names.get(code) for code in listed if isinstance(code, str)]
         return tuple(dict.fromkeys(name for name in named if name))
 
-    def _trouble(self, kind: Trouble, call: VendorCall) -> NoPrediction:
-        match kind:
-            case Trouble.TIMED_OUT:
-                return self._nothing(Status.TIMED_OUT, call)
-            case Trouble.UNREACHABLE:
-                return self._nothing(Status.UNREACHABLE, call)
-            case Trouble.CLOSED_EARLY | Trouble.TOO_LARGE:
-                return self._nothing(Status.UNREADABLE, call, kind.value)
-
     def _nothing(
         self, status: Status, call: VendorCall, reason: str | None = None, missing: tuple[str, ...] = ()
     ) -> NoPrediction:
         return NoPrediction(status, self.model.configured, call, reason, missing)
-
-
-def _since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000

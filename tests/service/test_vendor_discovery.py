@@ -206,7 +206,7 @@ async def test_a_vendor_that_is_away_stops_nobodys_start(tmp_path: Path) -> None
     hooks = copy_hooks(tmp_path, "http://127.0.0.1:9/cds-services/prevent", **with_list("http://127.0.0.1:9"))
     async with wrapper(tmp_path, hooks) as running:
         assert (await running.http.get("/readyz")).status_code == 200
-        assert told(running, "vendor_discovery_unavailable")["reason"] == "unreachable"
+        assert told(running, "vendor_discovery_unavailable")["reason"] == "refused_connection"
 
 
 async def test_the_list_is_asked_for_with_a_token_made_out_to_its_address(tmp_path: Path) -> None:

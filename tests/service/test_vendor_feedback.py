@@ -20,6 +20,7 @@ from cds_wrapper.ledger.for_vendors import FeedbackReader
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.vendor_feedback import FeedbackForwarder, FeedbackPeer
+from cds_wrapper.vendors.peer import VendorPeer
 from tests import fakes
 from tests.service.harness import Wrapper, copy_hooks, request_of, wrapper
 from tests.service.servers import free_port, server
@@ -222,7 +223,7 @@ async def test_another_ledger_in_its_place_is_not_told_and_costs_ours_no_entry(t
     put(first)
     async with fakes.running(TAKES, strict=False) as listener:
         forwarder = FeedbackForwarder(
-            FeedbackPeer("cvd-risk", listener.url, Outbound(), None),
+            FeedbackPeer("cvd-risk", VendorPeer(listener.url, 64 * 1024, Outbound())),
             FeedbackReader(path, "cvd-risk", "patient-view"),
             CursorFile(tmp_path / "cursor"),
             OperatorLog("test-0", lines),

@@ -21,7 +21,7 @@ TROUBLE: list[tuple[str, fakes.Behaviour, str, str | None]] = [
     ("a web page", SIGN_IN, "unreadable", "not_cds_hooks"),
     ("20 MB", fakes.answers(body=b" " * 20_000_000), "unreadable", "too_large"),
     ("truncated JSON", fakes.answers(body=b'{"cards": [{"summ'), "unreadable", "not_cds_hooks"),
-    ("cut off", fakes.stops_in_the_middle(), "unreadable", "closed_early"),
+    ("cut off", fakes.stops_in_the_middle(), "unreadable", "cut_off"),
     ("empty object", fakes.answers({}), "unreadable", "not_cds_hooks"),
     ("no content", fakes.answers(status=204, body=b""), "unreadable", "not_200"),
     ("redirect", fakes.answers(status=302, body=b""), "unreadable", "not_200"),

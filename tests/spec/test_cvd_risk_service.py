@@ -27,6 +27,7 @@ from cds_wrapper.patient.demographics import NoPatient, describe
 from cds_wrapper.services import ServiceDefinition, definition_from_files, load_services
 from cds_wrapper.vendors.base import ModelVersion, NoPrediction, Prediction, Status, VendorCall, VersionSource
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendors.peer import VendorPeer
 
 HOOKS = Path(__file__).parents[2] / "hooks"
 NOON = datetime.combine(FIXTURE_DAY, time(12), UTC)
@@ -57,14 +58,12 @@ def ask_vendor(patient_id: str) -> Prediction | NoPrediction:
     status, answer = answer_hook(json.dumps(body).encode(), NOON)
     config = service().vendor
     vendor = CDSHooksVendor(
-        url=config.url,
+        peer=VendorPeer(config.url, 100_000, Outbound()),
         forwarding=config.forwarding,
         score=config.score,
         model=config.model,
         missing=config.missing,
         threshold=service().threshold,
-        size_limit=100_000,
-        outbound=Outbound(),
     )
     return vendor.read(Answer(status, json.dumps(answer).encode()), VendorCall())
 

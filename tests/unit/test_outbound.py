@@ -76,14 +76,23 @@ async def test_a_document_is_read_whole_or_not_at_all() -> None:
     await outbound.close()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/p1", "https://127.0.0.1:9/p1", "http://[p1", "p1"])
-async def test_a_document_that_cannot_be_had_is_told_without_its_address(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("http://127.0.0.1:9/p1", Trouble.REFUSED_CONNECTION),
+        ("https://127.0.0.1:9/p1", Trouble.REFUSED_CONNECTION),
+        ("http://p1.invalid/", Trouble.DNS),
+        ("http://[p1", Trouble.DNS),
+        ("p1", Trouble.UNREACHABLE),
+    ],
+)
+async def test_a_document_that_cannot_be_had_is_told_without_its_address(url: str, kind: Trouble) -> None:
     outbound = Outbound()
     await outbound.open()
     with pytest.raises(OutboundTrouble) as trouble:
         await outbound.get(url, Deadline.after(timedelta(seconds=3)), 100)
     await outbound.close()
-    assert trouble.value.kind is Trouble.UNREACHABLE and "p1" not in str(trouble.value)
+    assert trouble.value.kind is kind and "p1" not in str(trouble.value)
 
 
 @pytest.mark.parametrize("cookie", ["session=Quetzal; Path=/", "\u00e9=1"], ids=["one", "that none can send"])
@@ -113,7 +122,7 @@ async def test_a_status_line_in_no_known_alphabet_is_trouble_like_any_other() ->
         with pytest.raises(OutboundTrouble) as trouble:
             await outbound.get(f"http://127.0.0.1:{port}/", Deadline.after(timedelta(seconds=3)), 100)
     await outbound.close()
-    assert trouble.value.kind is Trouble.CLOSED_EARLY
+    assert trouble.value.kind is Trouble.NOT_HTTP
 
 
 def test_what_is_not_foreign_trouble_is_not_swallowed() -> None:
@@ -128,7 +137,7 @@ async def test_no_time_left_means_no_call() -> None:
         with pytest.raises(OutboundTrouble) as trouble:
             await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(0)), 1000)
     await outbound.close()
-    assert trouble.value.kind is Trouble.TIMED_OUT and peer.asked == []
+    assert (trouble.value.kind, trouble.value.attempts, peer.asked) == (Trouble.TIMED_OUT, 0, [])
 
 
 async def test_an_answer_without_a_declared_length_is_capped_as_it_comes() -> None:

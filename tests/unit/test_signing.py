@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cds_wrapper.signing import (
     new_key,
     own_keys_from,
     published_set,
+    read_api_key,
     read_own_keys,
     read_shared_token,
     write_own_keys,
@@ -29,6 +30,7 @@ from cds_wrapper.signing import (
 NOW = datetime(2027, 3, 4, 12, tzinfo=UTC)
 URL = "https://model.example/cds-services/prevent"
 KEYS = {name: new_key(name, NOW) for name in signing.ALGORITHMS}
+SOON = timedelta(seconds=1)
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 
@@ -80,13 +82,15 @@ def test_what_is_published_holds_no_private_part_and_can_verify() -> None:
     assert {(key["use"], key["alg"]) for key in published["keys"]} == {("sig", "ES384"), ("sig", "RS384")}
 
 
-def test_neither_keys_nor_signers_nor_tokens_print_what_they_hold(tmp_path: Path) -> None:
+async def test_neither_keys_nor_signers_nor_tokens_print_what_they_hold(tmp_path: Path) -> None:
     key = KEYS["ES384"]
     (tmp_path / "token").write_text("Quetzaltoken\n")
     (tmp_path / "token").chmod(0o600)
     shared = read_shared_token(str(tmp_path / "token"))
-    assert shared.authorization(URL) == "Bearer Quetzaltoken"
-    printed = repr([signing.OwnKeys((key,)), signer(key), shared])
+    keyed = read_api_key(str(tmp_path / "token"), "x-api-key")
+    assert await shared.headers(URL, SOON) == {"authorization": "Bearer Quetzaltoken"}
+    assert await keyed.headers(URL, SOON) == {"x-api-key": "Quetzaltoken"}
+    printed = repr([signing.OwnKeys((key,)), signer(key), shared, keyed])
     assert "Quetzaltoken" not in printed and str(key.as_dict(private=True)["d"]) not in printed
 
 

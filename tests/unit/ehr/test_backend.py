@@ -197,7 +197,7 @@ async def test_a_server_that_is_not_there_is_said() -> None:
         pass
     async with asking(server) as (tokens, lines):
         assert await tokens.token(within()) is None
-    assert told(lines) == [("fhir_token_unavailable", "unreachable")]
+    assert told(lines) == [("fhir_token_unavailable", "refused_connection")]
 
 
 @pytest.mark.parametrize(

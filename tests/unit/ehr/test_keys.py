@@ -209,7 +209,9 @@ async def test_an_endpoint_that_is_not_there_stops_nobodys_start_and_is_tried_ag
 async def test_nothing_listening_is_told_without_an_address() -> None:
     async with ring("http://127.0.0.1:9/keys-canary") as opened:
         assert opened.names() is None
-        assert opened.events()[0]["reason"] == "unreachable" and "canary" not in opened.stream.getvalue()
+        assert (
+            opened.events()[0]["reason"] == "refused_connection" and "canary" not in opened.stream.getvalue()
+        )
 
 
 async def test_closing_stops_a_fetch_that_is_under_way() -> None:

@@ -512,7 +512,7 @@ async def test_a_server_that_is_not_there_is_an_error_of_each_key() -> None:
         pass
     found = await complete(calling(server), access(server.base))
     assert set(found.states.values()) == {State.ERROR}
-    assert set(found.reading.troubles.values()) == {"unreachable"}
+    assert set(found.reading.troubles.values()) == {"refused_connection"}
 
 
 def test_nothing_a_reader_holds_prints_a_token_or_a_patient() -> None:

@@ -14,6 +14,7 @@ from cds_wrapper.outbound import Answer, Deadline, Outbound
 from cds_wrapper.vendors.base import NoPrediction, Prediction, ScoreKind, Status, VendorCall, VersionSource
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor, MissingInputs
 from cds_wrapper.vendors.features import NO_FEATURES
+from cds_wrapper.vendors.peer import VendorPeer
 from cds_wrapper.vendors.question import Forwarding
 from cds_wrapper.vendors.score import ModelPath, ScorePath
 from tests import fakes
@@ -26,7 +27,7 @@ def vendor(
     url: str = "http://127.0.0.1:1/x", outbound: Outbound | None = None, **score: Any
 ) -> CDSHooksVendor:
     return CDSHooksVendor(
-        url=url,
+        peer=VendorPeer(url, 100_000, outbound or Outbound()),
         forwarding=Forwarding("patient-view", frozenset({"patient", "lipids"})),
         score=ScorePath(
             jmespath.compile(f"{PATH}.probability"),
@@ -38,8 +39,6 @@ def vendor(
         model=ModelPath("prevent-base", "2023.1", jmespath.compile(f"{PATH}.version")),
         missing=MissingInputs(jmespath.compile("issue[].details.coding[].code"), {"hdl": "HDL cholesterol"}),
         threshold=0.075,
-        size_limit=100_000,
-        outbound=outbound or Outbound(),
     )
 
 
@@ -169,7 +168,7 @@ async def test_the_vendor_gets_the_keys_it_asked_for_byte_for_byte_and_no_token(
     [
         (fakes.says_nothing_for(5), Status.TIMED_OUT, None),
         (fakes.drips(0.05), Status.TIMED_OUT, None),
-        (fakes.stops_in_the_middle(), Status.UNREADABLE, "closed_early"),
+        (fakes.stops_in_the_middle(), Status.UNREADABLE, "cut_off"),
         (fakes.closes_at_once(), Status.UNREADABLE, "closed_early"),
         (fakes.answers(body=b" " * 200_000), Status.UNREADABLE, "too_large"),
         (fakes.answers(body=b"<html>", kind="text/html"), Status.UNREADABLE, "not_cds_hooks"),
@@ -196,4 +195,5 @@ async def test_a_vendor_that_does_not_listen_is_unreachable() -> None:
         question(), sent(), NO_FEATURES, Deadline.after(timedelta(seconds=2))
     )
     await outbound.close()
-    assert outcome.status is Status.UNREACHABLE
+    assert (outcome.status, outcome.reason) == (Status.UNREACHABLE, "refused_connection")
+    assert outcome.call.attempts == 2, "nothing was sent, so that it was tried once more"
