@@ -19,6 +19,7 @@ import msgspec
 from cds_wrapper.cds_context import Beside, read_context
 from cds_wrapper.cds_drafts import unwrapped
 from cds_wrapper.errors import MalformedRequest
+from cds_wrapper.json_values import is_deeper
 
 _T = TypeVar("_T")
 
@@ -377,10 +378,4 @@ def _entry(raw: msgspec.Raw) -> Any:
         entry = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return None if _is_deeper(entry, DEEPEST_FEEDBACK) else entry
-
-
-def _is_deeper(value: object, limit: int) -> bool:
-    """Whether lists and objects are nested more than `limit` times; looks no deeper than that."""
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return bool(inside) and (limit == 0 or any(_is_deeper(one, limit - 1) for one in inside))
+    return None if is_deeper(entry, DEEPEST_FEEDBACK) else entry

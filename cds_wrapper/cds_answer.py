@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from cds_wrapper.json_values import is_deeper
+
 Members = Mapping[str, bytes]
 """An action's members as the bytes that came; empty when it was no object."""
 
@@ -112,26 +114,9 @@ _SUGGESTION_MEMBERS = frozenset({"label", "uuid", "isRecommended", "actions", "a
 MOST_CARDS = 20
 MOST_SUGGESTIONS = 20
 DEEPEST = 64
-_NESTED = (dict, list)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-def _is_shallow(value: object) -> bool:
-    """Whether nothing is nested deeper than any client would read."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            item
-            for outer in level
-            if isinstance(outer, _NESTED)
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(item, _NESTED)
-        ]
-        if not level:
-            return True
-    return False
 
 
 def read_answer(body: bytes) -> VendorAnswer | None:
@@ -148,7 +133,7 @@ def read_answer(body: bytes) -> VendorAnswer | None:
     cards = document["cards"]
     if len(cards) > MOST_CARDS or not all(isinstance(card, dict) for card in cards):
         return None
-    if not _is_shallow(document):
+    if is_deeper(document, DEEPEST):
         return None
     system_actions = document.get("systemActions")
     if not system_actions and not any(map(_acts, cards)):

@@ -15,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from cds_wrapper.caveats.passage import Passage
-from cds_wrapper.caveats.vendor_text import clean_line, prune
+from cds_wrapper.caveats.vendor_text import clean_line
 from cds_wrapper.cds import Action
 from cds_wrapper.cds_answer import Members
+from cds_wrapper.json_values import prune
 
 AI_LABEL: Final = "AIAST"
 """Asserted by a machine (http://terminology.hl7.org/CodeSystem/v3-ObservationValue)."""

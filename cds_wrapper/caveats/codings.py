@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel
 from cds_wrapper.caveats.passage import Changes, Passage
-from cds_wrapper.caveats.vendor_text import clean_line, prune
+from cds_wrapper.caveats.vendor_text import clean_line
+from cds_wrapper.json_values import prune
 
 LONGEST_CODE: Final = 100
 """Characters of a topic's code that an EHR which keeps overrides by it can hold."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from cds_wrapper.caveats.vendor_text import clean_line, prune
+from cds_wrapper.caveats.vendor_text import clean_line
 from cds_wrapper.cds_client import GENERIC, ClientProfile
+from cds_wrapper.json_values import prune
 
 _ADDRESS: Final = re.compile(
     r"(https?)://([a-z0-9.-]+(?::\d{1,5})?)(?:[/?#][^\s\\<>\"`{}|^\x00-\x1f\x7f-\x9f]*)?",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, Final
+from typing import Final
 
 SUMMARY_LIMIT: Final = 139
 """CDS Hooks: fewer than 140 characters; counted in code points and in UTF-16 units, whichever is more."""
@@ -55,16 +55,6 @@ def cut(text: str, limit: int = SUMMARY_LIMIT) -> str:
 def fits(text: str, limit: int = SUMMARY_LIMIT) -> bool:
     """Whether the text keeps within `limit` in code points and in UTF-16 units."""
     return len(text) <= limit and units(text) <= limit
-
-
-def prune(value: Any) -> Any:
-    """JSON without null, "", [] and {} at any depth; None when nothing is left ("Use of JSON")."""
-    if isinstance(value, dict):
-        members = {name: kept for name, member in value.items() if (kept := prune(member)) is not None}
-        return members or None
-    if isinstance(value, (list, tuple)):
-        return [kept for item in value if (kept := prune(item)) is not None] or None
-    return None if value == "" else value
 
 
 def units(text: str) -> int:

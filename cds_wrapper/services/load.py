@@ -63,7 +63,7 @@ def examine_services(hooks: Path, wording_file: Path = WORDING_FILE) -> Examinat
     found = (*mistakes, *wording.mistakes, *(mistake for one in examined for mistake in one.mistakes))
     return Examination(
         services=definitions,
-        mistakes=in_order((*found, *_duplicates(definitions))),
+        mistakes=in_order(found),
         warnings=in_order(warning for one in examined for warning in one.warnings),
     )
 
@@ -121,14 +121,3 @@ def _folder_mistakes(folder: ServiceFolder, read: ReadService) -> Iterator[Mista
     if read.service and read.service.model.id != folder.path.name:
         problem = f"is `{read.service.model.id}`, but the folder is called `{folder.path.name}`."
         yield read.service.document.mistake(("id",), problem)
-
-
-def _duplicates(definitions: tuple[ServiceDefinition, ...]) -> Iterator[Mistake]:
-    """Two entries of one id and one hook could not be told apart (CDS Hooks 2.0.1, "Discovery")."""
-    seen: set[tuple[str, str]] = set()
-    for definition in definitions:
-        if (definition.id, definition.hook) in seen:
-            name = next(file.name for file in definition.files if file.kind == SERVICE)
-            problem = f"`{definition.id}` answers the hook `{definition.hook}` a second time."
-            yield Mistake(name, None, None, "id", problem)
-        seen.add((definition.id, definition.hook))

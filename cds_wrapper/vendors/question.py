@@ -19,6 +19,7 @@ import msgspec
 from cds_wrapper.cds import CDSRequest, Prefetch, VendorRequest
 from cds_wrapper.cds_library import HOOKS, ContextField, Shape
 from cds_wrapper.ehr.fhir import speaks_of_another
+from cds_wrapper.json_values import prune
 
 _USUAL: Final = ("userId", "patientId", "encounterId")
 _PLAIN: Final = frozenset({Shape.ID, Shape.REFERENCE})
@@ -233,23 +234,9 @@ def _filled(raw: bytes) -> msgspec.Raw | None:
     """A value without anything empty in it, as it came where nothing was; None when nothing is left."""
     try:
         value = _anything.decode(raw)
-        kept = _pruned(value)
+        kept = prune(value)
     except (msgspec.DecodeError, RecursionError):
         return None
     if kept is None:
         return None
     return msgspec.Raw(raw if kept == value else msgspec.json.encode(kept))
-
-
-def _pruned(value: Any) -> Any:
-    """The value without nulls and whatever is empty, at any depth; None when that leaves nothing."""
-    match value:
-        case dict():
-            members = ((name, _pruned(member)) for name, member in value.items())
-            return {name: member for name, member in members if member is not None} or None
-        case list():
-            return [item for item in map(_pruned, value) if item is not None] or None
-        case "":
-            return None
-        case _:
-            return value

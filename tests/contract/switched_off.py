@@ -99,10 +99,10 @@ OFF: tuple[Off, ...] = (
     Off(
         "GEN-3",
         "JSON without a value is left out",
-        "cds_wrapper/caveats/vendor_text.py",
+        "cds_wrapper/json_values.py",
         'return None if value == "" else value',
         "return value",
-        "unit/caveats/test_vendor_text.py::test_json_without_a_value_is_left_out_at_any_depth",
+        "unit/test_json_values.py::test_json_without_a_value_is_left_out_at_any_depth",
     ),
     Off(
         "DISC-10",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cds_wrapper.caveats.vendor_text import clean_line, cut, fits, prune, units
+from cds_wrapper.caveats.vendor_text import clean_line, cut, fits, units
 
 UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
@@ -77,19 +76,6 @@ def test_length_counts_what_the_strictest_reader_counts() -> None:
     assert units("a\U0001f600") == 3
     assert not fits("\U0001f600" * 70)
     assert fits("é" * 139)
-
-
-@pytest.mark.parametrize(
-    ("value", "kept"),
-    [
-        ({"a": None, "b": "", "c": [], "d": {}}, None),
-        ({"a": {"b": {"c": [None, {}]}}, "d": 0, "e": False}, {"d": 0, "e": False}),
-        ([1, "", [2]], [1, [2]]),
-        ("text", "text"),
-    ],
-)
-def test_json_without_a_value_is_left_out_at_any_depth(value: Any, kept: Any) -> None:
-    assert prune(value) == kept
 
 
 @pytest.mark.parametrize("text", ["\u200b", "\u2060\u00ad", "\u3164", "\u180e \ufeff", "\u0301"])
