@@ -28,11 +28,16 @@ from cds_wrapper.ehr.replay import ReplayMemory
 from cds_wrapper.ehr.suggested import ResourceCheck
 from cds_wrapper.entrance import Entrance
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
+from cds_wrapper.gauges import look_at
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.pseudonyms import Pseudonyms, new_keys_file, pseudonyms_from, read_keys
 from cds_wrapper.ledger.sinks import FileSink, Sink, SocketSink
 from cds_wrapper.ledger.store import SQLiteLedger
 from cds_wrapper.ledger.stream import PredictionStream
+from cds_wrapper.ledger.work import Committed
+from cds_wrapper.metrics.counted import Metrics
+from cds_wrapper.metrics.door import metrics_app
+from cds_wrapper.metrics.looks import Space
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.doors import door_routes
 from cds_wrapper.pages.evidence import evidence_routes
@@ -95,6 +100,7 @@ def create_app(
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
     pages = [*evidence_routes(lambda: services.catalog), *door_routes()]
+    app.state.metrics = metrics_app(doors.metrics)
     app.router.routes.extend([*doors.routes(), *access.routes(), *pages, *extra_routes])
     return app
 
@@ -122,8 +128,9 @@ async def lifespan(
             services.catalog = vendors.joined(services.catalog)
             readers = await open_readers(settings, clients, operator_log, doors.clock, stack)
             doors.runtime = await open_runtime(
-                settings, operator_log, services, pseudonyms, readers, stack, access
+                settings, operator_log, services, pseudonyms, readers, stack, access, doors.metrics
             )
+            look_at(doors.metrics, doors.runtime, doors.in_flight, clients, DEVELOPMENT_CLIENT.name)
             doors.runtime.afterwards.is_alone = doors.in_flight.is_one_alone
             await start_feedback(services.catalog, access, settings, operator_log, stack)
         except WrapperError as error:
@@ -134,8 +141,12 @@ async def lifespan(
         gc.set_threshold(*GC_THRESHOLD)
         announce(operator_log, settings, doors.runtime)
         watch = asyncio.create_task(watch_ledger(doors.runtime.ledger, operator_log))
+        space = Space(settings.ledger_path.parent)
+        doors.metrics.look_at(space.look)
+        space.start()
         yield
         watch.cancel()
+        space.stop()
         doors.runtime.afterwards.do_all()
     operator_log.emit(log.PROCESS_STOPPED)
 
@@ -148,6 +159,7 @@ async def open_runtime(
     readers: Mapping[str, FHIRReader],
     stack: AsyncExitStack,
     access: VendorAccess,
+    metrics: Metrics,
 ) -> Runtime:
     """Everything a request meets that outlives it, opened; `stack` closes it again in reverse order."""
     outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
@@ -157,7 +169,7 @@ async def open_runtime(
     if stream is not None:  # closed after the ledger, which writes out its last rows when it closes
         stack.push_async_callback(stream.close)
     ledger = SQLiteLedger(
-        settings.ledger_path, spool=settings.spool_path, on_commit=stream.wake if stream else None
+        settings.ledger_path, spool=settings.spool_path, on_commit=told_of_commits(metrics, stream)
     )
     await ledger.open()
     stack.push_async_callback(ledger.close)
@@ -189,7 +201,21 @@ async def open_runtime(
         readers=readers,
         https_only=settings.profile is Profile.PRODUCTION,
         check_resource=resource_check(catalog),
+        metrics=metrics,
     )
+
+
+def told_of_commits(
+    metrics: Metrics, stream: PredictionStream | None
+) -> Callable[[Sequence[Committed]], None]:
+    """Who hears, in the ledger's thread, of what has come into it."""
+
+    def told(batch: Sequence[Committed]) -> None:
+        metrics.committed(batch)
+        if stream is not None:
+            stream.wake()
+
+    return told
 
 
 def resource_check(catalog: ServiceCatalog) -> ResourceCheck | None:

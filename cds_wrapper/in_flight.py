@@ -1,4 +1,4 @@
-"""How many calls of each client are being served at this moment, and that it is not too many."""
+"""How many calls are being served at this moment, of each client and for each service, and not too many."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ class CallsInFlight:
     def __init__(self) -> None:
         """Nobody calls yet."""
         self._calls: dict[str, int] = {}
+        self._of_services: dict[str, int] = {}
+
+    def of_services(self) -> dict[str, int]:
+        """Calls being served, by service; one that was called once stays in it."""
+        return dict(self._of_services)
 
     def counted(self) -> dict[str, int]:
         """Calls being served, by client; those without one are left out."""
@@ -26,27 +31,31 @@ class CallsInFlight:
         """Whether no more than one call is being served."""
         return sum(self._calls.values()) <= 1
 
-    def one_of(self, client: TrustedClient) -> _Place:
-        """A place for one call, to be used in a `with`; `TooManyCalls` when the client has all of its own."""
+    def one_of(self, client: TrustedClient, service_id: str) -> _Place:
+        """A place for one call of a service that is there, to be used in a `with`.
+
+        `TooManyCalls` when the client has all of its own.
+        """
         calls = self._calls.get(client.name, 0)
         if client.most_at_once is not None and calls >= client.most_at_once:
             raise TooManyCalls(client.name)
-        return _Place(self._calls, client.name)
+        return _Place((self._calls, client.name), (self._of_services, service_id))
 
 
 class _Place:
     """One call's place, given back however the call ends."""
 
-    __slots__ = ("_calls", "_name")
+    __slots__ = ("_counts",)
 
-    def __init__(self, calls: dict[str, int], name: str) -> None:
-        self._calls = calls
-        self._name = name
+    def __init__(self, *counts: tuple[dict[str, int], str]) -> None:
+        self._counts = counts
 
     def __enter__(self) -> None:
-        self._calls[self._name] = self._calls.get(self._name, 0) + 1
+        for calls, name in self._counts:
+            calls[name] = calls.get(name, 0) + 1
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._calls[self._name] -= 1
+        for calls, name in self._counts:
+            calls[name] -= 1

@@ -49,9 +49,12 @@ from cds_wrapper.errors import (
     UnknownService,
     WrapperError,
 )
+from cds_wrapper.health import streamed, written
 from cds_wrapper.in_flight import CallsInFlight
 from cds_wrapper.invocation import answer
 from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
+from cds_wrapper.metrics.at_doors import count_feedback, count_refusal
+from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.runtime import Runtime
 from cds_wrapper.services import ServiceDefinition
 
@@ -79,6 +82,7 @@ class Doors:
     draining: bool = False
     in_flight: CallsInFlight = field(default_factory=CallsInFlight)
     refused: Counter[str] = field(default_factory=Counter)
+    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def runtime(self) -> Runtime:
@@ -152,13 +156,14 @@ class Doors:
         """One hook call: read it, find the service, answer."""
         path = f"/{request.path_params['service_id']}"
         client = await self._caller(request, path)
-        with self.in_flight.one_of(client):
-            candidates = self._services(request, client)
+        candidates = self._services(request, client)
+        with self.in_flight.one_of(client, candidates[0].id):
             call = read_request(await self._body(request), self.clock())
             hung_up = partial(has_hung_up, request.receive)
             for service in candidates:
                 if service.hook == call.hook:
                     reply = await answer(call, client, service, self.runtime, hung_up)
+                    self.metrics.answered(service.id, service.hook, client.name, reply.http_status)
                     return Response(reply.body, reply.http_status, self._headers(request, client), JSON)
         raise MalformedRequest("This service listens to another hook; see /cds-services.")
 
@@ -167,12 +172,14 @@ class Doors:
         path = f"/{request.path_params['service_id']}"
         # Some EHRs make one token out to the service for both of its addresses.
         client = await self._caller(request, f"{path}/feedback", path)
-        with self.in_flight.one_of(client):
-            await self._keep_feedback(request, client)
+        service = self._services(request, client)[0]
+        with self.in_flight.one_of(client, service.id):
+            await self._keep_feedback(request, client, service)
         return Response(status_code=200, headers=self._headers(request, client))
 
-    async def _keep_feedback(self, request: Request, client: TrustedClient) -> None:
-        service = self._services(request, client)[0]
+    async def _keep_feedback(
+        self, request: Request, client: TrustedClient, service: ServiceDefinition
+    ) -> None:
         entries = read_feedback(await self._body(request))
         received = self.clock()
         read = [
@@ -185,12 +192,14 @@ class Doors:
                 " `outcomeTimestamp`."
             )
         receipt = await self.runtime.ledger.append_feedback(good, FEEDBACK_WAIT)
+        rejected = len(entries) - len(good)
+        count_feedback(self.metrics, service.id, receipt, rejected)
         self.log.emit(
             log.FEEDBACK_RECEIVED,
             service_id=service.id,
             entries=len(entries),
             unmatched=receipt.unmatched,
-            rejected=len(entries) - len(good),
+            rejected=rejected,
         )
 
     async def livez(self, _request: Request) -> Response:
@@ -214,8 +223,8 @@ class Doors:
             "refused": dict(self.refused),
             "alarms": dict(runtime.alarms) if runtime else {},
             "in_flight": self.in_flight.counted(),
-            **_written(runtime, self.clock()),
-            **_streamed(runtime),
+            **written(runtime, self.clock()),
+            **streamed(runtime),
         }
         return Response(msgspec.json.encode(body), status_code=200 if ready else 503, media_type=JSON)
 
@@ -296,16 +305,19 @@ class Doors:
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Turn an error into an OperationOutcome that holds nothing of the request."""
         ours = _translated(error)
+        named = request.path_params.get("service_id")
+        known = self.runtime.services.catalog.of(named) if named else ()
+        client = ours.client if isinstance(ours, _NAMES_ITS_CLIENT) else None
+        count_refusal(self.metrics, ours, client, known if _is_hook_call(request) else None)
         if isinstance(ours, RequestRefused):
             self.refused[ours.reason] += 1
-            known = request.path_params.get("service_id")
             self.log.emit(
                 log.REQUEST_REFUSED,
                 request_id=uuid4().hex[:16],
                 http_status=ours.http_status,
                 reason=ours.why if isinstance(ours, NotAuthenticated) else ours.reason,
-                service_id=known if known and self.runtime.services.catalog.of(known) else None,
-                **({"client": ours.client} if isinstance(ours, _NAMES_ITS_CLIENT) else {}),
+                service_id=known[0].id if known else None,
+                **({"client": client} if isinstance(ours, _NAMES_ITS_CLIENT) else {}),
             )
         # A 405 has to say which methods there are (RFC 9110, 15.5.6); the router knows.
         allowed = error.headers if isinstance(error, HTTPException) else None
@@ -313,32 +325,6 @@ class Doors:
         return Response(
             outcome(ours.issue_code, ours.sentence), ours.http_status, headers=headers, media_type=JSON
         )
-
-
-def _written(runtime: Runtime | None, now: datetime) -> dict[str, object]:
-    """Where records can be made durable, how many came into the ledger so far, what the spool holds."""
-    if runtime is None:
-        return {}
-    health = runtime.ledger.health
-    oldest = health.spool_oldest
-    return {
-        "ledger": health.ledger_available,
-        "records": health.records_total,
-        "batches": health.batches_total,
-        "spool": health.spool_available,
-        "spool_stands_in": health.spool_stands_in,
-        "spool_records": health.spool_records,
-        "spool_bytes": health.spool_bytes,
-        "spool_oldest_seconds": max(0, int((now - oldest).total_seconds())) if oldest else None,
-    }
-
-
-def _streamed(runtime: Runtime | None) -> dict[str, object]:
-    """Whether lines are written, and how many rows wait for theirs; no reason not to answer."""
-    if runtime is None or runtime.stream is None:
-        return {}
-    health = runtime.stream.health
-    return {"stream": {"available": health.available, "lag_rows": health.lag_rows}}
 
 
 _NOT_WHOLE = "The body did not come to its end; send it again."
@@ -369,6 +355,11 @@ def at_once(receive: Receive) -> Message | None:
         return message
     asking.close()
     return None
+
+
+def _is_hook_call(request: Request) -> bool:
+    folder = request.scope["path"].rpartition("/")[0]
+    return request.method == METHODS[SERVICE] and folder == DISCOVERY
 
 
 def _translated(error: Exception) -> WrapperError:

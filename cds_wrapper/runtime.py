@@ -19,6 +19,7 @@ from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.record import Life, Spent
 from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.ledger.stream import PredictionStream
+from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceCatalog
 from cds_wrapper.services.definitions import kept_edition
@@ -56,6 +57,7 @@ class Runtime:
     readers: Mapping[str, FHIRReader] = field(default_factory=dict)
     https_only: bool = False
     check_resource: ResourceCheck | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class ServicesInForce:

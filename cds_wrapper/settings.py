@@ -116,6 +116,11 @@ class Settings(BaseSettings):
         description="Base address of a FHIR server that may be read with a call's token while anybody may"
         " call; refused in production, where `clients.yaml` names the servers.",
     )
+    metrics: str = Field(
+        "off",
+        description="Where `/metrics` is served, without any data of patients: a port (then of 127.0.0.1),"
+        " `HOST:PORT` or `off`.",
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -171,6 +176,18 @@ class Settings(BaseSettings):
             return value
         raise ValueError("write a file's path, unix:///PATH, tcp://HOST:PORT or off")
 
+    @field_validator("metrics")
+    @classmethod
+    def _an_address_to_listen_on(cls, value: str) -> str:
+        if value.lower() != "off" and _listening(value) is None:
+            raise ValueError("write a port, HOST:PORT or off, such as 9464 or 0.0.0.0:9464")
+        return value
+
+    @property
+    def metrics_at(self) -> tuple[str, int] | None:
+        """Host and port on which metrics are served; None when they are not."""
+        return None if self.metrics.lower() == "off" else _listening(self.metrics)
+
     @property
     def ledger_path(self) -> Path:
         """The file behind `sqlite:///PATH`."""
@@ -209,6 +226,13 @@ class Settings(BaseSettings):
         """A short digest of the settings in force, to compare replicas."""
         text = json.dumps(self.shown(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _listening(text: str) -> tuple[str, int] | None:
+    """Host and port of `PORT` or `HOST:PORT` (an IPv6 address in brackets); None for anything else."""
+    parts = urlsplit(f"//127.0.0.1:{text}" if text.isascii() and text.isdigit() else f"//{text}")
+    port = _port_of(parts)
+    return (parts.hostname, port) if parts.hostname and port and parts.netloc.count("@") == 0 else None
 
 
 def _port_of(parts: SplitResult) -> int | None:

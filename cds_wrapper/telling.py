@@ -1,4 +1,4 @@
-"""What the operator is told of a request: the canonical line, and what needs a look."""
+"""What the operator is told of a request: the canonical line, what needs a look, and what is counted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from datetime import timedelta
 
 from cds_wrapper import log, log_reads
 from cds_wrapper.caveats.plan import Disposition
-from cds_wrapper.cds import NotRead, PrefetchState
+from cds_wrapper.cds import NOTHING_READ, NotRead, PrefetchState
 from cds_wrapper.ehr.fhir import came_stripped
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
 from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.ledger.work import LedgerHealth, Replay
+from cds_wrapper.metrics.table import MISMATCH, OTHER, STRIPPED
 from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
@@ -79,14 +80,17 @@ def tell_operator(
     """The canonical line, made from the record so that the two cannot disagree, and what needs a look."""
     known = life.service.plan.approves(prediction.model.version)
     name = call.name
+    # A version nobody approved is whatever the vendor wrote; log and metrics do not repeat it.
+    version = prediction.model.version if known else OTHER
     waited = round(call.elapsed_ms - float(entry["total_ms"] or 0), 3)
+    cards = len(entry.card_uuids)
+    rt.metrics.recorded(entry, version, cards, waited, call.elapsed_ms)
     rt.log.emit(
         log.INVOCATION_COMPLETED,
         **entry.some(_CANONICAL_LINE),
-        # A version nobody approved is whatever the vendor wrote; it stays out of the operator's log.
-        model_version=prediction.model.version if known else "other",
+        model_version=version,
         ledger_ms=waited,
-        cards=len(entry.card_uuids),
+        cards=cards,
         prefetch=_counted(life.prefetch.states.values()),
         **_absent_prefetch(life),
         **_odd_context(life),
@@ -136,13 +140,17 @@ def _tell_of_the_call(life: Life, rt: Runtime, named: Mapping[str, str]) -> None
     states = life.prefetch.states
     others = [key for key, state in states.items() if state is PrefetchState.OTHER_PATIENT]
     if others:
+        rt.metrics.count(MISMATCH, life.client.name)
         _alarm(rt, log.PATIENT_MISMATCH, prefetch_keys=others, **about)
     # Where we read with a token of our own, a call needs to bring nothing: then it is our token that lacks.
     reads_by_itself = life.prefetch.reading.not_read is NotRead.TOKEN_UNAVAILABLE
     if came_stripped(life.request, life.prefetch) and not reads_by_itself:
+        rt.metrics.count(STRIPPED, life.client.name)
         _alarm(rt, log.REQUEST_STRIPPED, **about)
     if life.request.token is not None and life.request.fhir_server is None:
         rt.log.emit(log_reads.FHIR_SERVER_NOT_NAMED, **about)
+    if life.prefetch.reading is not NOTHING_READ:
+        rt.metrics.read(life.client.name, life.prefetch.reading)
     if life.prefetch.reading.troubles:
         _tell_of_the_reading(life, rt, about)
 

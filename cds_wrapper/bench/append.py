@@ -27,6 +27,7 @@ from cds_wrapper.bench.calls import HookCall, read_calls
 from cds_wrapper.bench.entries import Made, make_entries
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.store import Ledger
+from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import load_services
 from cds_wrapper.settings import Settings, read_settings
@@ -59,7 +60,7 @@ async def _opened(settings: Settings, stack: AsyncExitStack) -> Runtime:
     lines = log.OperatorLog("bench-0", sys.stderr)
     services = ServicesInForce(load_services(settings.hooks))
     keys = pseudonyms_of(settings)
-    return await open_runtime(settings, lines, services, keys, {}, stack, VendorAccess())
+    return await open_runtime(settings, lines, services, keys, {}, stack, VendorAccess(), Metrics())
 
 
 def _quieten_collector() -> None:

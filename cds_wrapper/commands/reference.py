@@ -15,6 +15,7 @@ from cds_wrapper.commands.table import COMMANDS, build
 from cds_wrapper.ledger.columns import COLUMNS, Kind
 from cds_wrapper.ledger.lines import CUT, KINDS, LONGEST
 from cds_wrapper.log import EVENTS
+from cds_wrapper.metrics.table import METRICS
 from cds_wrapper.services.keys import FILE_FORMATS, keys_of
 from cds_wrapper.services.profiles_file import ProfileName, profile_of
 from cds_wrapper.settings import Settings
@@ -58,6 +59,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "settings.md": settings_page,
         "commands.md": lambda: commands_page(commands),
         "events.md": events_page,
+        "metrics.md": metrics_page,
         "errors.md": errors_page,
         "predictions_v1.md": columns_page,
         "prediction-stream.md": stream_page,
@@ -106,6 +108,28 @@ def events_page() -> str:
         " carries no field but those named here, and none of them holds patient data.\n\n"
     )
     return intro + _table(("event", "level", "meaning", "fields"), rows)
+
+
+def metrics_page() -> str:
+    """What `/metrics` tells."""
+    rows = [
+        (
+            f"`{metric.full_name}`",
+            metric.kind.value,
+            ", ".join(f"`{label}`" for label in metric.labels),
+            metric.meaning,
+        )
+        for metric in METRICS.values()
+    ]
+    intro = (
+        "# Metrics\n\n"
+        "`/metrics` at the address that the setting `CDS_WRAPPER_METRICS` names, as text or as OpenMetrics."
+        " Units are seconds and bytes. The value of a label comes from the hospital's files or from a closed"
+        " list, never from a request; what neither knows is `other`. Counts begin at 0 with each process."
+        " Beside these there are the client library's own about the process: `process_resident_memory_bytes`,"
+        " `process_open_fds` and the like.\n\n"
+    )
+    return intro + _table(("metric", "kind", "labels", "meaning"), rows)
 
 
 def errors_page() -> str:

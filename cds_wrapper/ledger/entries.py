@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, assert_never
 
 import msgspec
@@ -74,6 +75,10 @@ class LedgerEntry:
         values = self._values
         return {name: values[_PLACES[name]] for name in names}
 
+    def taken(self, by: Picker) -> tuple[Plain, ...]:
+        """The columns of a `picker`, in its order: the quickest way to the same ones of every entry."""
+        return by(self._values)
+
     @property
     def prediction_id(self) -> str:
         """Id of the prediction."""
@@ -93,6 +98,14 @@ class LedgerEntry:
         row = [*own[:1], *place, *own[1:_LEDGER_MS], waited, *own[_LEDGER_MS:], stamp.previous_hash, None]
         row[-1] = _FORM.hash(row)
         return tuple(row)
+
+
+Picker = Callable[[tuple[Plain, ...]], tuple[Plain, ...]]
+
+
+def picker(*names: str) -> Picker:
+    """What takes these columns (two or more) out of an entry."""
+    return itemgetter(*(_PLACES[name] for name in names))
 
 
 @dataclass(frozen=True, slots=True)

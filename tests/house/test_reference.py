@@ -11,6 +11,7 @@ from cds_wrapper.commands.reference import pages
 from cds_wrapper.commands.table import COMMANDS, build
 from cds_wrapper.ledger.columns import COLUMNS
 from cds_wrapper.log import EVENTS
+from cds_wrapper.metrics.table import METRICS
 from cds_wrapper.settings import Settings
 from tests.contract.attacks import PAGE as ATTACKS
 from tests.contract.coverage import PAGE as COVERAGE
@@ -36,6 +37,7 @@ def test_every_setting_event_command_and_column_has_its_line() -> None:
     named = {
         "settings.md": [f"`CDS_WRAPPER_{name.upper()}`" for name in Settings.model_fields],
         "events.md": [f"`{name}`" for name in EVENTS],
+        "metrics.md": [f"`{metric.full_name}`" for metric in METRICS.values()],
         "commands.md": [f"## `{name}`" for name in COMMANDS],
         "predictions_v1.md": [f"`{column.name}`" for column in COLUMNS],
         "hooks.md": [f"## `{name}`" for name in HOOKS],

@@ -23,6 +23,10 @@ def test_production_is_the_profile_when_nobody_says_otherwise() -> None:
         ("PUBLIC_URL", "cds.example.org", "write an absolute http(s) address"),
         ("PORT", "eighty", "CDS_WRAPPER_PORT"),
         ("EXTENSION_KEY", "prediction", "CDS_WRAPPER_EXTENSION_KEY"),
+        ("METRICS", "0.0.0.0", "CDS_WRAPPER_METRICS"),
+        ("METRICS", "on", "CDS_WRAPPER_METRICS"),
+        ("METRICS", "99999", "CDS_WRAPPER_METRICS"),
+        ("METRICS", "me@host:9464", "CDS_WRAPPER_METRICS"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_to_write(
@@ -58,6 +62,26 @@ def test_the_public_address_may_hold_no_secret_since_it_stands_on_every_card() -
     with pytest.raises(ConfigurationRefused) as refused:
         read_settings(public_url="https://admin:hunter2@cds.example.org")
     assert "hunter2" not in refused.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("off", None),
+        ("OFF", None),
+        ("9464", ("127.0.0.1", 9464)),
+        ("0.0.0.0:9464", ("0.0.0.0", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+    ],
+)
+def test_metrics_stay_on_this_machine_unless_a_host_is_named(
+    text: str, place: tuple[str, int] | None
+) -> None:
+    assert read_settings(metrics=text).metrics_at == place
+
+
+def test_metrics_are_off_until_somebody_asks_for_them() -> None:
+    assert read_settings().metrics_at is None
 
 
 def test_every_setting_says_what_it_is_for() -> None:
