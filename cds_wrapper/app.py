@@ -162,9 +162,6 @@ async def open_runtime(
     metrics: Metrics,
 ) -> Runtime:
     """Everything a request meets that outlives it, opened; `stack` closes it again in reverse order."""
-    outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
-    await outbound.open()
-    stack.push_async_callback(outbound.close)
     stream = stream_of(settings, operator_log)
     if stream is not None:  # closed after the ledger, which writes out its last rows when it closes
         stack.push_async_callback(stream.close)
@@ -189,7 +186,7 @@ async def open_runtime(
         ) from None
     return Runtime(
         services=services,
-        vendors=await open_vendors(catalog, access, settings, outbound, stack),
+        vendors=await open_vendors(catalog, access, settings, operator_log, stack),
         ledger=ledger,
         pseudonyms=pseudonyms,
         namespace=settings.namespace,

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_wrapper.errors import Mistake
-from cds_wrapper.outbound import ClientCertificate, Outbound
+from cds_wrapper.log import OperatorLog
+from cds_wrapper.outbound import CONNECTIONS, ClientCertificate, Outbound
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.definitions import Authentication, VendorTLS
 from cds_wrapper.settings import Settings
@@ -28,6 +29,7 @@ from cds_wrapper.signing import (
 )
 from cds_wrapper.vendors.base import Vendor
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendors.guard import Guarded
 from cds_wrapper.vendors.peer import VendorPeer
 
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
@@ -130,36 +132,54 @@ def _mistake(service: ServiceDefinition, key: str, problem: str) -> Mistake:
     return Mistake(f"{service.id}/service.yaml", None, None, f"vendor.{key}", problem)
 
 
-def _pool(tls: VendorTLS | None, ca_bundle: str | None) -> Outbound:
+def _pool(tls: VendorTLS | None, ca_bundle: str | None, connections: int = CONNECTIONS) -> Outbound:
     """A pool of its own for a vendor's TLS; raises `OSError` (`ssl.SSLError` is one) for unusable files."""
     if tls is None:
-        return Outbound(ca_bundle)
+        return Outbound(ca_bundle, connections=connections)
     shown = ClientCertificate(tls.certificate, tls.key) if tls.certificate and tls.key else None
-    return Outbound(tls.ca or ca_bundle, shown)
+    return Outbound(tls.ca or ca_bundle, shown, connections)
 
 
 def pool_for(service: ServiceDefinition, settings: Settings) -> Outbound:
     """A new pool for what is not a request's own call: it takes no connection away from one."""
-    return _pool(service.vendor.tls, str(settings.ca_bundle) if settings.ca_bundle else None)
+    return _pool(service.vendor.tls, _ca_bundle(settings))
+
+
+def _ca_bundle(settings: Settings) -> str | None:
+    return str(settings.ca_bundle) if settings.ca_bundle else None
 
 
 async def open_vendors(
     catalog: ServiceCatalog,
     access: VendorAccess,
     settings: Settings,
-    outbound: Outbound,
+    lines: OperatorLog,
     stack: AsyncExitStack,
-) -> dict[ServiceKey, Vendor]:
-    """The adapter of every service; one with TLS of its own has a pool of its own, which `stack` closes."""
-    vendors: dict[ServiceKey, Vendor] = {}
+) -> dict[ServiceKey, Guarded]:
+    """The adapter of every service in its guard; `stack` closes their pools.
+
+    All share one pool, except those with TLS of their own. It has a connection for every call that the guards
+    let through, so that no vendor's calls ever wait for those of another.
+    """
+    places = sum(one.vendor.guard.most_in_flight for one in catalog if one.vendor.tls is None)
+    shared = await _opened(_pool(None, _ca_bundle(settings), max(places, 1)), stack)
+    vendors: dict[ServiceKey, Guarded] = {}
     for service in catalog:
-        pool = outbound
-        if service.vendor.tls is not None:
-            pool = pool_for(service, settings)
-            await pool.open()
-            stack.push_async_callback(pool.close)
-        vendors[service.id, service.hook] = vendor_of(service, settings, pool, access.of(service))
+        tls, policy = service.vendor.tls, service.vendor.guard
+        pool = shared
+        if tls is not None:
+            pool = await _opened(_pool(tls, _ca_bundle(settings), policy.most_in_flight), stack)
+        vendor = vendor_of(service, settings, pool, access.of(service))
+        key = service.id, service.hook
+        model = service.vendor.model.configured
+        vendors[key] = Guarded(vendor, key, model, service.time_budget, policy, lines)
     return vendors
+
+
+async def _opened(pool: Outbound, stack: AsyncExitStack) -> Outbound:
+    await pool.open()
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 def vendor_of(

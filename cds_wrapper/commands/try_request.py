@@ -23,7 +23,6 @@ from cds_wrapper.invocation import answer
 from cds_wrapper.ledger.entries import KeptFile, LedgerEntry
 from cds_wrapper.ledger.feedback import FeedbackEntry
 from cds_wrapper.ledger.work import FeedbackReceipt, LedgerHealth, Receipt
-from cds_wrapper.outbound import Outbound
 from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Settings, read_settings
@@ -124,19 +123,17 @@ async def _call(
     ledger: NoLedger,
 ) -> Reply:
     async with AsyncExitStack() as stack:
-        outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
-        await outbound.open()
-        stack.push_async_callback(outbound.close)
+        lines = log.OperatorLog("try", io.StringIO())  # what would be logged is said in the output
         runtime = Runtime(
             services=ServicesInForce(catalog),
-            vendors=await open_vendors(ServiceCatalog((service,)), access, settings, outbound, stack),
+            vendors=await open_vendors(ServiceCatalog((service,)), access, settings, lines, stack),
             ledger=ledger,
             pseudonyms=pseudonyms_of(settings),
             namespace=settings.namespace,
             public_url=settings.public_url,
             extension_key=settings.extension_key,
             new_id=new_prediction_id,
-            log=log.OperatorLog("try", io.StringIO()),  # what would be logged is said in the output
+            log=lines,
         )
         return await answer(call, DEVELOPMENT_CLIENT, service, runtime, _still_there)
 

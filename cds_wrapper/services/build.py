@@ -37,9 +37,11 @@ from cds_wrapper.services.definitions import (
 from cds_wrapper.services.plan_file import PlanFile, ReplacementFile
 from cds_wrapper.services.service_file import MissingInputsFile, ScoreFile, ServiceFile, VendorFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
-from cds_wrapper.services.vendor_file import AuthenticationFile, OfferFile
+from cds_wrapper.services.vendor_file import AuthenticationFile, CircuitFile, OfferFile
 from cds_wrapper.vendors.base import ScoreKind
 from cds_wrapper.vendors.cds_hooks import MissingInputs
+from cds_wrapper.vendors.circuit import CircuitPolicy
+from cds_wrapper.vendors.guard import GuardPolicy
 from cds_wrapper.vendors.score import ModelPath, ScorePath
 
 # service.yaml -----------------------------------------------------------------------------------------------
@@ -68,7 +70,12 @@ def vendor_of(service: ServiceFile, developer: str, hook: str) -> VendorConfig:
         tls=VendorTLS(vendor.tls.certificate, vendor.tls.key, vendor.tls.ca) if vendor.tls else None,
         offer=_offer(vendor, vendor.discovery) if vendor.discovery else None,
         feedback=vendor.feedback_address,
+        guard=GuardPolicy(vendor.most_in_flight, _circuit(vendor.circuit)),
     )
+
+
+def _circuit(one: CircuitFile) -> CircuitPolicy:
+    return CircuitPolicy(one.failures, one.lasting, one.open_for)
 
 
 def _authentication(one: AuthenticationFile) -> Authentication:

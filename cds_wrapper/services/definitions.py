@@ -20,6 +20,7 @@ from cds_wrapper.remembered import Remembered
 from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.vendors.cds_hooks import MissingInputs
 from cds_wrapper.vendors.features import FeatureReader
+from cds_wrapper.vendors.guard import GuardPolicy
 from cds_wrapper.vendors.question import Forwarding
 from cds_wrapper.vendors.score import ModelPath, ScorePath
 
@@ -75,6 +76,7 @@ class VendorConfig:
     tls: VendorTLS | None = None
     offer: VendorOffer | None = None
     feedback: str | None = None
+    guard: GuardPolicy = field(default_factory=GuardPolicy)
 
     @property
     def forwarding(self) -> Forwarding:

@@ -21,6 +21,7 @@ from cds_wrapper.services.fields import (
 )
 from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
+    CircuitFile,
     OfferFile,
     TLSFile,
     UserReference,
@@ -100,6 +101,13 @@ class VendorFile(FileModel):
         None, description="How our calls are signed; without it, they are not."
     )
     tls: TLSFile | None = Field(None, description="Mutual TLS, and a CA for this vendor alone.")
+    most_in_flight: int = Field(
+        64,
+        ge=1,
+        le=1000,
+        description="Calls to it at one time; one more is not sent, and a card says so at once.",
+    )
+    circuit: CircuitFile = Field(CircuitFile(), description="When it is given a rest, and for how long.")
     discovery: OfferFile | None = Field(
         None, description="Where the vendor says which services it has; without it, nobody looks."
     )

@@ -14,6 +14,8 @@ from cds_wrapper.signing import ENVIRONMENT
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = "CDS_WRAPPER_"
 _EVERY: Final = (timedelta(minutes=1), timedelta(hours=24))
+_LONGEST_LASTING: Final = timedelta(minutes=5)
+_REST: Final = (timedelta(seconds=1), timedelta(minutes=10))
 
 
 def is_address(url: str) -> str:
@@ -106,6 +108,35 @@ class TLSFile(FileModel):
         if (self.certificate is None) != (self.key is None):
             raise ValueError("needs `certificate` and `key` together.")
         return self
+
+
+class CircuitFile(FileModel):
+    """When a vendor that does not work is given a rest; a card then says at once that there is no result."""
+
+    failures: int = Field(5, ge=1, le=1000, description="It has failed so many calls in a row, ...")
+    lasting: Span = Field(
+        timedelta(seconds=2),
+        description="... the last one at least this long after the first, so that a pause of a moment opens"
+        " nothing; `PT0S` to `PT5M`.",
+    )
+    open_for: Span = Field(
+        timedelta(seconds=30),
+        description="How long it rests before one call at a time tries it again; `PT1S` to `PT10M`.",
+    )
+
+    @field_validator("lasting")
+    @classmethod
+    def _not_too_long(cls, lasting: timedelta) -> timedelta:
+        if lasting > _LONGEST_LASTING:
+            raise ValueError("must be from `PT0S` to `PT5M`.")
+        return lasting
+
+    @field_validator("open_for")
+    @classmethod
+    def _a_rest(cls, open_for: timedelta) -> timedelta:
+        if not _REST[0] <= open_for <= _REST[1]:
+            raise ValueError("must be from `PT1S` to `PT10M`.")
+        return open_for
 
 
 class OfferFile(FileModel):
