@@ -26,6 +26,8 @@ from cds_wrapper.demo.vendor_card import complain
 _LONGEST: Final = timedelta(minutes=2)
 _HUGE_BYTES: Final = 20 * 1024 * 1024
 _CHUNK: Final = b" " * 65536
+_PROBABILITY: Final = 7.5
+_POINTS: Final = 75
 
 
 class Fault(enum.Enum):
@@ -53,7 +55,7 @@ MEANINGS: Final[dict[Fault, str]] = {
     Fault.DISCONNECT: "announces a body, sends a part of it and closes the connection",
     Fault.NO_CARDS: "200 with an empty list of cards",
     Fault.NO_CONTENT: "204 without a body",
-    Fault.OUT_OF_RANGE: "a card whose probability is 7.5",
+    Fault.OUT_OF_RANGE: "a probability of 7.5, or 75 points",
 }
 
 
@@ -111,7 +113,7 @@ def _faulty(fault: Fault, status: int, body: dict[str, Any]) -> Response:
         case Fault.NO_CONTENT:
             response = Response(status_code=204)
         case Fault.OUT_OF_RANGE:
-            response = _json(msgspec.json.encode(_with_probability(body, 7.5)), status)
+            response = _json(msgspec.json.encode(_impossible(body)), status)
         case _:
             assert_never(fault)
     return response
@@ -121,13 +123,22 @@ def _json(encoded: bytes, status: int) -> Response:
     return Response(encoded, status_code=status, media_type="application/json")
 
 
-def _with_probability(body: dict[str, Any], probability: float) -> dict[str, Any]:
-    cards = [
-        card | {"extension": {name: score | {"probability": probability}}}
-        for card in body.get("cards", [])
-        for name, score in card["extension"].items()
-    ]
-    return {"cards": cards} if cards else body
+def _impossible(body: dict[str, Any]) -> dict[str, Any]:
+    """The answer with a score that cannot be, wherever this vendor's answers have theirs."""
+    match body:
+        case {"cards": [*cards]}:
+            return {"cards": [_with_probability(card) for card in cards]}
+        case {"outputs": [*outputs]}:
+            return body | {"outputs": [output | {"data": [_POINTS]} for output in outputs]}
+        case {"predictions": [*_]}:
+            return body | {"predictions": [_PROBABILITY]}
+        case _:
+            return body
+
+
+def _with_probability(card: dict[str, Any]) -> dict[str, Any]:
+    extension = {name: score | {"probability": _PROBABILITY} for name, score in card["extension"].items()}
+    return card | {"extension": extension}
 
 
 async def _huge() -> AsyncIterator[bytes]:

@@ -1,10 +1,16 @@
-"""The demonstration vendor: a CDS Hooks 2.0 service that computes PREVENT from the FHIR it is given.
+"""The demonstration vendor: three models behind three kinds of door, in one process.
 
     python -m cds_wrapper.demo.vendor --port 8081
 
-It stands in for a commercial model: the wrapper talks to it over HTTP and knows nothing of its inside. It
-needs no FHIR access, keeps nothing and logs no request. Ages outside 30 to 79 are scored by extrapolation,
-on purpose (see `prevent_inputs`). Demonstration only: not a medical device, not endorsed by anyone.
+It stands in for commercial models: the wrapper talks to it over HTTP and knows nothing of its inside.
+
+- PREVENT is a CDS Hooks 2.0 service (`/cds-services`) that reads FHIR and answers with a card. Ages outside
+  30 to 79 are scored by extrapolation, on purpose (see `prevent_inputs`).
+- NEWS2 speaks the Open Inference Protocol (`/v2/models/news2`) and answers with a number of points.
+- The readmission model has an MLflow scoring server's door (`/invocations`) and answers with a probability.
+
+It needs no FHIR access, keeps nothing and logs no request. Demonstration only: not a medical device, not
+endorsed by anyone.
 """
 
 from __future__ import annotations
@@ -26,12 +32,12 @@ from cds_wrapper.demo.faults import FaultSwitch
 from cds_wrapper.demo.fhir_values import mapping
 from cds_wrapper.demo.prevent import risk
 from cds_wrapper.demo.prevent_inputs import TEMPLATES, Scorable, read_inputs
+from cds_wrapper.demo.scoring import MAX_BODY, scoring_routes
 from cds_wrapper.demo.serving import serve
 from cds_wrapper.demo.vendor_card import complain, compose_card, refuse
 
 SERVICE_ID: Final = "prevent"
 HOOK: Final = "patient-view"
-_MAX_BODY: Final = 10 * 1024 * 1024
 
 DISCOVERY: Final[dict[str, Any]] = {
     "services": [
@@ -60,6 +66,7 @@ def create_vendor(now: Callable[[], datetime], *, allow_faults: bool = False) ->
     routes = [
         Route("/cds-services", vendor.discover, methods=["GET"]),
         Route("/cds-services/{service}", vendor.predict, methods=["POST"]),
+        *scoring_routes(vendor.switch),
     ]
     if allow_faults:
         routes.append(Route("/demo/fault", vendor.switch.receive_order, methods=["POST"]))
@@ -78,7 +85,7 @@ class _Vendor:
         if request.path_params["service"] != SERVICE_ID:
             return JSONResponse(complain("not-found", "there is no such service"), status_code=404)
         body = await request.body()
-        if len(body) > _MAX_BODY:
+        if len(body) > MAX_BODY:
             return JSONResponse(complain("too-long", "the request is larger than 10 MB"), status_code=413)
         status, answer = answer_hook(body, self.now())
         return await self.switch.disturb(status, answer)
@@ -122,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the vendor as a process."""
     parser = argparse.ArgumentParser(
         prog="python -m cds_wrapper.demo.vendor",
-        description="Demonstration CDS Hooks vendor (PREVENT base equations). Not a medical device.",
+        description="Demonstration vendor: PREVENT, NEWS2 and a readmission model. Not a medical device.",
         epilog="example: python -m cds_wrapper.demo.vendor --port 8081",
     )
     parser.add_argument("--port", type=int, default=8081)

@@ -117,6 +117,75 @@ async def test_other_doors_are_closed() -> None:
         assert (await client.post("/demo/fault", json={"mode": "html"})).status_code == 404
 
 
+# --- the doors of the two models that answer with a bare score
+
+NEWS2 = {"inputs": [{"name": "pulse", "datatype": "FP64", "shape": [1, 1], "data": [131]}]}
+STAY = {
+    "dataframe_split": {
+        "columns": ["inpatient_stays", "emergency_visits", "days", "diagnoses", "elsewhere"],
+        "data": [[1, 0, 4, 8, 0]],
+    }
+}
+
+
+async def test_news2_is_served_as_the_open_inference_protocol_has_it() -> None:
+    async with vendor() as client:
+        assert (await client.get("/v2/health/ready")).json() == {"ready": True}
+        assert (await client.get("/v2/health/live")).json() == {"live": True}
+        assert set((await client.get("/v2")).json()) == {"name", "version", "extensions"}
+        model = (await client.get("/v2/models/news2")).json()
+        assert (model["name"], model["versions"]) == ("news2", ["2017"])
+        assert (await client.get("/v2/models/news2/ready")).json() == {"name": "news2", "ready": True}
+        for path in ("/v2/models/news2/infer", "/v2/models/news2/versions/2017/infer"):
+            answer = await client.post(path, json=NEWS2)
+            assert answer.json()["outputs"][0]["data"] == [3]
+
+
+async def test_another_model_or_version_is_not_there() -> None:
+    async with vendor() as client:
+        for path in ("/v2/models/news", "/v2/models/news2/versions/2012"):
+            assert (await client.get(path)).status_code == 404
+            assert (await client.post(f"{path}/infer", json=NEWS2)).status_code == 404
+
+
+async def test_the_readmission_model_is_served_as_mlflow_serves_one() -> None:
+    async with vendor() as client:
+        assert (await client.get("/ping")).status_code == 200
+        answer = await client.post("/invocations", json=STAY)
+    assert answer.status_code == 200
+    (probability,) = answer.json()["predictions"]
+    assert set(answer.json()) == {"predictions"}
+    assert 0.05 < probability < 0.2
+
+
+async def test_a_body_that_is_far_too_long_is_read_by_no_model() -> None:
+    async with vendor() as client:
+        for path in ("/v2/models/news2/infer", "/invocations"):
+            assert (await client.post(path, content=b" " * (10 * 1024 * 1024 + 1))).status_code == 413
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/v2/models/news2/infer", NEWS2), ("/invocations", STAY)])
+async def test_every_fault_can_be_rehearsed_at_both_doors(path: str, asked: dict[str, Any]) -> None:
+    seen = {}
+    async with vendor(allow_faults=True) as client:
+        for mode in ("html", "truncated", "error", "no_content", "out_of_range", "ok"):
+            await fault(client, mode)
+            answer = await client.post(path, json=asked)
+            seen[mode] = (answer.status_code, is_json(answer.content))
+            if mode == "out_of_range":
+                assert answer.json().get("predictions") == [7.5] or answer.json()["outputs"][0]["data"] == [
+                    75
+                ]
+    assert seen == {
+        "html": (200, False),
+        "truncated": (200, False),
+        "error": (500, True),
+        "no_content": (204, False),
+        "out_of_range": (200, True),
+        "ok": (200, True),
+    }
+
+
 # --- faults
 
 
