@@ -19,7 +19,7 @@ from cds_wrapper import __version__, log
 from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.cross_origin import Origins
 from cds_wrapper.ehr.access import AccessMode, FHIRAccess
-from cds_wrapper.ehr.backend import BackendTokens
+from cds_wrapper.ehr.backend import backend_tokens
 from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
 from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.ehr.keys import KeyRing
@@ -53,7 +53,7 @@ from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
-from cds_wrapper.vendor_access import VendorAccess, examine_access, open_vendors
+from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
 from cds_wrapper.vendor_feedback import start_feedback
 from cds_wrapper.vendor_watch import VendorWatch
 
@@ -122,6 +122,7 @@ async def lifespan(
     async with AsyncExitStack() as stack:
         try:
             doors.callers = await open_callers(settings, clients, operator_log, stack)
+            access = await open_access(access, services.catalog, settings, operator_log, stack)
             vendors = VendorWatch(services.catalog, access, settings, operator_log)
             stack.push_async_callback(vendors.close)
             await vendors.open()
@@ -335,7 +336,7 @@ async def open_readers(
         outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
         await outbound.open()
         stack.push_async_callback(outbound.close)
-        tokens = BackendTokens(name, access.backend, outbound, operator_log) if access.backend else None
+        tokens = backend_tokens(name, access.backend, outbound, operator_log) if access.backend else None
         if tokens is not None:
             stack.push_async_callback(tokens.close)
         readers[name] = FHIRReader(access, outbound, settings.max_body_bytes, tokens, clock)

@@ -155,6 +155,7 @@ def _vendors(catalog: ServiceCatalog) -> Iterator[Mistake]:
             "url": vendor.url,
             "discovery.url": vendor.offer.url if vendor.offer else None,
             "feedback": vendor.feedback,
+            "authentication.token_url": vendor.authentication.token_url if vendor.authentication else None,
         }
         for key, address in addresses.items():
             if address is not None and not address.startswith("https:"):

@@ -7,6 +7,8 @@ what the EHRs are asked for changes only when the service is started again.
 from __future__ import annotations
 
 import asyncio
+import io
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -19,7 +21,7 @@ from cds_wrapper.services.definitions import VendorOffer
 from cds_wrapper.services.discovered import Comparison, compare, joined
 from cds_wrapper.settings import Settings
 from cds_wrapper.signing import Credential
-from cds_wrapper.vendor_access import VendorAccess, pool_for
+from cds_wrapper.vendor_access import VendorAccess, open_access, pool_for
 from cds_wrapper.vendors.discovery import LARGEST_LIST, NoOffer, Offer, read_offer
 from cds_wrapper.vendors.peer import NO_TOKEN
 
@@ -202,7 +204,11 @@ class Probe:
 
 async def probe(catalog: ServiceCatalog, access: VendorAccess, settings: Settings) -> tuple[Probe, ...]:
     """Ask every vendor that has a list once, over the network; for `check`."""
-    return tuple([await _probe(service, access, settings) for service in catalog if service.vendor.offer])
+    asked = ServiceCatalog(tuple(service for service in catalog if service.vendor.offer))
+    async with AsyncExitStack() as stack:
+        lines = log.OperatorLog("check", io.StringIO())  # what would be logged is said by the probe
+        access = await open_access(access, asked, settings, lines, stack)
+        return tuple([await _probe(service, access, settings) for service in asked])
 
 
 async def _probe(service: ServiceDefinition, access: VendorAccess, settings: Settings) -> Probe:

@@ -26,7 +26,7 @@ from cds_wrapper.ledger.work import FeedbackReceipt, LedgerHealth, Receipt
 from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Settings, read_settings
-from cds_wrapper.vendor_access import VendorAccess, examine_access, open_vendors
+from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
 
 
 class NoLedger:
@@ -124,9 +124,11 @@ async def _call(
 ) -> Reply:
     async with AsyncExitStack() as stack:
         lines = log.OperatorLog("try", io.StringIO())  # what would be logged is said in the output
+        alone = ServiceCatalog((service,))
+        access = await open_access(access, alone, settings, lines, stack)
         runtime = Runtime(
             services=ServicesInForce(catalog),
-            vendors=await open_vendors(ServiceCatalog((service,)), access, settings, lines, stack),
+            vendors=await open_vendors(alone, access, settings, lines, stack),
             ledger=ledger,
             pseudonyms=pseudonyms_of(settings),
             namespace=settings.namespace,

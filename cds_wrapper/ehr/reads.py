@@ -17,12 +17,13 @@ from cds_wrapper.cds import AccessToken, CDSRequest, NotRead, Prefetch, Prefetch
 from cds_wrapper.ehr.access import AccessMode, FHIRAccess
 from cds_wrapper.ehr.addresses import page_address
 from cds_wrapper.ehr.answers import failed
-from cds_wrapper.ehr.backend import BackendTokens, is_usable
 from cds_wrapper.ehr.fhir import sort_prefetch
 from cds_wrapper.ehr.pages import is_cut_short, merged, next_link, page_of, results_in
 from cds_wrapper.ehr.templates import fill, most_entries
 from cds_wrapper.errors import OutboundTrouble
 from cds_wrapper.outbound import Answer, Deadline, Outbound
+from cds_wrapper.own_tokens import OwnTokens
+from cds_wrapper.signing import is_printable
 
 _FHIR_JSON: Final = "application/fhir+json"
 _TEMPLATE: Final = "template"
@@ -102,7 +103,7 @@ class FHIRReader:
         access: FHIRAccess,
         outbound: Outbound,
         size_limit: int,
-        tokens: BackendTokens | None = None,
+        tokens: OwnTokens | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`size_limit` caps each answer in bytes; `tokens` are there where the settings allow our own."""
@@ -217,7 +218,7 @@ def _callers_door(
     """The token that came with the call, when it can be sent and outlives whatever is begun with it."""
     if token is None:
         return NotRead.NO_TOKEN
-    if not is_usable(token.value):
+    if not is_printable(token.value):
         return NotRead.TOKEN_UNUSABLE
     if token.lifetime is not None and token.lifetime - waited < until.remaining:
         return NotRead.TOKEN_EXPIRES

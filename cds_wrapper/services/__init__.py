@@ -10,6 +10,7 @@ from cds_wrapper.services.load import (
     load_services,
     warnings_of,
 )
+from cds_wrapper.services.placed import mistake_of
 
 __all__ = [
     "CLIENTS_FILE",
@@ -23,5 +24,6 @@ __all__ = [
     "examine_services",
     "load_problems",
     "load_services",
+    "mistake_of",
     "warnings_of",
 ]

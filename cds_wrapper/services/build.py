@@ -79,8 +79,20 @@ def _circuit(one: CircuitFile) -> CircuitPolicy:
 
 
 def _authentication(one: AuthenticationFile) -> Authentication:
-    secret = one.key or one.token or ""
-    return Authentication(one.kind, secret, one.algorithm, one.issuer, one.audience, one.tenant)
+    member, where = one.secrets[0]
+    return Authentication(
+        kind=one.kind,
+        secret=where,
+        member=member,
+        algorithm=one.algorithm,
+        issuer=one.issuer,
+        audience=one.audience,
+        tenant=one.tenant,
+        header=one.header,
+        token_url=one.token_url,
+        client_id=one.client_id or "",
+        scope=one.scope,
+    )
 
 
 def _offer(vendor: VendorFile, offer: OfferFile) -> VendorOffer:

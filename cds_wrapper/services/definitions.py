@@ -27,14 +27,22 @@ from cds_wrapper.vendors.score import ModelPath, ScorePath
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """How our calls are signed; `secret` is where the key or token is found, and never the secret itself."""
+    """How our calls are signed; `secret` is where it is found, and never the secret itself.
 
-    kind: Literal["jwt", "bearer"]
+    `member` is the key of the file that names it, and tells a key of ours from a secret we were given.
+    """
+
+    kind: Literal["jwt", "bearer", "api_key", "oauth2"]
     secret: str
+    member: Literal["key", "token", "secret"]
     algorithm: str
-    issuer: str | None
-    audience: str | None
-    tenant: str | None
+    issuer: str | None = None
+    audience: str | None = None
+    tenant: str | None = None
+    header: str = ""
+    token_url: str | None = None
+    client_id: str = ""
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
@@ -13,6 +14,7 @@ from cds_wrapper.signing import ENVIRONMENT
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = "CDS_WRAPPER_"
+_HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _EVERY: Final = (timedelta(minutes=1), timedelta(hours=24))
 _LONGEST_LASTING: Final = timedelta(minutes=5)
 _REST: Final = (timedelta(seconds=1), timedelta(minutes=10))
@@ -59,20 +61,65 @@ UserReference = Annotated[
 """A reference that stands for a user."""
 
 
+SecretMember = Literal["key", "token", "secret"]
+"""The keys of `authentication` that name a secret."""
+
+_BELONGS: Final[Mapping[str, frozenset[str]]] = {
+    "jwt": frozenset({"key", "algorithm", "issuer", "audience", "tenant"}),
+    "bearer": frozenset({"token"}),
+    "api_key": frozenset({"secret", "header"}),
+    "oauth2": frozenset({"token_url", "client_id", "secret", "key", "algorithm", "scope", "audience"}),
+}
+_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "jwt": ("key",),
+    "bearer": ("token",),
+    "api_key": ("secret",),
+    "oauth2": ("token_url", "client_id"),
+}
+# What our calls carry anyway, and what decides where they go and how they are read.
+_TAKEN_HEADERS: Final = frozenset(
+    {"accept", "connection", "content-encoding", "content-length", "content-type", "cookie", "host", "te"}
+    | {"expect", "keep-alive", "proxy-authorization", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+def _header(name: str) -> str:
+    lower = name.lower()
+    if not _HEADER.fullmatch(lower) or lower in _TAKEN_HEADERS:
+        raise ValueError("is no name of a header that a key could stand in, such as `x-api-key`.")
+    return lower
+
+
 class AuthenticationFile(FileModel):
     """How our calls to the vendor are signed."""
 
-    kind: Literal["jwt", "bearer"] = Field(
-        description="`jwt`: a token of our own for each call, as CDS Hooks has it; `bearer`: one it gave us."
+    kind: Literal["jwt", "bearer", "api_key", "oauth2"] = Field(
+        description="`jwt`: a token of our own for each call, as CDS Hooks has it; `bearer`: one it gave us;"
+        " `api_key`: a key in a header; `oauth2`: a token of an authorisation server (client credentials)."
     )
     key: Secret | None = Field(
         None,
-        description="For `jwt`: our private key set, a file of mode 0600 or `env:NAME`; see the command"
-        " `keys`.",
+        description="For `jwt`, and for `oauth2` in place of a secret: our private key set, a file of mode"
+        " 0600 or `env:NAME`; see the command `keys`.",
     )
     token: Secret | None = Field(
         None, description="For `bearer`: the vendor's token, a file of mode 0600 or `env:NAME`."
     )
+    secret: Secret | None = Field(
+        None,
+        description="For `api_key` the key, for `oauth2` the client secret: a file of mode 0600 or"
+        " `env:NAME`.",
+    )
+    header: Annotated[Words, AfterValidator(_header)] = Field(
+        "x-api-key", description="For `api_key`: the header that the key stands in."
+    )
+    token_url: Annotated[Words, AfterValidator(is_address)] | None = Field(
+        None,
+        description="For `oauth2`: where tokens are asked for. `tls` counts there only on the vendor's own"
+        " host.",
+    )
+    client_id: Words | None = Field(None, description="For `oauth2`: our id at that server.")
+    scope: Words | None = Field(None, description="For `oauth2`: what the token is for.")
     algorithm: Literal["ES384", "RS384"] = Field(
         "ES384", description="What the first key of the set signs; RS384 takes three times the processor."
     )
@@ -80,15 +127,29 @@ class AuthenticationFile(FileModel):
         None, description="`iss`, our name as the vendor registered it; without it, our public address."
     )
     audience: Words | None = Field(
-        None, description="`aud`, where the vendor wants another text than the address that is called."
+        None,
+        description="For `jwt`, `aud` where the vendor wants another text than the address that is called;"
+        " for `oauth2`, `audience` where the server asks for one.",
     )
     tenant: Words | None = Field(None, description="`tenant`, where the vendor tells our sites apart by it.")
 
+    @property
+    def secrets(self) -> list[tuple[SecretMember, str]]:
+        """The secrets that are named, by their key in the file; one, once the file is checked."""
+        named: list[tuple[SecretMember, str | None]]
+        named = [("key", self.key), ("token", self.token), ("secret", self.secret)]
+        return [(member, where) for member, where in named if where is not None]
+
     @model_validator(mode="after")
-    def _one_secret(self) -> AuthenticationFile:
-        needed, other = (self.key, self.token) if self.kind == "jwt" else (self.token, self.key)
-        if needed is None or other is not None:
-            raise ValueError("needs `key` for `jwt` or `token` for `bearer`, and not both.")
+    def _what_its_kind_needs(self) -> AuthenticationFile:
+        lacking = [f"`{name}`" for name in _NEEDS[self.kind] if getattr(self, name) is None]
+        if lacking:
+            raise ValueError(f"needs {' and '.join(lacking)} for `{self.kind}`.")
+        others = sorted(self.model_fields_set - _BELONGS[self.kind] - {"kind"})
+        if others:
+            raise ValueError(f"has {', '.join(f'`{one}`' for one in others)}, not of `{self.kind}`.")
+        if len(self.secrets) != 1:
+            raise ValueError("needs `secret` or `key` for `oauth2`, and not both.")
         return self
 
 

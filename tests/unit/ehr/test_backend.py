@@ -14,9 +14,10 @@ from joserfc import jwt
 from joserfc.jws import JWSRegistry
 
 from cds_wrapper.ehr.access import BackendClient
-from cds_wrapper.ehr.backend import BackendTokens, OwnToken, read_token, token_request
+from cds_wrapper.ehr.backend import as_client, backend_tokens
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.outbound import Answer, Deadline, Outbound
+from cds_wrapper.own_tokens import OwnToken, OwnTokens, read_token, token_request
 from tests.ehr import Key, key_of, soon
 from tests.fhir import TOKEN, Asked, FHIRServer, Says, fhir_server
 
@@ -40,10 +41,10 @@ class Clock:
 @asynccontextmanager
 async def asking(
     server: FHIRServer, clock: Clock | None = None
-) -> AsyncIterator[tuple[BackendTokens, io.StringIO]]:
+) -> AsyncIterator[tuple[OwnTokens, io.StringIO]]:
     outbound, lines = Outbound(), io.StringIO()
     await outbound.open()
-    tokens = BackendTokens(
+    tokens = backend_tokens(
         "north", backend_at(f"{server.base}/token"), outbound, OperatorLog("t", lines), clock=clock or Clock()
     )
     try:
@@ -65,8 +66,8 @@ def told(lines: io.StringIO) -> list[tuple[str, str | None]]:
 @pytest.mark.parametrize(("kind", "algorithm"), [("P-384", "ES384"), ("RSA2048", "RS384")])
 def test_the_assertion_is_signed_for_one_use_within_five_minutes(kind: str, algorithm: str) -> None:
     key = key_of(f"own-{kind}", kind)
-    form = token_request(backend_at("https://auth.example/token", key), NOW)
-    other = token_request(backend_at("https://auth.example/token", key), NOW)
+    client = as_client(backend_at("https://auth.example/token", key))
+    form, other = token_request(client, NOW).form, token_request(client, NOW).form
     registry = JWSRegistry(algorithms=[algorithm])
     read = [jwt.decode(one["client_assertion"], key, registry=registry) for one in (form, other)]
     claims = dict(read[0].claims)

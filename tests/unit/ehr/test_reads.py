@@ -15,7 +15,7 @@ from cds_wrapper.cds import CDSRequest, NotRead, Prefetch, read_request
 from cds_wrapper.cds import PrefetchState as State
 from cds_wrapper.ehr.access import AccessMode, BackendClient, FHIRAccess
 from cds_wrapper.ehr.answers import failed
-from cds_wrapper.ehr.backend import BackendTokens
+from cds_wrapper.ehr.backend import backend_tokens
 from cds_wrapper.ehr.fhir import patient_view
 from cds_wrapper.ehr.reads import FHIRReader, complete_prefetch
 from cds_wrapper.log import OperatorLog
@@ -70,7 +70,7 @@ async def complete(
     lines = OperatorLog("t")
     tokens = None
     if allowed is not None and allowed.backend is not None:
-        tokens = BackendTokens("north", allowed.backend, outbound, lines)
+        tokens = backend_tokens("north", allowed.backend, outbound, lines)
     reader = FHIRReader(allowed, outbound, size_limit, tokens, lambda: READ_AT) if allowed else None
     try:
         deadline = Deadline.after(timedelta(seconds=within))
@@ -348,7 +348,7 @@ async def test_a_token_of_ours_that_is_refused_is_asked_for_anew_at_the_next_cal
         await outbound.open()
         allowed = own(server, AccessMode.BACKEND)
         assert allowed.backend is not None
-        tokens = BackendTokens("north", allowed.backend, outbound, OperatorLog("t"))
+        tokens = backend_tokens("north", allowed.backend, outbound, OperatorLog("t"))
         reader = FHIRReader(allowed, outbound, 100_000, tokens)
         states = []
         for _ in range(2):
