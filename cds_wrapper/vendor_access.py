@@ -31,9 +31,9 @@ from cds_wrapper.signing import (
     read_secret,
     read_shared_token,
 )
+from cds_wrapper.vendor_kinds import build_vendor
 from cds_wrapper.vendor_tokens import FetchedFor, open_tokens
 from cds_wrapper.vendors.base import Vendor
-from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
 from cds_wrapper.vendors.guard import Guarded
 from cds_wrapper.vendors.peer import VendorPeer
 
@@ -250,16 +250,6 @@ async def _opened(pool: Outbound, stack: AsyncExitStack) -> Outbound:
 def vendor_of(
     service: ServiceDefinition, settings: Settings, outbound: Outbound, credential: Credential | None = None
 ) -> Vendor:
-    """The adapter for the protocol a service names; one arm per protocol."""
-    match service.vendor.protocol:
-        case "cds-hooks":
-            return CDSHooksVendor(
-                peer=VendorPeer(service.vendor.url, settings.max_vendor_bytes, outbound, credential),
-                forwarding=service.vendor.forwarding,
-                score=service.vendor.score,
-                model=service.vendor.model,
-                missing=service.vendor.missing,
-                threshold=service.threshold,
-            )
-        case other:
-            raise AssertionError(f"a protocol that `services` lets through and nobody speaks: {other}")
+    """The adapter for the protocol a service names."""
+    peer = VendorPeer(service.vendor.url, settings.max_vendor_bytes, outbound, credential)
+    return build_vendor(service, peer)

@@ -65,7 +65,7 @@ class FakeVendor:
                 body = await reader.readexactly(length)
                 self.heads.append(head)
                 self.bodies.append(body)
-                self.asked.append(json.loads(body))
+                self.asked.append(json.loads(body) if body else {})
                 await self.behaviour(writer)
                 await writer.drain()
         writer.close()

@@ -19,6 +19,7 @@ from cds_wrapper.metrics.table import METRICS
 from cds_wrapper.services.keys import FILE_FORMATS, keys_of
 from cds_wrapper.services.profiles_file import ProfileName, profile_of
 from cds_wrapper.settings import Settings
+from cds_wrapper.vendors.reasons import Reason
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 GENERATED = "<!-- Written from the code by `python3 run.py reference`; change the code, not this page. -->"
@@ -66,6 +67,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "hospital-files.md": files_page,
         "ehr-profiles.md": profiles_page,
         "hooks.md": hooks_page,
+        "vendor-reasons.md": reasons_page,
     }
     return {name: f"{GENERATED}\n\n{make()}\n" for name, make in makers.items()}
 
@@ -211,6 +213,19 @@ def files_page() -> str:
         ]
         parts.append(f"## `{name}`\n\n" + _table(("key", "holds", "needed", "meaning"), rows))
     return "\n\n".join(parts)
+
+
+def reasons_page() -> str:
+    """Why there is no score: the reasons that adapters give."""
+    rows = [(f"`{reason.value}`", reason.meaning) for reason in Reason]
+    intro = (
+        "# Why an answer is not used\n\n"
+        "`status` of a record says how a call ended; `reason` says more where there is more to say. These are"
+        " the reasons that come from reading a vendor's answer or from not asking it. Those of the way to it"
+        " (`dns`, `tls`, `cut_off` and others) are words of their own. A vendor's own words are never"
+        " repeated, not in the record and not in the log.\n\n"
+    )
+    return intro + _table(("reason", "meaning"), rows)
 
 
 def profiles_page() -> str:

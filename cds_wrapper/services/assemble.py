@@ -15,7 +15,7 @@ from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.cards_file import policy_of
 from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
-from cds_wrapper.services.own_keys import own_queries
+from cds_wrapper.services.own_keys import Need, own_queries
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
 from cds_wrapper.services.service_file import ServiceFile
@@ -58,9 +58,10 @@ def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
     card = build.card_of(whole.card.model, digest_of(whole.card.source.content))
     plan = build.plan_of(whole.plan.model, digest_of(whole.plan.source.content))
     scheme = build.scheme_of(whole.subgroups.model)
-    vendor = build.vendor_of(service, card.developer, hook)
     book = _book(whole, card, plan, scheme)
     queries = own_queries(service, whole.subgroups.model, hook)
+    encounter_key = next((query.key for query in queries if query.need is Need.ENCOUNTER), None)
+    vendor = build.vendor_of(service, card.developer, hook, encounter_key)
     return ServiceDefinition(
         id=service.id,
         hook=hook,

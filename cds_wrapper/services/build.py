@@ -35,6 +35,7 @@ from cds_wrapper.services.definitions import (
     VendorTLS,
 )
 from cds_wrapper.services.plan_file import PlanFile, ReplacementFile
+from cds_wrapper.services.protocols import address_of, asking_of
 from cds_wrapper.services.service_file import MissingInputsFile, ScoreFile, ServiceFile, VendorFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.vendor_file import AuthenticationFile, CircuitFile, OfferFile
@@ -47,15 +48,16 @@ from cds_wrapper.vendors.score import ModelPath, ScorePath
 # service.yaml -----------------------------------------------------------------------------------------------
 
 
-def vendor_of(service: ServiceFile, developer: str, hook: str) -> VendorConfig:
+def vendor_of(service: ServiceFile, developer: str, hook: str, encounter_key: str | None) -> VendorConfig:
     """Whom to ask when that hook fires.
 
-    The vendor is sent the keys it asked for, all of them unless the file says otherwise.
+    The vendor is sent the keys it asked for, all of them unless the file says otherwise. `encounter_key` is
+    the prefetch key that holds the Encounter.
     """
     vendor = service.vendor
     return VendorConfig(
         protocol=vendor.protocol,
-        url=vendor.url,
+        url=address_of(vendor),
         developer=vendor.developer_label or developer,
         hook=vendor.hook or hook,
         keys=frozenset(service.prefetch if vendor.prefetch is None else vendor.prefetch),
@@ -71,6 +73,8 @@ def vendor_of(service: ServiceFile, developer: str, hook: str) -> VendorConfig:
         offer=_offer(vendor, vendor.discovery) if vendor.discovery else None,
         feedback=vendor.feedback_address,
         guard=GuardPolicy(vendor.most_in_flight, _circuit(vendor.circuit)),
+        asking=asking_of(vendor, encounter_key),
+        stand_ins=dict(vendor.send_when_missing),
     )
 
 
@@ -96,14 +100,14 @@ def _authentication(one: AuthenticationFile) -> Authentication:
 
 
 def _offer(vendor: VendorFile, offer: OfferFile) -> VendorOffer:
-    service = offer.service or vendor.url.rstrip("/").rpartition("/")[2]
+    service = offer.service or (vendor.url or "").rstrip("/").rpartition("/")[2]
     return VendorOffer(offer.list_address, service, offer.every, offer.templates == "join")
 
 
 def _score(score: ScoreFile) -> ScorePath:
     percent = score.kind == "percent"
     return ScorePath(
-        path=jmespath.compile(score.path),
+        path=jmespath.compile(score.path) if score.path else None,
         kind=ScoreKind.PROBABILITY if percent else ScoreKind(score.kind),
         percent=percent,
         lowest=score.range[0],

@@ -19,6 +19,7 @@ from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.prefetch_rules import allowed_tokens, has_stray_braces, wrong_tokens
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import AttributeFile, SubgroupsFile
+from cds_wrapper.services.vendor_kinds import CDS_HOOKS, kind_mistakes
 from cds_wrapper.services.yaml_files import Document, KeyPath
 from cds_wrapper.vendors.question import may_be_listed, must_be_listed
 
@@ -37,7 +38,9 @@ def service_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
     yield from _unknown_key(document, ("patient",), service.patient, service.prefetch)
     for index, key in enumerate(service.vendor.prefetch or ()):
         yield from _unknown_key(document, ("vendor", "prefetch", index), key, service.prefetch)
-    yield from _forwarding_mistakes(document, service)
+    yield from kind_mistakes(document, service)
+    if service.vendor.protocol == CDS_HOOKS:
+        yield from _forwarding_mistakes(document, service)
     yield from _score_mistakes(document, service)
 
 

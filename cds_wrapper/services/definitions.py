@@ -21,8 +21,11 @@ from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.vendors.cds_hooks import MissingInputs
 from cds_wrapper.vendors.features import FeatureReader
 from cds_wrapper.vendors.guard import GuardPolicy
+from cds_wrapper.vendors.open_inference import InferenceModel
 from cds_wrapper.vendors.question import Forwarding
+from cds_wrapper.vendors.rest_json import RestForm
 from cds_wrapper.vendors.score import ModelPath, ScorePath
+from cds_wrapper.vendors.score_only import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,17 @@ class VendorOffer:
     joins: bool
 
 
+Asking = InferenceModel | RestForm | Mapping[str, Any]
+"""What one protocol adds; of an adapter that another package brings, what the file has under `options`."""
+
+
 @dataclass(frozen=True, slots=True)
 class VendorConfig:
-    """Whom to ask, what it is told and how to read the answer; `hook` is the name it knows the hook by."""
+    """Whom to ask, what it is told and how to read the answer; `hook` is the name it knows the hook by.
+
+    `url` is where it is asked, the model's own address on its server. `stand_ins` are what a model is sent
+    for an input without a value.
+    """
 
     protocol: str
     url: str
@@ -85,6 +96,8 @@ class VendorConfig:
     offer: VendorOffer | None = None
     feedback: str | None = None
     guard: GuardPolicy = field(default_factory=GuardPolicy)
+    asking: Asking = field(default_factory=dict)
+    stand_ins: Inputs = field(default_factory=dict)
 
     @property
     def forwarding(self) -> Forwarding:

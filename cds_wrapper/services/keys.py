@@ -28,13 +28,14 @@ FILE_FORMATS: Final[Mapping[str, type[BaseModel]]] = {
 }
 """File name -> what it may hold."""
 
-_PLAIN: Final[Mapping[type, str]] = {
+_PLAIN: Final[Mapping[Any, str]] = {
     str: "text",
     bool: "true or false",
     int: "whole number",
     float: "number",
     date: "date",
     timedelta: "duration",
+    Any: "anything",
 }
 
 

@@ -12,7 +12,7 @@ from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.own_keys import own_queries, unanswerable
 from cds_wrapper.services.prefetch_rules import beyond_the_subset
 from cds_wrapper.services.reading import ReadService
-from cds_wrapper.services.service_file import ServiceFile
+from cds_wrapper.services.service_file import ServiceFile, VendorFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.yaml_files import Document
 
@@ -42,14 +42,47 @@ def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mist
         for excess in beyond_the_subset(template):
             problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
             yield document.mistake(("prefetch", key), problem)
-    if service.vendor.url.startswith("http:"):
-        problem = "is plain http: patient data would travel unprotected. Allowed in development only."
-        yield document.mistake(("vendor", "url"), problem)
+    yield from _vendor_warnings(document, service.vendor)
     if not service.identifiers.patient:
         problem = "is empty: records can be joined with a warehouse only by the EHR's own patient id."
         yield document.mistake(("identifiers", "patient"), problem)
     if service.displayed == "unknown":
         yield document.mistake(("displayed",), "is `unknown`: say whether the EHR shows these cards.")
+
+
+def _vendor_warnings(document: Document, vendor: VendorFile) -> Iterator[Mistake]:
+    url = vendor.url or ""
+    if url.startswith("http:"):
+        problem = "is plain http: patient data would travel unprotected. Allowed in development only."
+        yield document.mistake(("vendor", "url"), problem)
+    if "{" in url:
+        problem = (
+            "holds an identifier, and whoever stands between us and the vendor may log addresses: use the"
+            " body or a header where the vendor can."
+        )
+        yield document.mistake(("vendor", "url"), problem)
+    if vendor.score is not None and vendor.score.kind in _PROBABILITIES:
+        yield from _class_warnings(document, vendor)
+
+
+_PROBABILITIES = ("probability", "percent")
+
+
+def _class_warnings(document: Document, vendor: VendorFile) -> Iterator[Mistake]:
+    """What usually gives a class where a probability is declared; whether it does only the vendor can say."""
+    if vendor.inference and vendor.inference.output == "predict":
+        problem = (
+            "is `predict`, which gives the class and no probability in most servers: write `predict_proba`"
+            " with `column: 1`, or see with `check --probe` what comes."
+        )
+        yield document.mistake(("vendor", "inference", "output"), problem)
+    has_path = vendor.score is not None and vendor.score.path is not None
+    if vendor.mlflow and vendor.mlflow.column is None and not has_path:
+        problem = (
+            'has no `column`: a model saved without `pyfunc_predict_fn="predict_proba"` gives the class. With'
+            " it write `column: 1`, or see with `check --probe` what comes."
+        )
+        yield document.mistake(("vendor", "mlflow"), problem)
 
 
 _PROXIES = ("payer", "deprivation_quintile", "rurality")

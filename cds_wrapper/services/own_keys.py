@@ -20,6 +20,7 @@ from cds_wrapper.services.prefetch_rules import has_stray_braces, wrong_tokens
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.yaml_files import Document, KeyPath
+from cds_wrapper.vendors.look_up import FHIR_ID
 
 
 class Need(enum.Enum):
@@ -117,6 +118,7 @@ def _purposes(service: ServiceFile, subgroups: SubgroupsFile) -> dict[Need, tupl
     encounter = {
         "site, unit and care setting": subgroups.encounter is not None,
         "encounter_key": bool(service.identifiers.encounter),
+        "the vendor's look-up": _looks_up_the_encounter(service),
         "interpreter_needed": interpreter is not None and "encounter" in interpreter.sources,
     }
     return {
@@ -124,6 +126,12 @@ def _purposes(service: ServiceFile, subgroups: SubgroupsFile) -> dict[Need, tupl
         Need.DISABILITY: ("disability",) if attributes.disability else (),
         Need.ENCOUNTER: tuple(purpose for purpose, wanted in encounter.items() if wanted),
     }
+
+
+def _looks_up_the_encounter(service: ServiceFile) -> bool:
+    """Whether the vendor is asked by an identifier that stands in the Encounter."""
+    look_up = service.vendor.rest.look_up if service.vendor.rest else None
+    return look_up is not None and look_up.encounter not in {None, FHIR_ID}
 
 
 def _template(need: Need, subgroups: SubgroupsFile) -> str:

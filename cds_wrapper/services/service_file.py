@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -19,6 +19,7 @@ from cds_wrapper.services.fields import (
     Words,
     at_most_words,
 )
+from cds_wrapper.services.protocols_file import InferenceFile, MLflowFile, RestFile, StandIns
 from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
     CircuitFile,
@@ -45,7 +46,11 @@ class OutcomeFile(FileModel):
 class ScoreFile(FileModel):
     """Where the score stands in the vendor's answer."""
 
-    path: AnswerPath = Field(description="JMESPath to the number; names with dots are quoted.")
+    path: AnswerPath | None = Field(
+        None,
+        description="JMESPath to the number in the answer; names with dots are quoted. Needed for `cds-hooks`"
+        " and `rest`; `open-inference` says by itself where it stands.",
+    )
     kind: Literal["probability", "percent", "index", "rank"] = Field(
         description="`percent` is divided by 100 once, on arrival, and recorded as a probability."
     )
@@ -90,9 +95,14 @@ class MissingInputsFile(FileModel):
 class VendorFile(FileModel):
     """Whom to ask, and how to read the answer."""
 
-    protocol: Literal["cds-hooks"] = Field(description="How to speak to it. Only `cds-hooks` so far.")
-    url: Annotated[Words, AfterValidator(is_address)] = Field(
-        description="Address of the vendor's service, http(s)."
+    protocol: Words = Field(
+        description="How to speak to it: `cds-hooks`, `open-inference`, `mlflow`, `rest`, or the name of an"
+        " adapter that another package brings."
+    )
+    url: Annotated[Words, AfterValidator(is_address)] | None = Field(
+        None,
+        description="http(s) address of the vendor's service (`cds-hooks`, `rest`) or of its server"
+        " (`open-inference`, `mlflow`). For `rest` it may hold `{patient}` or `{encounter}` of `look_up`.",
     )
     hook: Words | None = Field(
         None, description="The hook the vendor knows this by; without it, the EHR's own word."
@@ -139,7 +149,22 @@ class VendorFile(FileModel):
         description="Whether the vendor hears what became of its cards: `off`, `on` (the address of its"
         " service with `/feedback` behind it) or another address. Comments are never sent.",
     )
-    score: ScoreFile | None = Field(None, description="Where the score stands; without it, none is recorded.")
+    inference: InferenceFile | None = Field(
+        None, description="For `open-inference`: the model on its server."
+    )
+    mlflow: MLflowFile | None = Field(None, description="For `mlflow`: the columns of the model.")
+    rest: RestFile | None = Field(None, description="For `rest`: what is sent.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="For an adapter that another package brings: whatever it wants."
+    )
+    send_when_missing: StandIns = Field(
+        default_factory=dict,
+        description="Feature -> what the model is sent when it has no value, as its developer says."
+        " Without it the feature is left out.",
+    )
+    score: ScoreFile | None = Field(
+        None, description="How the score is read; without it (`cds-hooks` alone), none is recorded."
+    )
     model: ModelFile = Field(description="Which model answers.")
     missing_inputs: MissingInputsFile | None = Field(None, description="How a 412 is read.")
 
@@ -148,7 +173,7 @@ class VendorFile(FileModel):
         """Where feedback goes; None when it goes nowhere."""
         if self.feedback == "off":
             return None
-        return f"{self.url.rstrip('/')}/feedback" if self.feedback == "on" else self.feedback
+        return f"{(self.url or '').rstrip('/')}/feedback" if self.feedback == "on" else self.feedback
 
 
 class ThresholdFile(FileModel):

@@ -86,7 +86,7 @@ class Prediction:
     `flagged` is score >= threshold of the service's first threshold; None without a score or a threshold.
     `changes` names what was held back of the vendor's answer as a whole. `system_actions` are those it asks
     for; what becomes of them is decided with the caveat.
-    `reason` says more about the status, from a closed list (`score_not_found`).
+    `reason` says more about the status, from a closed list (`vendors.reasons`).
     """
 
     cards: tuple[VendorCard, ...] = field(repr=False)
@@ -112,7 +112,7 @@ class NoPrediction:
     """The vendor gave nothing usable, and why.
 
     `missing_inputs` are display names from the service's own configuration, never the vendor's words.
-    `reason` says more from a closed list (`not_json`, `too_large`, `not_200`, `score_out_of_range`, ...);
+    `reason` says more from a closed list (`vendors.reasons`, `vendors.question`, `errors.Trouble`);
     with `context_incomplete` or `context_of_another_patient` the vendor was not asked at all. `score_at` is
     the time of a score that is too old to be shown (`stale`).
     """

@@ -17,8 +17,9 @@ from cds_wrapper.cds_answer import VendorAnswer, read_answer
 from cds_wrapper.outbound import Answer, Deadline
 from cds_wrapper.vendors.base import NoPrediction, Prediction, Status, VendorCall
 from cds_wrapper.vendors.features import Features
-from cds_wrapper.vendors.peer import Unanswered, VendorPeer
+from cds_wrapper.vendors.peer import Unanswered, VendorPeer, unusable
 from cds_wrapper.vendors.question import Forwarding, Unasked
+from cds_wrapper.vendors.reasons import Reason
 from cds_wrapper.vendors.score import NOT_FOUND, ModelPath, ScorePath, search
 
 
@@ -58,20 +59,14 @@ class CDSHooksVendor:
 
     def read(self, answer: Answer, call: VendorCall) -> Prediction | NoPrediction:
         """Turn whatever came into a prediction or the reason why there is none; pure."""
-        match answer.status:
-            case 200:
-                pass
-            case 412:
-                return self._nothing(Status.MISSING_INPUT, call, missing=self._missing_inputs(answer.body))
-            case status if 400 <= status < 500:
-                return self._nothing(Status.REFUSED, call)
-            case status if status >= 500:
-                return self._nothing(Status.FAILED, call)
-            case _:
-                return self._nothing(Status.UNREADABLE, call, "not_200")
+        trouble = unusable(answer.status)
+        if trouble is not None:
+            is_missing = trouble.status is Status.MISSING_INPUT
+            named = self._missing_inputs(answer.body) if is_missing else ()
+            return self._nothing(trouble.status, call, trouble.reason, named)
         document = read_answer(answer.body)
         if document is None:
-            return self._nothing(Status.UNREADABLE, call, "not_cds_hooks")
+            return self._nothing(Status.UNREADABLE, call, Reason.NOT_CDS_HOOKS.value)
         return self._prediction(document, call)
 
     def _prediction(self, answer: VendorAnswer, call: VendorCall) -> Prediction | NoPrediction:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 from jmespath.visitor import TreeInterpreter
 
 from cds_wrapper.vendors.base import ModelVersion, ScoreKind, VersionSource
+from cds_wrapper.vendors.reasons import Reason
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
 UNREADABLE_VERSION = "unreadable"
-NOT_FOUND = "score_not_found"
+NOT_FOUND: Final = Reason.SCORE_NOT_FOUND.value
+_CLASSES: Final = (0, 1)
+_HUNDRED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ScorePath:
     """Where the score stands in the vendor's answer and how it is to be read.
 
-    `lowest` and `highest` are in the vendor's own unit; with `percent` the value is divided by 100 once,
-    here.
+    `path` is None where the protocol itself says where it stands. `lowest` and `highest` are in the vendor's
+    own unit; with `percent` the value is divided by 100 once, here.
     """
 
-    path: ParsedResult
+    path: ParsedResult | None
     kind: ScoreKind
     percent: bool
     lowest: float
@@ -34,14 +38,31 @@ class ScorePath:
 
     def read(self, document: Mapping[str, Any]) -> tuple[float | None, str | None]:
         """The score in the recorded unit and None, or None and why there is none."""
-        value = search(self.path, document)
-        if value is None:
-            return None, NOT_FOUND
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return None, "score_not_a_number"
+        value = search(self.path, document) if self.path else None
+        return (None, NOT_FOUND) if value is None else self.judge(value)
+
+    def judge(self, value: object) -> tuple[float | None, str | None]:
+        """A value that stands where the score should, or why it is none."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            return None, Reason.SCORE_NOT_A_NUMBER.value
         if not self.lowest <= value <= self.highest:
-            return None, "score_out_of_range"
-        return (value / 100 if self.percent else float(value)), None
+            may_be = self.wants_fraction and 1 < value <= _HUNDRED
+            return None, (Reason.SCORE_MAY_BE_PERCENT if may_be else Reason.SCORE_OUT_OF_RANGE).value
+        return (value / _HUNDRED if self.percent else float(value)), None
+
+    def judge_models_own(self, value: object) -> tuple[float | None, str | None]:
+        """The same for a model's bare output, where a whole 0 or 1 is a class: `predict` gives those."""
+        if isinstance(value, (list, dict)):
+            return None, Reason.WRONG_SHAPE.value
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if is_whole and self.wants_fraction and value in _CLASSES:
+            return None, Reason.SCORE_IS_A_CLASS.value
+        return self.judge(value)
+
+    @property
+    def wants_fraction(self) -> bool:
+        """Whether a probability is declared, and as a fraction of 1."""
+        return self.kind is ScoreKind.PROBABILITY and not self.percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +79,18 @@ class ModelPath:
         return ModelVersion(self.id, self.version, VersionSource.CONFIGURATION)
 
     def read(self, document: Mapping[str, Any]) -> ModelVersion:
-        """The version the answer names.
+        """The version the answer names, or the configured one when it names none."""
+        return self.named(search(self.version_path, document) if self.version_path else None)
+
+    def named(self, version: object) -> ModelVersion:
+        """A version that an answer names.
 
         An odd one is not taken for the configured one: that would hide a change.
         """
-        named = search(self.version_path, document) if self.version_path else None
-        if named is None:
+        if version is None:
             return self.configured
-        readable = isinstance(named, str) and _VERSION.fullmatch(named) is not None
-        return ModelVersion(self.id, named if readable else UNREADABLE_VERSION, VersionSource.RESPONSE)
+        readable = isinstance(version, str) and _VERSION.fullmatch(version) is not None
+        return ModelVersion(self.id, str(version) if readable else UNREADABLE_VERSION, VersionSource.RESPONSE)
 
 
 # One for all answers: it learns where its methods are, and keeps nothing of what it searched.

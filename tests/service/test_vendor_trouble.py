@@ -27,7 +27,7 @@ TROUBLE: list[tuple[str, fakes.Behaviour, str, str | None]] = [
     ("redirect", fakes.answers(status=302, body=b""), "unreadable", "not_200"),
     ("says no", fakes.answers({}, status=403), "refused", None),
     ("broken", fakes.answers({}, status=500), "failed", None),
-    ("score of 7.5", fakes.answers(fakes.card_answer(score=7.5)), "unreadable", "score_out_of_range"),
+    ("score of 7.5", fakes.answers(fakes.card_answer(score=7.5)), "unreadable", "score_may_be_percent"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,19 @@ from cds_wrapper.services.reading import FILE_NAMES, SourceFile, read_service
 HOOKS = Path(__file__).parents[3] / "hooks"
 CVD_RISK = HOOKS / "cvd-risk"
 KINDS = {name.removesuffix(".yaml"): kind for kind, name in FILE_NAMES.items()}
+
+
+def with_vendor(folder: Path, vendor: str, *, thresholds: bool = True) -> Path:
+    """A hooks/ of the shipped service alone with another `vendor`; without thresholds, without bands too."""
+    copied = folder / "hooks" / CVD_RISK.name
+    shutil.copytree(CVD_RISK, copied)
+    service = copied / "service.yaml"
+    before, _, rest = service.read_text().partition("vendor:\n")
+    after = rest[rest.index("\n\n") :]
+    if not thresholds:
+        after = after[: after.index("# Cut points")] + after[after.index("identifiers:") :]
+    service.write_text(f"{before}vendor:\n{vendor}{after}")
+    return copied.parent
 
 
 @dataclass(frozen=True, slots=True)

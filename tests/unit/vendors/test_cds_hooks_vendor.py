@@ -85,7 +85,7 @@ def read(document: object, status: int = 200, **score: Any) -> Prediction | NoPr
         (429, b"", Status.REFUSED, None),
         (500, b"Traceback", Status.FAILED, None),
         (503, b"", Status.FAILED, None),
-        (200, fakes.card_answer(score=1.2), Status.UNREADABLE, "score_out_of_range"),
+        (200, fakes.card_answer(score=1.2), Status.UNREADABLE, "score_may_be_percent"),
         (200, fakes.card_answer(score=-0.1), Status.UNREADABLE, "score_out_of_range"),
         (200, fakes.card_answer(score="high"), Status.UNREADABLE, "score_not_a_number"),
         (200, fakes.card_answer(score=True), Status.UNREADABLE, "score_not_a_number"),
