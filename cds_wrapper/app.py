@@ -38,6 +38,7 @@ from cds_wrapper.ledger.work import Committed
 from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.metrics.door import metrics_app
 from cds_wrapper.metrics.looks import Space
+from cds_wrapper.order_watch import OrderWatch
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.pages.doors import door_routes
 from cds_wrapper.pages.evidence import evidence_routes
@@ -49,7 +50,7 @@ from cds_wrapper.production import (
     unusable_certificates,
 )
 from cds_wrapper.routes import Doors
-from cds_wrapper.runtime import Runtime, ServicesInForce
+from cds_wrapper.runtime import OrdersInForce, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
@@ -79,7 +80,7 @@ def create_app(
     Raises `ConfigurationRefused` with every mistake in the settings or in hooks/.
     """
     catalog, clients, access = read_hospital_files(settings)
-    services = ServicesInForce(catalog)
+    services, orders = ServicesInForce(catalog), OrdersInForce()
     pseudonyms = pseudonyms_of(settings)
     doors = Doors(
         settings.certificate_header,
@@ -95,11 +96,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        lifespan=lambda app: lifespan(settings, operator_log, services, (clients, access), pseudonyms, doors),
+        lifespan=lambda app: lifespan(
+            settings, operator_log, (services, orders), (clients, access), pseudonyms, doors
+        ),
     )
     # A redirect would send patient data to whatever address the caller's Host header names.
     app.router.redirect_slashes = False
-    pages = [*evidence_routes(lambda: services.catalog), *door_routes()]
+    pages = [*evidence_routes(lambda: services.catalog, orders.of), *door_routes()]
     app.state.metrics = metrics_app(doors.metrics)
     app.router.routes.extend([*doors.routes(), *access.routes(), *pages, *extra_routes])
     return app
@@ -109,13 +112,13 @@ def create_app(
 async def lifespan(
     settings: Settings,
     operator_log: log.OperatorLog,
-    services: ServicesInForce,
+    in_force: tuple[ServicesInForce, OrdersInForce],
     peers: tuple[KnownClients | None, VendorAccess],
     pseudonyms: Pseudonyms,
     doors: Doors,
 ) -> AsyncIterator[None]:
     """Open the way out and the ledger, serve, then write out what is queued and close both."""
-    clients, access = peers
+    (services, _), (clients, access) = in_force, peers
     operator_log.emit(log.PROCESS_STARTED, settings_digest=settings.digest(), profile=settings.profile.value)
     if settings.profile is Profile.DEVELOPMENT:
         operator_log.emit(log.DEVELOPMENT_PROFILE)
@@ -129,7 +132,7 @@ async def lifespan(
             services.catalog = vendors.joined(services.catalog)
             readers = await open_readers(settings, clients, operator_log, doors.clock, stack)
             doors.runtime = await open_runtime(
-                settings, operator_log, services, pseudonyms, readers, stack, access, doors.metrics
+                settings, operator_log, in_force, pseudonyms, readers, stack, access, doors.metrics
             )
             look_at(doors.metrics, doors.runtime, doors.in_flight, clients, DEVELOPMENT_CLIENT.name)
             doors.runtime.afterwards.is_alone = doors.in_flight.is_one_alone
@@ -155,7 +158,7 @@ async def lifespan(
 async def open_runtime(
     settings: Settings,
     operator_log: log.OperatorLog,
-    services: ServicesInForce,
+    in_force: tuple[ServicesInForce, OrdersInForce],
     pseudonyms: Pseudonyms,
     readers: Mapping[str, FHIRReader],
     stack: AsyncExitStack,
@@ -174,6 +177,10 @@ async def open_runtime(
     if stream is not None:
         stream.start()
         stack.push_async_callback(stream.let_go)
+    services, orders = in_force
+    watch = OrderWatch(settings.ledger_path, orders, operator_log)
+    await watch.open()
+    stack.push_async_callback(watch.close)
     catalog = services.catalog
     try:
         await ledger.keep_files([file for service in catalog for file in service.files], KEEP_FILES_WITHIN)
@@ -200,6 +207,7 @@ async def open_runtime(
         https_only=settings.profile is Profile.PRODUCTION,
         check_resource=resource_check(catalog),
         metrics=metrics,
+        orders=orders,
     )
 
 

@@ -1,4 +1,4 @@
-"""What `/readyz` tells of the records beside its checks."""
+"""What `/readyz` tells of records and services beside its checks."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ def streamed(runtime: Runtime | None) -> dict[str, object]:
         return {}
     health = runtime.stream.health
     return {"stream": {"available": health.available, "lag_rows": health.lag_rows}}
+
+
+def in_force(runtime: Runtime | None, now: datetime) -> dict[str, object]:
+    """Whether each service is live, in shadow or stopped; none of it is a reason not to answer."""
+    if runtime is None:
+        return {}
+    states = runtime.orders.states(runtime.services.catalog, now)
+    return {"services": {name: state.value for name, state in states.items()}}

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import assert_never
 from uuid import uuid5
 
@@ -18,9 +19,12 @@ from cds_wrapper.caveats.cards import (
     Passage,
     compose,
     shown_attributes,
+    standing_cards,
     unavailable_card,
 )
+from cds_wrapper.caveats.caveat import Disposition
 from cds_wrapper.caveats.evidence import GENERAL, EvidenceBook, evidence_token
+from cds_wrapper.caveats.orders import Standing, stricter
 from cds_wrapper.caveats.plan import OnError
 from cds_wrapper.caveats.wording import OwnCard, choose_words
 from cds_wrapper.cds import (
@@ -42,12 +46,10 @@ from cds_wrapper.runtime import Call, HungUp, Reply, Runtime
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.telling import tell_operator
 from cds_wrapper.vendors.base import (
-    ModelVersion,
     NoPrediction,
     Prediction,
     Status,
     VendorCall,
-    VersionSource,
     made_of_nothing,
 )
 from cds_wrapper.vendors.features import NO_FEATURES
@@ -65,6 +67,7 @@ async def invoke(
         rt.readers.get(client.name),
         call.deadline.earlier(service.ledger_reserve),
         call.elapsed,
+        read_by(service, call.standing),
     )
     beside = beside_of(prefetch, service.beside_keys, request.encounter_id)
     demographics = describe(patient_view(prefetch), request.received_at, service.rules, beside)
@@ -74,15 +77,16 @@ async def invoke(
         call.prediction_id, request, client, service, prefetch, demographics, subgroups, beside, features
     )
 
-    vendor = rt.vendors[service.id, service.hook]
+    vendor = rt.vendor_for(service, call.standing)
     left = call.deadline.earlier(service.ledger_reserve)
     prediction = await vendor.predict(request, prefetch, features, left)
     prediction = made_of_nothing(prediction) if came_stripped(request, prefetch) else prediction
     call.vendor_has_answered()
 
-    decision = decided(service, subgroups, prediction)
+    call.standing = stricter(call.standing, rt.standing(service, request.received_at))
+    decision = decided(service, subgroups, prediction, call.standing)
     composition = compose_cards(service, prediction, decision, rt, call)
-    reply = reply_with(service, prediction, composition)
+    reply = reply_with(service, prediction, composition, call.standing)
 
     returned = Returned(reply.http_status, reply.cards, len(reply.body), await call.hung_up())
     entry = record_of(
@@ -102,6 +106,7 @@ async def answer(
     An error is recorded too; if even that cannot be done, there is no record, and so no score.
     """
     call = Call.begun(rt.new_id(), service.time_budget, client.trust_ms or 0.0, hung_up)
+    call.standing = rt.standing(service, request.received_at)
     for attempt in (invoke, own_error):
         try:
             return await attempt(request, client, service, rt, call)
@@ -115,8 +120,17 @@ async def answer(
     return without_ledger(service, rt, call)
 
 
+def read_by(service: ServiceDefinition, standing: Standing | None) -> Collection[str] | None:
+    """The keys that may be read from the EHR's FHIR server: of a stopped service's, those for the record."""
+    is_stopped = standing is not None and standing.disposition is Disposition.STOP
+    return service.record_keys if is_stopped else None
+
+
 def decided(
-    service: ServiceDefinition, subgroups: PatientSubgroups, prediction: Prediction | NoPrediction
+    service: ServiceDefinition,
+    subgroups: PatientSubgroups,
+    prediction: Prediction | NoPrediction,
+    standing: Standing | None = None,
 ) -> Decision:
     """What `decide` says with the edition in force, which is the same for patients of the same groups.
 
@@ -124,9 +138,10 @@ def decided(
     what the vendor's cards say.
     """
     told = prediction.flagged if isinstance(prediction, Prediction) else prediction.missing_inputs
-    question = subgroups.groups, prediction.status, prediction.reason, prediction.model.version, told
+    version = prediction.model.version
+    question = subgroups.groups, prediction.status, prediction.reason, version, told, standing
     decision: Decision = service.remembered.of(
-        question, lambda: decide(service, service.book, subgroups, prediction)
+        question, lambda: decide(service, service.book, subgroups, prediction, standing)
     )
     return decision
 
@@ -136,6 +151,7 @@ def decide(
     book: EvidenceBook,
     subgroups: PatientSubgroups,
     prediction: Prediction | NoPrediction,
+    standing: Standing | None = None,
 ) -> Decision:
     """Evidence, caveat, disposition and words for one prediction: a pure function of what the record keeps.
 
@@ -143,11 +159,12 @@ def decide(
     """
     evidence = book.about(subgroups, prediction)
     caveat = service.policy.weigh(evidence, prediction)
-    disposition = service.plan.settle(caveat, prediction)
+    disposition = service.plan.settle(caveat, prediction, standing)
     words = choose_words(
-        caveat, disposition, prediction, evidence, service.scheme, service.wording, service.words
+        caveat, disposition, prediction, evidence, service.scheme, service.wording, service.words, standing
     )
-    return Decision(book.edition, book.digest, caveat, disposition, words)
+    ordered = standing.decision_id if standing else None
+    return Decision(book.edition, book.digest, caveat, disposition, words, ordered)
 
 
 def compose_cards(
@@ -164,10 +181,16 @@ def compose_cards(
 
 
 def reply_with(
-    service: ServiceDefinition, prediction: Prediction | NoPrediction, composition: Composition
+    service: ServiceDefinition,
+    prediction: Prediction | NoPrediction,
+    composition: Composition,
+    standing: Standing | None = None,
 ) -> Reply:
-    """The cards; or what the site wants in place of a card when the vendor gave nothing."""
-    if isinstance(prediction, Prediction):
+    """The cards; or what the site wants in place of a card when the vendor gave nothing.
+
+    While an order stands it alone says what is shown: what a site wants of a failure is no part of it.
+    """
+    if isinstance(prediction, Prediction) or standing is not None:
         return Reply.with_cards(composition.cards, composition.system_actions)
     match service.on_vendor_failure:
         case OnError.CARD:
@@ -218,8 +241,12 @@ def passage_of(service: ServiceDefinition, rt: Runtime, call: Call) -> Passage:
 def without_ledger(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
     """No record, no score: one card that says so. Its id is its own, since no prediction stands behind it."""
     stamp = stamp_of(service, service.book.edition, GENERAL, rt, call)
-    card = unavailable_card(OwnCard.NOT_RECORDED, service.wording, service.words, stamp)
-    return Reply.with_cards((msgspec.structs.replace(card, uuid=unrecorded_card_id(call)),))
+    if call.standing is not None:
+        cards = standing_cards(call.standing, service.wording, service.words, stamp)
+    else:
+        cards = (unavailable_card(OwnCard.NOT_RECORDED, service.wording, service.words, stamp),)
+    own_id = unrecorded_card_id(call)
+    return Reply.with_cards(tuple(msgspec.structs.replace(card, uuid=own_id) for card in cards))
 
 
 def unrecorded_card_id(call: Call) -> str:
@@ -233,9 +260,7 @@ async def own_error(
     """Record that we failed, with what is certain about the call, and give the plan's answer for it."""
     reply = error_reply(service, rt, call)
     life = call.life or nothing_known(request, client, service, call)
-    version = service.vendor.model.version
-    model = ModelVersion(service.vendor.model.id, version, VersionSource.CONFIGURATION)
-    prediction = NoPrediction(Status.ERROR, model, VendorCall())
+    prediction = NoPrediction(Status.ERROR, service.vendor.model.configured, VendorCall())
     returned = Returned(reply.http_status, reply.cards, len(reply.body), abandoned=False)
     entry = record_of(life, prediction, None, None, returned, call.spent(), rt.pseudonyms, rt.namespace)
     await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
@@ -253,7 +278,10 @@ def nothing_known(request: CDSRequest, client: TrustedClient, service: ServiceDe
 
 
 def error_reply(service: ServiceDefinition, rt: Runtime, call: Call) -> Reply:
-    """What the plan decided ahead for an error of our own."""
+    """What the plan decided ahead for an error of our own; where an order stands, what it shows."""
+    if call.standing is not None:
+        stamp = stamp_of(service, service.book.edition, GENERAL, rt, call)
+        return Reply.with_cards(standing_cards(call.standing, service.wording, service.words, stamp))
     match service.plan.on_error:
         case OnError.EMPTY:
             return Reply.with_cards(())

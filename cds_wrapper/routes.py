@@ -49,7 +49,7 @@ from cds_wrapper.errors import (
     UnknownService,
     WrapperError,
 )
-from cds_wrapper.health import streamed, written
+from cds_wrapper.health import in_force, streamed, written
 from cds_wrapper.in_flight import CallsInFlight
 from cds_wrapper.invocation import answer
 from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
@@ -223,6 +223,7 @@ class Doors:
             "refused": dict(self.refused),
             "alarms": dict(runtime.alarms) if runtime else {},
             "in_flight": self.in_flight.counted(),
+            **in_force(runtime, self.clock()),
             **written(runtime, self.clock()),
             **streamed(runtime),
         }

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cds_wrapper import log
 from cds_wrapper.afterwards import Afterwards
+from cds_wrapper.caveats.caveat import Disposition
 from cds_wrapper.caveats.evidence import EvidenceBook
+from cds_wrapper.caveats.orders import Order, Ordered, Standing
 from cds_wrapper.cds import Action, Card, CDSResponse, encode, outcome
 from cds_wrapper.ehr.reads import FHIRReader
 from cds_wrapper.ehr.suggested import ResourceCheck
@@ -21,15 +23,54 @@ from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.outbound import Deadline
-from cds_wrapper.services import ServiceCatalog
+from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.definitions import kept_edition
-from cds_wrapper.vendors.base import Vendor
+from cds_wrapper.vendors.base import ORDERS_UNKNOWN, NotAsked, Status, Vendor
 
 HungUp = Callable[[], Awaitable[bool]]
 """Asks whether the EHR has closed the connection."""
 
 WRITE_OUT = timedelta(milliseconds=10)
 """Kept back of a time budget for writing the answer out once everything is decided and recorded."""
+
+
+class OrdersInForce:
+    """The last order about each service as this process knows it; replaced whole, and read without a lock.
+
+    An order is lifted by a later one and by nothing else: a ledger that lacks it, or cannot be read, leaves
+    it in force. Until the orders could be read once, nobody knows them.
+    """
+
+    def __init__(self, orders: Mapping[str, Order] | None = None, *, are_known: bool = True) -> None:
+        self._orders: Mapping[str, Order] = orders or {}
+        self.are_known = are_known
+
+    def of(self, service_id: str) -> Order | None:
+        """The last order about a service; None when there never was one."""
+        return self._orders.get(service_id)
+
+    def follow(self, read: Mapping[str, Order]) -> tuple[Order, ...]:
+        """Take over what the ledger holds; gives the orders that are new to this process."""
+        known = self._orders
+        new = tuple(order for name, order in read.items() if _is_news(order, known.get(name)))
+        if new:
+            self._orders = {**known, **{order.service_id: order for order in new}}
+        self.are_known = True
+        return new
+
+    def states(self, catalog: ServiceCatalog, at: datetime) -> dict[str, Ordered]:
+        """What each service is at that moment, by order or because its plan says it was never live."""
+        return {service.id: self._state(service, at) for service in catalog}
+
+    def _state(self, service: ServiceDefinition, at: datetime) -> Ordered:
+        standing = service.plan.standing(self.of(service.id), at)
+        if standing is None:
+            return Ordered.LIVE
+        return Ordered.STOP if standing.disposition is Disposition.STOP else Ordered.SHADOW
+
+
+def _is_news(order: Order, known: Order | None) -> bool:
+    return known is None or (order.decision_id != known.decision_id and order.since >= known.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +99,19 @@ class Runtime:
     https_only: bool = False
     check_resource: ResourceCheck | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    orders: OrdersInForce = field(default_factory=OrdersInForce)
+
+    def standing(self, service: ServiceDefinition, at: datetime) -> Standing | None:
+        """What holds for a call of that moment by the orders in force now."""
+        return service.plan.standing(self.orders.of(service.id), at)
+
+    def vendor_for(self, service: ServiceDefinition, standing: Standing | None) -> Vendor:
+        """Whom to ask: nobody while the service is stopped, or while it is not known whether it is."""
+        if standing is not None and standing.disposition is Disposition.STOP:
+            return NotAsked(Status.STOPPED, service.vendor.model.configured)
+        if not self.orders.are_known:
+            return NotAsked(Status.ERROR, service.vendor.model.configured, ORDERS_UNKNOWN)
+        return self.vendors[service.id, service.hook]
 
 
 class ServicesInForce:
@@ -79,13 +133,15 @@ class ServicesInForce:
 class Call:
     """One call's id, deadline and stop-watch; the one thing about a request that changes.
 
-    `life` is what is known of the patient, from the moment that it is known.
+    `life` is what is known of the patient, from the moment that it is known; `standing` what holds for the
+    call by the orders in force.
     """
 
     prediction_id: UUID
     deadline: Deadline
     hung_up: HungUp
     life: Life | None = None
+    standing: Standing | None = None
     _started: float = field(default_factory=time.perf_counter)
     _answered: float | None = None
     _recorded: float | None = None

@@ -16,7 +16,7 @@ from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.ledger.work import LedgerHealth, Replay
 from cds_wrapper.metrics.table import MISMATCH, OTHER, STRIPPED
 from cds_wrapper.runtime import Call, Runtime
-from cds_wrapper.vendors.base import NoPrediction, Prediction
+from cds_wrapper.vendors.base import NoPrediction, Prediction, Status
 
 LOOK_AT_LEDGER_EVERY = timedelta(milliseconds=250)
 SLOW_SHARE = 0.5
@@ -100,7 +100,7 @@ def tell_operator(
     if waited > life.service.ledger_reserve.total_seconds() * 1000 * SLOW_SHARE:
         rt.log.emit(log.LEDGER_SLOW, ledger_ms=waited, **named)
     _tell_of_the_call(life, rt, named)
-    if isinstance(prediction, NoPrediction):
+    if isinstance(prediction, NoPrediction) and prediction.status is not Status.STOPPED:
         _tell_of_the_vendor(entry, prediction, rt.log, named)
     if (prediction.reason or "").startswith("score_"):
         rt.log.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)

@@ -28,7 +28,7 @@ from cds_wrapper.bench.entries import Made, make_entries
 from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.metrics.counted import Metrics
-from cds_wrapper.runtime import Runtime, ServicesInForce
+from cds_wrapper.runtime import OrdersInForce, Runtime, ServicesInForce
 from cds_wrapper.services import load_services
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import VendorAccess
@@ -60,7 +60,8 @@ async def _opened(settings: Settings, stack: AsyncExitStack) -> Runtime:
     lines = log.OperatorLog("bench-0", sys.stderr)
     services = ServicesInForce(load_services(settings.hooks))
     keys = pseudonyms_of(settings)
-    return await open_runtime(settings, lines, services, keys, {}, stack, VendorAccess(), Metrics())
+    in_force = (services, OrdersInForce())
+    return await open_runtime(settings, lines, in_force, keys, {}, stack, VendorAccess(), Metrics())
 
 
 def _quieten_collector() -> None:

@@ -7,7 +7,7 @@ here. Every one of these is listed in `Composition.changes` as `what: why`, with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,11 +17,19 @@ from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, Disposition
 from cds_wrapper.caveats.codings import override_reasons_of, topic_of
 from cds_wrapper.caveats.detail import CONTENT_TYPE, Syntax, agreed_syntax, detail_of
 from cds_wrapper.caveats.machine_copy import CardStamp, card_uuid, machine_copy, versions
+from cds_wrapper.caveats.orders import Standing
 from cds_wrapper.caveats.passage import CLOSED, CardPolicy, Changes, Passage
 from cds_wrapper.caveats.suggestions import suggestions_of
 from cds_wrapper.caveats.vendor_links import vendor_links
 from cds_wrapper.caveats.vendor_text import ELLIPSIS, SUMMARY_LIMIT, clean_line, cut, fits, units
-from cds_wrapper.caveats.wording import CaveatWords, OwnCard, ServiceWords, Wording, own_words
+from cds_wrapper.caveats.wording import (
+    CaveatWords,
+    OwnCard,
+    ServiceWords,
+    Wording,
+    own_words,
+    standing_card,
+)
 from cds_wrapper.cds import Action, Card, Link, Source
 from cds_wrapper.cds_answer import VendorCard, VendorSource
 from cds_wrapper.patient.subgroups import Display, SubgroupScheme
@@ -37,6 +45,7 @@ __all__ = [
     "card_uuid",
     "compose",
     "shown_attributes",
+    "standing_cards",
     "unavailable_card",
 ]
 
@@ -78,10 +87,10 @@ def compose(
     if isinstance(prediction, NoPrediction):
         own = (_own_card(words.replacement, stamp, words.link_label),) if words.replacement else ()
         return Composition(own, (), in_summary=False, is_our_own=bool(own))
-    if words.replacement is not None:
-        held = (*prediction.changes, *_held_actions(prediction), f"cards: {disposition.value}")
-        own_card = _own_card(words.replacement, stamp, words.link_label)
-        return Composition((own_card,), held, in_summary=False, is_our_own=True)
+    if words.replacement is not None or disposition >= Disposition.SHADOW:
+        held = (*prediction.changes, *_held_back(prediction, disposition))
+        own = (_own_card(words.replacement, stamp, words.link_label),) if words.replacement else ()
+        return Composition(own, held, in_summary=False, is_our_own=bool(own))
     ours = machine_copy(prediction, words, caveat, stamp) if prediction.cards else {}
     made = [
         _Composing(words, caveat, stamp, passage, ours, *numbered) for numbered in enumerate(prediction.cards)
@@ -101,6 +110,16 @@ def unavailable_card(card: OwnCard, wording: Wording, service: ServiceWords, sta
     return _own_card(own_words(card, wording, service), stamp, wording.lines.link)
 
 
+def standing_cards(
+    standing: Standing, wording: Wording, service: ServiceWords, stamp: CardStamp
+) -> tuple[Card, ...]:
+    """The card that tells of an order where nothing could be composed; none when nobody is told any more."""
+    card = standing_card(standing)
+    if card is None:
+        return ()
+    return (_own_card(own_words(card, wording, service, since=standing.since), stamp, wording.lines.link),)
+
+
 def shown_attributes(scheme: SubgroupScheme) -> frozenset[str]:
     """The attributes whose groups a card may name."""
     return frozenset(name for name, policy in scheme.attributes.items() if policy.display is Display.SHOW)
@@ -109,8 +128,12 @@ def shown_attributes(scheme: SubgroupScheme) -> frozenset[str]:
 # System actions ---------------------------------------------------------------------------------------------
 
 
-def _held_actions(prediction: Prediction) -> tuple[str, ...]:
-    return ("systemActions: held_back",) if prediction.system_actions else ()
+def _held_back(prediction: Prediction, disposition: Disposition) -> Iterator[str]:
+    """What does not go out where no score is shown."""
+    if prediction.system_actions:
+        yield "systemActions: held_back"
+    if prediction.cards:
+        yield f"cards: {disposition.value}"
 
 
 def _system_actions(

@@ -8,13 +8,20 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, Disposition
 from cds_wrapper.caveats.evidence import DEFAULT_LIMITS, Limits
+from cds_wrapper.caveats.orders import Order, Standing
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
 __all__ = ["Disposition", "OnError", "ResponsePlan", "WithoutLedger"]
+
+PAUSED_CARD_FOR = timedelta(days=14)
+"""How long a card says that a service is stopped or paused: after that nobody is surprised any more."""
+
+NEVER = date.max
+"""The day on which a service was first shown that has not been shown yet."""
 
 _ANNOTATED = {level: Disposition.ANNOTATE for level in CaveatLevel if level is not CaveatLevel.SUPPORTED}
 
@@ -41,7 +48,8 @@ class ResponsePlan:
     `approved_versions` runs in shadow: vendors change models silently. `approved_cards` are the digests of
     the model cards that were read and signed; `approved_on` and `approved_by` (a role) say when and by whom.
     `respond` says what each level does to a card; a level that is not there is annotated, and `supported` is
-    shown as it is.
+    shown as it is. `live_since` is the day on which clinicians first saw the service (UTC): before it the
+    service runs in shadow, without a card. `paused_card_for` is how long a card tells of an order.
     """
 
     version: str
@@ -55,13 +63,38 @@ class ResponsePlan:
     without_ledger: WithoutLedger = WithoutLedger.WITHHOLD
     wording_overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     limits: Limits = DEFAULT_LIMITS
+    live_since: date = date.min
+    paused_card_for: timedelta = PAUSED_CARD_FOR
 
     def approves(self, version: str) -> bool:
         """Whether the board has approved this version of the model."""
         return version in self.approved_versions
 
-    def settle(self, caveat: Caveat, prediction: Prediction | NoPrediction) -> Disposition:
-        """What happens to the card. A failure is never hidden: its own card is always shown."""
+    def standing(self, order: Order | None, at: datetime) -> Standing | None:
+        """What holds for a call of that moment whatever its prediction says; None where nothing does.
+
+        A card tells of an order for as long as the plan says, counted in days (UTC), and only where
+        clinicians had seen the service before.
+        """
+        imposed = order.decision.disposition if order else None
+        if order is None or imposed is None:
+            is_live = at.date() >= self.live_since
+            return None if is_live else Standing(Disposition.SHADOW, card_is_due=False)
+        since = order.since.date()
+        is_recent = at.date() < (order.since + self.paused_card_for).date()
+        return Standing(imposed, is_recent and since >= self.live_since, order.decision_id, since)
+
+    def settle(
+        self, caveat: Caveat, prediction: Prediction | NoPrediction, standing: Standing | None = None
+    ) -> Disposition:
+        """What happens to the card: the strongest of what stands and what version and caveat ask for.
+
+        A failure is never hidden: its own card is shown, unless something stands.
+        """
+        asked_for = self._response(caveat, prediction)
+        return max(asked_for, standing.disposition) if standing else asked_for
+
+    def _response(self, caveat: Caveat, prediction: Prediction | NoPrediction) -> Disposition:
         if isinstance(prediction, NoPrediction):
             return Disposition.ANNOTATE
         if not self.approves(prediction.model.version):

@@ -71,6 +71,10 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """A day as a month and a year, "March 2026"."""
         return f"{self.months[day.month - 1]} {day.year}"
 
+    def day(self, day: date) -> str:
+        """A day in full, "30 March 2026"."""
+        return f"{day.day} {self.month(day)}"
+
 
 class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The lines beside the caveats."""

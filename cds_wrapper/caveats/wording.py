@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import assert_never
 
 import msgspec
 
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope
 from cds_wrapper.caveats.evidence import Evidence, ModelCard
+from cds_wrapper.caveats.orders import Standing
 from cds_wrapper.caveats.reason_words import Said, put_into_words, wording_id
 from cds_wrapper.caveats.texts import (
     WORDING_IDS,
@@ -48,6 +50,7 @@ __all__ = [
     "longest_values",
     "never_said",
     "own_words",
+    "standing_card",
     "wording_id",
 ]
 
@@ -94,8 +97,11 @@ def choose_words(
     scheme: SubgroupScheme,
     wording: Wording,
     service: ServiceWords,
+    standing: Standing | None = None,
 ) -> CaveatWords:
     """The words for one answer, from what its record and the kept files hold."""
+    if standing is not None:
+        return _while_it_stands(standing, wording, service)
     own = _own_card(disposition, prediction)
     if own is not None or not (isinstance(prediction, Prediction) and prediction.cards):
         return _without_score(own, prediction, wording, service)
@@ -113,12 +119,27 @@ def choose_words(
     )
 
 
+def standing_card(standing: Standing) -> OwnCard | None:
+    """The card that tells of an order; None when nobody is told (any more)."""
+    if not standing.card_is_due:
+        return None
+    return OwnCard.STOPPED if standing.disposition is Disposition.STOP else OwnCard.PAUSED
+
+
 def own_words(
-    card: OwnCard, wording: Wording, service: ServiceWords, missing: tuple[str, ...] = ()
+    card: OwnCard,
+    wording: Wording,
+    service: ServiceWords,
+    missing: tuple[str, ...] = (),
+    since: date | None = None,
 ) -> tuple[str, str]:
-    """Summary and detail of a card of our own; a title too long for the summary is cut, our words never."""
+    """Summary and detail of a card of our own; a title too long for the summary is cut, our words never.
+
+    `since` is the day of the order that a card tells of.
+    """
     text = wording.cards[card]
     values = {
+        **({"date": wording.terms.day(since)} if since else {}),
         "title": service.title,
         "contact": service.contact,
         "input": missing[0] if missing else wording.terms.input,
@@ -220,10 +241,14 @@ def _ai_line(prediction: Prediction, wording: Wording, service: ServiceWords) ->
 
 
 def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -> OwnCard | None:
-    """The card that stands in for the vendor's, if one does; no vendor card, nothing to replace."""
+    """The card that stands in for the vendor's, if one does; no vendor card, nothing to replace.
+
+    In shadow one stands there all the same: if it came only with a card of the vendor's, it would tell whom
+    the score had something to say about.
+    """
     if isinstance(prediction, NoPrediction):
         return _failure_card(prediction)
-    if not prediction.cards:
+    if not prediction.cards and disposition < Disposition.SHADOW:
         return None
     match disposition:
         case Disposition.SHOW | Disposition.ANNOTATE | Disposition.LOWER_URGENCY:
@@ -237,16 +262,30 @@ def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -
 
 
 def _failure_card(prediction: NoPrediction) -> OwnCard:
-    # `stale` and `stopped` need a time that no prediction carries yet: no vendor and no plan gives them.
+    # `stale` needs a time that no prediction carries yet: no vendor gives it.
     # With a reason the vendor was not asked: nothing that is recorded in the chart later would change that.
     lacks_an_input = prediction.status is Status.MISSING_INPUT and prediction.reason is None
     return OwnCard.NOT_CALCULATED if lacks_an_input else OwnCard.NO_RESULT
+
+
+def _while_it_stands(standing: Standing, wording: Wording, service: ServiceWords) -> CaveatWords:
+    """The same words for every patient, whatever the vendor said, if it was asked at all."""
+    card = standing_card(standing)
+    text = own_words(card, wording, service, since=standing.since) if card else None
+    return _in_its_stead(card, text, wording, service)
 
 
 def _without_score(
     own: OwnCard | None, prediction: Prediction | NoPrediction, wording: Wording, service: ServiceWords
 ) -> CaveatWords:
     missing = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
+    text = own_words(own, wording, service, missing) if own else None
+    return _in_its_stead(own, text, wording, service)
+
+
+def _in_its_stead(
+    own: OwnCard | None, text: tuple[str, str] | None, wording: Wording, service: ServiceWords
+) -> CaveatWords:
     return CaveatWords(
         wording_ids=(own.value,) if own else (),
         lines=(),
@@ -255,7 +294,7 @@ def _without_score(
         ai_line=None,
         link_label=wording.lines.link,
         title=service.title,
-        replacement=own_words(own, wording, service, missing) if own else None,
+        replacement=text,
         fallback=own_words(OwnCard.NO_RESULT, wording, service),
     )
 

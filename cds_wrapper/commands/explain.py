@@ -44,7 +44,7 @@ def command(
     if row is None:
         typer.echo(f"The ledger {ledger} holds no prediction of that id.", err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
-    explanation = replay(row, reader.kept_file)
+    explanation = replay(row, reader.kept_file, reader.decision)
     typer.echo(json.dumps(asdict(explanation), indent=2) if as_json else _in_words(explanation))
     if explanation.mismatches:
         raise typer.Exit(MISMATCH_EXIT)

@@ -19,13 +19,13 @@ from rich.progress import Progress
 
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
-from cds_wrapper.ledger.lines import CORRECTION, FEEDBACK, KINDS, PREDICTION, LineKind
+from cds_wrapper.ledger.lines import CORRECTION, DECISION, FEEDBACK, KINDS, PREDICTION, LineKind
 from cds_wrapper.ledger.tail import Row, Tail
 from cds_wrapper.settings import read_settings
 
 MOST_ROWS = 1000
 NOT_WRITTEN_EXIT = 1
-_SCHEMAS = {kind.table: kind.schema for kind in KINDS}
+_SCHEMAS = {kind.table: kind.schema for kind in (*KINDS, DECISION)}
 
 
 class What(enum.Enum):
@@ -34,6 +34,7 @@ class What(enum.Enum):
     PREDICTIONS = "predictions"
     CORRECTIONS = "corrections"
     FEEDBACK = "feedback"
+    DECISIONS = "decisions"
 
 
 class Format(enum.Enum):
@@ -46,6 +47,7 @@ _KIND_OF: Mapping[What, LineKind] = {
     What.PREDICTIONS: PREDICTION,
     What.CORRECTIONS: CORRECTION,
     What.FEEDBACK: FEEDBACK,
+    What.DECISIONS: DECISION,
 }
 
 
@@ -53,7 +55,8 @@ def command(
     what: Annotated[
         What,
         typer.Argument(
-            help="`predictions` with the corrections that belong to them, `corrections` alone, or `feedback`."
+            help="`predictions` with the corrections that belong to them, `corrections` alone, `feedback`, or"
+            " `decisions`, which are not in the stream."
         ),
     ],
     since: Annotated[

@@ -12,7 +12,7 @@ from cds_wrapper import errors
 from cds_wrapper.cds_library import HOOKS
 from cds_wrapper.commands.problems import MISMATCH_EXIT
 from cds_wrapper.commands.table import COMMANDS, build
-from cds_wrapper.ledger.columns import COLUMNS, Kind
+from cds_wrapper.ledger.columns import COLUMNS, DECISION_COLUMNS, Kind
 from cds_wrapper.ledger.lines import CUT, KINDS, LONGEST
 from cds_wrapper.log import EVENTS
 from cds_wrapper.metrics.table import METRICS
@@ -63,6 +63,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "metrics.md": metrics_page,
         "errors.md": errors_page,
         "predictions_v1.md": columns_page,
+        "decisions_v1.md": decisions_page,
         "prediction-stream.md": stream_page,
         "hospital-files.md": files_page,
         "ehr-profiles.md": profiles_page,
@@ -168,6 +169,18 @@ def columns_page() -> str:
         "One row per call of a CDS service, whatever became of it. Columns are only added; a column that"
         " would change its meaning comes with `predictions_v2`. Times are text, UTC, ISO 8601 with"
         " milliseconds and `Z`; unknown is `null`, never -1, 0 or an empty text.\n\n"
+    )
+    return intro + _table(("column", "kind", "meaning"), rows)
+
+
+def decisions_page() -> str:
+    """What people decided, as monitoring teams and boards read it."""
+    rows = [(f"`{column.name}`", column.kind.value, column.meaning) for column in DECISION_COLUMNS]
+    intro = (
+        "# `decisions_v1`\n\n"
+        "One row per order that was given about a service. The last one about a service is in force; rows are"
+        " chained and audited like all others, and stay when predictions are erased. Lines of"
+        " `export decisions` hold the same as `decision.v1`.\n\n"
     )
     return intro + _table(("column", "kind", "meaning"), rows)
 

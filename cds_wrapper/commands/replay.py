@@ -10,16 +10,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
 
 from cds_wrapper.caveats.evidence import Direction, EvidenceBook
+from cds_wrapper.caveats.orders import Order
 from cds_wrapper.caveats.policy import CaveatReason, Reason, Scope
 from cds_wrapper.caveats.wording import CaveatWords
 from cds_wrapper.cds_answer import VendorCard
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.invocation import decide
+from cds_wrapper.ledger.decisions import order_of
 from cds_wrapper.ledger.entries import demographic_columns
 from cds_wrapper.ledger.record import Decision
 from cds_wrapper.ledger.values import JSONText
@@ -50,8 +53,15 @@ class Explanation:
     mismatches: tuple[str, ...]
 
 
-def replay(row: Mapping[str, Any], kept_file: Callable[[str], bytes | None]) -> Explanation:
-    """Explain one row of `predictions_v1`; `kept_file` gives a kept file by its digest."""
+def replay(
+    row: Mapping[str, Any],
+    kept_file: Callable[[str], bytes | None],
+    decision_of: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
+) -> Explanation:
+    """Explain one row of `predictions_v1`; `kept_file` gives a kept file by its digest.
+
+    `decision_of` gives the row of `decisions_v1` by its id.
+    """
     title = f"Prediction {row['prediction_id']} of service {row['service_id']}, {row['occurred_at']}"
     files, lost = _files(row, kept_file)
     if lost:
@@ -62,6 +72,7 @@ def replay(row: Mapping[str, Any], kept_file: Callable[[str], bytes | None]) -> 
         book = EvidenceBook.from_json(files[EDITION])
         demographics = Demographics.from_record(row["demographics"])
         prediction = recorded_prediction(row, service)
+        order = _order(row, decision_of)
     except (ConfigurationRefused, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         problem = f"the record or a kept file cannot be read as what it was ({type(error).__name__})"
         return Explanation(row["prediction_id"], title, (), (problem,))
@@ -69,9 +80,23 @@ def replay(row: Mapping[str, Any], kept_file: Callable[[str], bytes | None]) -> 
     mismatches = list(_people_mismatches(row, demographics, subgroups, prediction, service))
     if row["caveat_level"] is None:
         return Explanation(row["prediction_id"], title, _error_story(row), tuple(mismatches))
-    decision = decide(service, book, subgroups, prediction)
+    standing = service.plan.standing(order, datetime.fromisoformat(row["occurred_at"]))
+    decision = decide(service, book, subgroups, prediction, standing)
     mismatches += _decision_mismatches(row, decision)
-    return Explanation(row["prediction_id"], title, _story(row, service, decision), tuple(mismatches))
+    story = (*_story(row, service, decision), *_ordered(order))
+    return Explanation(row["prediction_id"], title, story, tuple(mismatches))
+
+
+def _order(row: Mapping[str, Any], decision_of: Callable[[str], Mapping[str, Any] | None]) -> Order | None:
+    """The order a prediction was under; without it the replay differs by its id. Errors as in `order_of`."""
+    held = decision_of(row["decision_id"]) if row["decision_id"] else None
+    return order_of(held) if held else None
+
+
+def _ordered(order: Order | None) -> Iterator[str]:
+    if order is not None:
+        roles = order.by if order.second is None else f"{order.by} and {order.second}"
+        yield f"It was under the order {order.decision.value} of {order.since:%Y-%m-%d %H:%M} UTC by {roles}."
 
 
 def _files(
@@ -136,6 +161,7 @@ def _decision_mismatches(row: Mapping[str, Any], decision: Decision) -> Iterator
         "caveat_reasons": list(decision.caveat.texts),
         "caveat_scope": decision.caveat.scope.value if decision.caveat.scope else None,
         "disposition": decision.disposition.value,
+        "decision_id": decision.decision_id,
         "wording_ids": list(decision.words.wording_ids),
         "words_digest": decision.words.digest,
     }

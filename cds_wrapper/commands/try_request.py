@@ -65,6 +65,8 @@ def command(
 ) -> None:
     """Call the vendor with a saved request and show the answer and what would be recorded. Records nothing.
 
+    Orders (`stop`, `shadow`) play no part: this is how a repaired model is looked at before it is live again.
+
     \b
     Exit codes: 0 the vendor answered, 2 a file or setting is wrong, 3 no such service, 5 no usable answer.
 

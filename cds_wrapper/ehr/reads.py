@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, assert_never
@@ -38,16 +38,21 @@ async def complete_prefetch(
     reader: FHIRReader | None,
     deadline: Deadline,
     waited: timedelta,
+    only: Collection[str] | None = None,
 ) -> Prefetch:
     """What the EHR sent, sorted, and what it did not send, read from its FHIR server where that is allowed.
 
     Without a reader, or when nothing is missing, nobody is asked. `waited` is how long ago the call came in,
-    from which its token's life is counted.
+    from which its token's life is counted. `only` are the keys that may be read, where not all may.
     """
     prefetch = sort_prefetch(request, templates, patient_key)
     if reader is None:
         return prefetch
-    missing = {key: templates[key] for key, state in prefetch.states.items() if _may_be_read(state)}
+    missing = {
+        key: templates[key]
+        for key, state in prefetch.states.items()
+        if _may_be_read(state) and (only is None or key in only)
+    }
     if not missing:
         return prefetch
     started = time.perf_counter()

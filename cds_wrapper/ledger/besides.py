@@ -1,4 +1,4 @@
-"""What an audit checks beside the chains: cards, corrections, feedback, kept files, the schema, the database.
+"""What an audit checks beside the chains: cards, corrections, feedback, orders, kept files, schema, database.
 
 Each check yields findings and raises nothing but `sqlite3.Error`.
 """
@@ -51,6 +51,15 @@ def without_prediction(connection: sqlite3.Connection) -> Iterator[Finding]:
             " AND NOT EXISTS (SELECT 1 FROM predictions p WHERE p.prediction_id = t.prediction_id)"
         )
         yield from _rows(connection, Problem.WITHOUT_PREDICTION, table, query)
+
+
+def without_decision(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Predictions under an order that is not there: a whole chain of decisions can be taken away unseen."""
+    query = (
+        "SELECT p.writer, p.sequence, p.prediction_id FROM predictions p WHERE p.decision_id IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM decisions d WHERE d.decision_id = p.decision_id)"
+    )
+    yield from _rows(connection, Problem.WITHOUT_DECISION, "predictions", query)
 
 
 def _rows(connection: sqlite3.Connection, problem: Problem, table: str, query: str) -> Iterator[Finding]:
@@ -139,6 +148,7 @@ def hidden_rows(connection: sqlite3.Connection, table: str, seen: int) -> Iterat
 CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[Finding]]] = {
     "cards": cards,
     "predictions": without_prediction,
+    "decisions": without_decision,
     "kept_files": files,
     "schema": schema_objects,
     "database": damage,

@@ -1,9 +1,9 @@
 """The columns of the contract: what a record holds, column by column, with its meaning.
 
-The tables, the views, the export and the reference pages are made from `COLUMNS`, `CORRECTION_COLUMNS` and
-`FEEDBACK_COLUMNS`, so they cannot disagree. Unknown is null: never -1, 0 or an empty text. A column that is
-not here yet comes as an added column, null in older rows; the canonical text in `values` leaves null columns
-out, so neither the text nor the hash of an older row changes when that happens.
+The tables, the views, the export and the reference pages are made from `COLUMNS`, `CORRECTION_COLUMNS`,
+`FEEDBACK_COLUMNS` and `DECISION_COLUMNS`, so they cannot disagree. Unknown is null: never -1, 0 or an empty
+text. A column that is not here yet comes as an added column, null in older rows; the canonical text in
+`values` leaves null columns out, so neither the text nor the hash of an older row changes when that happens.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ COLUMNS: tuple[Column, ...] = (
         "Full digest of every file that decided, by kind; the ledger keeps the files.",
         stream=False,
     ),
-    _text("disposition", "What was done with the card, as the plan decided ahead."),
+    _text("disposition", "What was done with the card, as the plan decided ahead or as was ordered."),
+    _text("decision_id", "The order the service was under, in `decisions_v1`; null without one."),
     # What went back, as planned when the row was written; the view puts a correction over it.
     _text("displayed", "`shown`, `silent` (the EHR shows nothing) or `unknown`.", required=True),
     _text("delivery", "`sent`, `abandoned` (the EHR hung up), `not_returned` (too late).", required=True),
@@ -251,11 +252,33 @@ FEEDBACK_COLUMNS: tuple[Column, ...] = (
     *CHAIN_COLUMNS,
 )
 
+# People, and no patients, stand behind these rows: they stay when the predictions they were about are erased.
+DECISION_COLUMNS: tuple[Column, ...] = (
+    _integer("sequence", "Place in this writer's gap-free count of decisions, from 1.", required=True),
+    _text("writer", "Who wrote the row: host and command.", required=True),
+    _time(
+        "recorded_at",
+        "When it was written: in force from then on, until a later one about the same service.",
+        required=True,
+    ),
+    _text("decision_id", "Id of the decision (UUIDv7), the same in every ledger it went to.", required=True),
+    _text("kind", "What kind of decision it is: `order`, given by a command.", required=True),
+    _text("service_id", "Service it is about, under every hook.", required=True),
+    _text("decision", "`stop` (vendor not asked), `shadow` (asked, not shown) or `live`.", required=True),
+    _text("by_role", "Role of who decided it; a role, not a person's name.", required=True),
+    _text("second_role", "Second role, which loosening needs; null where one is enough."),
+    _text("why", "Why, in the words of who decided it; never shown on a card.", required=True),
+    _text("plan_version", "Version of the response plan at that time; null when it could not be read."),
+    _text("wrapper_version", "Version of cds-wrapper that wrote the row.", required=True),
+    *CHAIN_COLUMNS,
+)
+
 # The tables whose rows are chained, each by itself.
 CHAINED: Mapping[str, tuple[Column, ...]] = {
     "predictions": COLUMNS,
     "corrections": CORRECTION_COLUMNS,
     "feedback": FEEDBACK_COLUMNS,
+    "decisions": DECISION_COLUMNS,
 }
 
 # What the view adds to a feedback row from the prediction it belongs to.

@@ -36,6 +36,7 @@ class Problem(enum.Enum):
     CARD_UNACCOUNTED = "card_unaccounted"
     CARD_MISSING = "card_missing"
     WITHOUT_PREDICTION = "without_prediction"
+    WITHOUT_DECISION = "without_decision"
     FILE_ALTERED = "file_altered"
     FILE_MISSING = "file_missing"
     # The database itself.
@@ -70,6 +71,7 @@ _SAYS = {
     Problem.CARD_UNACCOUNTED: "a card that neither its prediction nor a correction of it names",
     Problem.CARD_MISSING: "a card the row names is not in the table of cards",
     Problem.WITHOUT_PREDICTION: "the prediction it speaks of is not there",
+    Problem.WITHOUT_DECISION: "the order it was given under is not there",
     Problem.FILE_ALTERED: "a kept file's content does not fit its digest",
     Problem.FILE_MISSING: "a file that decided this prediction is not kept",
     Problem.SCHEMA_MISSING: "a part of the schema is missing",

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from cds_wrapper.ledger.columns import CHAINED
 from cds_wrapper.ledger.entries import Stamp
 
 # Far above any count a writer reaches, and far below what the database can count.
 _LARGEST_SEQUENCE = 2**62
-_TIMES = {"predictions": "recorded_at", "corrections": "recorded_at", "feedback": "received_at"}
+_TIMES = {chain: "received_at" if chain == "feedback" else "recorded_at" for chain in CHAINED}
 
 _Place: TypeAlias = tuple[int, str]
 

@@ -2,7 +2,8 @@
 
 Three schemas, one for each table whose rows are streamed: `prediction.v1` is the row as it was written,
 `correction.v1` what had to be said about it later, `feedback.v1` what a clinician did with the card. A line
-is a function of its row alone, so the export writes the very bytes that the stream wrote.
+is a function of its row alone, so the export writes the very bytes that the stream wrote. `decision.v1`, what
+people decided, is about no prediction: it is exported and not streamed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from typing import Any, Final
 
 import msgspec
 
-from cds_wrapper.ledger.columns import COLUMNS, CORRECTION_COLUMNS, FEEDBACK_COLUMNS, Column, Kind
+from cds_wrapper.ledger.columns import (
+    COLUMNS,
+    CORRECTION_COLUMNS,
+    DECISION_COLUMNS,
+    FEEDBACK_COLUMNS,
+    Column,
+    Kind,
+)
 
 LONGEST: Final = 4_499
 """Bytes a line has at most, its newline included: log shippers cut what is longer."""
@@ -194,5 +202,6 @@ def _first_of(texts: Sequence[str], most: int) -> list[str]:
 PREDICTION: Final = LineKind("prediction.v1", "predictions", "recorded_at", COLUMNS)
 CORRECTION: Final = LineKind("correction.v1", "corrections", "recorded_at", CORRECTION_COLUMNS)
 FEEDBACK: Final = LineKind("feedback.v1", "feedback", "received_at", FEEDBACK_COLUMNS)
+DECISION: Final = LineKind("decision.v1", "decisions", "recorded_at", DECISION_COLUMNS)
 KINDS: Final = (PREDICTION, CORRECTION, FEEDBACK)
 """In the order in which the stream writes what one look finds: a correction stands behind its prediction."""

@@ -95,20 +95,23 @@ class ChainReader:
 
     def _rows(self) -> Iterator[Placed]:
         names = self._form.names
-        places = [names.index(name) for name in ("writer", "sequence", "prediction_id")]
+        writer_at, sequence_at = names.index("writer"), names.index("sequence")
+        prediction_at = names.index("prediction_id") if "prediction_id" in names else None
         cursor = self._connection.execute(
             f"SELECT {', '.join(names)} FROM {self._table} ORDER BY writer, sequence"  # noqa: S608  names are ours
         )
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             for row in rows:
-                writer, sequence, prediction_id = (row[place] for place in places)
+                writer, sequence = row[writer_at], row[sequence_at]
+                prediction_id = None if prediction_at is None else row[prediction_at]
                 problem, detail = self._look_at(row)
                 if _is_place(writer, sequence, row[-1]):
                     named = None if prediction_id is None else shown(prediction_id)
                     link = Link(sequence, row[-1], _text(row[-2]), named, False, problem, detail)
                     yield Placed(writer, link)
                 else:
-                    place = (shown(writer), _number(sequence), shown(prediction_id))
+                    named = None if prediction_at is None else shown(prediction_id)
+                    place = (shown(writer), _number(sequence), named)
                     self._report(Finding(Problem.UNREADABLE, self._table, *place, detail))
             self.rows_read += len(rows)
             self._passed(len(rows))

@@ -38,7 +38,8 @@ _LONGEST_CARD_ID = 256
 class Decision:
     """What was decided about one prediction: pure functions of what the record and the kept files hold.
 
-    `columns` are its columns of the record, made with it, since it mostly is about many patients alike.
+    `decision_id` names the order it was decided under, if one was in force. `columns` are its columns of the
+    record, made with it, since it mostly is about many patients alike.
     """
 
     edition: str
@@ -46,6 +47,7 @@ class Decision:
     caveat: Caveat
     disposition: Disposition
     words: CaveatWords
+    decision_id: str | None = None
     columns: Mapping[str, object] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -168,6 +170,7 @@ _UNDECIDED: Mapping[str, object] = {
     "words_digest": None,
     "evidence_edition": None,
     "disposition": None,
+    "decision_id": None,
     "caveat_in_summary": None,
     "changes_made": None,
 }
@@ -183,6 +186,7 @@ def _columns_of(decision: Decision) -> Mapping[str, object]:
         "words_digest": decision.words.digest,
         "evidence_edition": decision.edition,
         "disposition": decision.disposition.value,
+        "decision_id": decision.decision_id,
     }
 
 

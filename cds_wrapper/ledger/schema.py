@@ -13,12 +13,13 @@ from cds_wrapper.ledger.columns import (
     CHAINED,
     COLUMNS,
     CORRECTION_COLUMNS,
+    DECISION_COLUMNS,
     FEEDBACK_COLUMNS,
     Column,
     Kind,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 """The schema number this version writes, kept in `PRAGMA user_version`."""
 
 APPLICATION = 0x43445357
@@ -32,7 +33,7 @@ _TYPES = {
     Kind.TIMESTAMP: "TEXT",
     Kind.JSON: "TEXT",
 }
-APPEND_ONLY = ("predictions", "cards", "corrections", "feedback", "kept_files", "erasures")
+APPEND_ONLY = ("predictions", "cards", "corrections", "feedback", "decisions", "kept_files", "erasures")
 # A correction replaces these columns of the view, null included: what was planned did not happen.
 _CORRECTED = ("delivery", "cards_returned")
 
@@ -61,6 +62,7 @@ INSERT_FEEDBACK = (
     + " ON CONFLICT (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''), client,"
     " COALESCE(tenant, ''), service_id) DO NOTHING"
 )
+INSERT_DECISION = _insert("decisions", (column.name for column in DECISION_COLUMNS))
 # The latest row of each chain and writer: without it nobody would see that rows at the end are gone.
 SET_HEAD = (
     _insert("chain_heads", ("chain", "writer", "sequence", "hash"))
@@ -113,6 +115,12 @@ CREATE UNIQUE INDEX feedback_once
   ON feedback (card_uuid, outcome, outcome_at, COALESCE(accepted_suggestions, ''), client,
                COALESCE(tenant, ''), service_id);
 CREATE INDEX feedback_by_prediction ON feedback (prediction_id);
+
+CREATE TABLE decisions (
+  {_columns(DECISION_COLUMNS)},
+  PRIMARY KEY (writer, sequence)
+);
+CREATE UNIQUE INDEX decisions_by_id ON decisions (decision_id);
 
 CREATE TABLE kept_files (
   digest TEXT PRIMARY KEY NOT NULL,
@@ -255,6 +263,12 @@ WHERE f.prediction_id IS NULL;
 """
 
 
+_DECISIONS_VIEW = f"""
+CREATE VIEW decisions_v1 AS
+SELECT {", ".join(column.name for column in DECISION_COLUMNS)} FROM decisions;
+"""  # noqa: S608  names are ours
+
+
 def ddl() -> tuple[str, ...]:
     """Every statement that makes an empty file a ledger, to run in one transaction."""
     triggers = [
@@ -262,6 +276,6 @@ def ddl() -> tuple[str, ...]:
         _never("chain_heads", "DELETE"),
     ]
     tables = [statement for statement in _TABLES.split(";") if statement.strip()]
-    views = [_PREDICTIONS_VIEW, _SUBGROUPS_VIEW, _FEEDBACK_VIEW]
+    views = [_PREDICTIONS_VIEW, _SUBGROUPS_VIEW, _FEEDBACK_VIEW, _DECISIONS_VIEW]
     marks = [f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {SCHEMA}"]
     return (*tables, *triggers, *views, *marks)

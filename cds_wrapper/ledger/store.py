@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cds_wrapper.errors import LedgerUnavailable
-from cds_wrapper.ledger.columns import COLUMNS, FEEDBACK_VIEW_COLUMNS, Kind
+from cds_wrapper.ledger.columns import COLUMNS, DECISION_COLUMNS, FEEDBACK_VIEW_COLUMNS, Kind
 from cds_wrapper.ledger.database import (
     Checkpoints,
     LedgerFile,
@@ -50,7 +50,7 @@ START_PATIENCE = timedelta(seconds=10)
 """How long keeping files at the start may take."""
 
 _READ_PATIENCE = timedelta(seconds=5)
-_KINDS = {column.name: column.kind for column in (*COLUMNS, *FEEDBACK_VIEW_COLUMNS)}
+_KINDS = {column.name: column.kind for column in (*COLUMNS, *FEEDBACK_VIEW_COLUMNS, *DECISION_COLUMNS)}
 
 
 class Ledger(Protocol):
@@ -185,6 +185,11 @@ class LedgerReader:
         """The rows of `feedback_v1` about one prediction, in the order they came."""
         query = "SELECT * FROM feedback_v1 WHERE prediction_id = ? ORDER BY received_at, sequence"
         return self.rows(query, prediction_id)
+
+    def decision(self, decision_id: str) -> dict[str, Any] | None:
+        """One row of `decisions_v1`, or None."""
+        rows = self.rows("SELECT * FROM decisions_v1 WHERE decision_id = ?", decision_id)
+        return rows[0] if rows else None
 
     def kept_file(self, digest: str) -> bytes | None:
         """The content of a kept file, or None."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, assert_never
 
-from cds_wrapper.caveats.plan import Disposition, OnError
+from cds_wrapper.caveats.orders import Order, Ordered
+from cds_wrapper.caveats.plan import NEVER, Disposition, OnError
 from cds_wrapper.caveats.policy import CaveatLevel
 from cds_wrapper.services import ServiceDefinition
 
@@ -33,6 +35,16 @@ def decisions_of(service: ServiceDefinition) -> list[Decision]:
     return list(_decisions(service))
 
 
+def ordered(service: ServiceDefinition, order: Order | None) -> str | None:
+    """What is in force by order, since when, by which role; why is the hospital's own. None for nothing."""
+    if order is None or order.decision is Ordered.LIVE:
+        return None
+    since = f"Since {service.wording.terms.day(order.since.date())}, by order of the {order.by}"
+    if order.decision is Ordered.STOP:
+        return f"{since}, this tool is switched off: {_then(Disposition.STOP)}."
+    return f"{since}, this tool is paused: {_then(Disposition.SHADOW)}."
+
+
 def _decisions(service: ServiceDefinition) -> Iterator[Decision]:
     plan = service.plan
     for level, when in _WHEN.items():
@@ -43,9 +55,18 @@ def _decisions(service: ServiceDefinition) -> Iterator[Decision]:
         f"The vendor uses another version of the model than {versions}",
         _then(Disposition.SHADOW) + " until the board has approved it",
     )
+    if plan.live_since != date.min:
+        yield Decision(_before(service), _then(Disposition.SHADOW) + ", and no card says so")
     yield Decision("The model gives no answer", "a card says so; silence would look like low risk")
     yield Decision("The record of a score cannot be written", "the score is not shown, and a card says so")
     yield Decision("The program itself fails", _on_error(plan.on_error))
+
+
+def _before(service: ServiceDefinition) -> str:
+    since = service.plan.live_since
+    if since == NEVER:
+        return "The score has not been released to clinicians yet"
+    return f"The day is before {service.wording.terms.day(since)}, when the score is first shown"
 
 
 def _then(disposition: Disposition) -> str:

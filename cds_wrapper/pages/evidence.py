@@ -20,10 +20,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cds_wrapper.caveats.evidence import GENERAL
+from cds_wrapper.caveats.orders import Order
 from cds_wrapper.caveats.policy import key_of
 from cds_wrapper.pages.attributes import source_attributes
 from cds_wrapper.pages.caveat_lines import caveat_lines, overall_result
-from cds_wrapper.pages.decisions import decisions_of
+from cds_wrapper.pages.decisions import decisions_of, ordered
 from cds_wrapper.pages.meaning import meaning_of
 from cds_wrapper.pages.page import STYLE, page, style
 from cds_wrapper.pages.published import (
@@ -39,9 +40,14 @@ from cds_wrapper.pages.small_cells import SMALLEST_COUNT
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 
 
-def evidence_routes(catalog_source: Callable[[], ServiceCatalog]) -> list[BaseRoute]:
-    """The routes of these pages; the catalog is asked for at every request, so that a new one is seen."""
-    pages = EvidencePages(catalog_source)
+def evidence_routes(
+    catalog_source: Callable[[], ServiceCatalog], order_of: Callable[[str], Order | None] = lambda _: None
+) -> list[BaseRoute]:
+    """The routes of these pages; catalog and orders are asked for anew at every request.
+
+    `order_of` gives the last order about a service.
+    """
+    pages = EvidencePages(catalog_source, order_of)
     return [
         Route(STYLE, style, methods=["GET"]),
         Route("/evidence/{service}", pages.general, methods=["GET"]),
@@ -52,14 +58,17 @@ def evidence_routes(catalog_source: Callable[[], ServiceCatalog]) -> list[BaseRo
 
 @dataclass(frozen=True, slots=True)
 class EvidencePages:
-    """The pages over a catalog."""
+    """The pages over a catalog and the orders in force."""
 
     catalog_source: Callable[[], ServiceCatalog]
+    order_of: Callable[[str], Order | None] = lambda _: None
 
     async def general(self, request: Request) -> Response:
         """A service's page without a caveat."""
         service = self._service(request)
-        return _no_service() if service is None else page("evidence.html", **evidence_page(service, GENERAL))
+        if service is None:
+            return _no_service()
+        return page("evidence.html", **evidence_page(service, GENERAL, self.order_of(service.id)))
 
     async def behind_a_card(self, request: Request) -> Response:
         """The page a card links to; an unknown or old token gives the general page, never 404."""
@@ -68,7 +77,8 @@ class EvidencePages:
             return _no_service()
         is_current = request.path_params["edition"] == service.book.edition
         key = key_of(service.book, request.path_params["token"]) if is_current else GENERAL
-        return page("evidence.html", **evidence_page(service, key, superseded=not is_current))
+        shown = evidence_page(service, key, self.order_of(service.id), superseded=not is_current)
+        return page("evidence.html", **shown)
 
     async def model(self, request: Request) -> Response:
         """Every published figure by group and every source attribute; the same for everybody."""
@@ -81,8 +91,13 @@ class EvidencePages:
         return found[0] if found else None
 
 
-def evidence_page(service: ServiceDefinition, key: str, *, superseded: bool = False) -> dict[str, Any]:
-    """What the page for one key shows; `superseded` says that the card came with another edition."""
+def evidence_page(
+    service: ServiceDefinition, key: str, order: Order | None = None, *, superseded: bool = False
+) -> dict[str, Any]:
+    """What the page for one key shows; `superseded` says that the card came with another edition.
+
+    `order` is the last one about the service.
+    """
     lines = caveat_lines(service, key)
     reason = lines.reason
     card, scheme = service.card, service.scheme
@@ -100,6 +115,7 @@ def evidence_page(service: ServiceDefinition, key: str, *, superseded: bool = Fa
         "untold_training": untold_training(card, scheme, all_groups=False),
         "attributes": source_attributes(card, hidden),
         "decisions": decisions_of(service),
+        "order": ordered(service, order),
         "superseded": superseded,
     }
 

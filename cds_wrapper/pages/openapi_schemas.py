@@ -220,6 +220,11 @@ READINESS: Final[Schema] = {
             "description": "Calls that are being served, by client.",
             "additionalProperties": _COUNT,
         },
+        "services": {
+            "type": "object",
+            "description": "What each service is, by order or by its plan.",
+            "additionalProperties": {"type": "string", "enum": ["live", "shadow", "stop"]},
+        },
         "ledger": {"type": "boolean", "description": "Whether the ledger can be written."},
         "records": {**_COUNT, "description": "Records that came into the ledger since the start."},
         "batches": _COUNT,

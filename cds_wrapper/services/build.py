@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 
 import jmespath
 from pydantic import BaseModel
@@ -280,6 +281,8 @@ def plan_of(plan: PlanFile, digest: str) -> ResponsePlan:
         without_ledger=plan.without_ledger,
         wording_overrides=overrides_of(plan),
         limits=Limits.changed(plan.limits),
+        live_since=plan.live_since or date.min,
+        paused_card_for=plan.paused_card_for,
     )
 
 

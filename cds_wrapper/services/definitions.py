@@ -217,6 +217,11 @@ class ServiceDefinition:
         """The score from which a patient is flagged: the first threshold listed."""
         return self.thresholds[0].at if self.thresholds else None
 
+    @property
+    def record_keys(self) -> frozenset[str]:
+        """The prefetch keys a record needs by itself: the Patient, and what we ask for beside it."""
+        return frozenset({self.patient_key, *(query.key for query in self.own_queries)})
+
     def with_book(self, book: EvidenceBook) -> ServiceDefinition:
         """The same service with another edition of its evidence, which is kept beside the files."""
         others = tuple(file for file in self.files if file.kind != EDITION)

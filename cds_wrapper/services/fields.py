@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from pydantic import (
 
 _DATE_PART: Final = r"(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
 _TIME_PART: Final = r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?"
+_MOST_DAYS: Final = 366
 _DURATION: Final = re.compile(f"P(?=.){_DATE_PART}{_TIME_PART}(?<!T)", re.ASCII)
 
 
@@ -59,6 +60,29 @@ def _seconds(value: object) -> object:
         raise ValueError("is counted in hours, minutes and seconds: write `PT0.5S` for half a second.")
     hours, minutes, seconds = (float(part or 0) for part in match.groups()[4:])
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _days(value: object) -> object:
+    """Whole days and weeks have one length by the calendar; months and years do not."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("is not an ISO 8601 duration: write `P14D` for two weeks.")
+    years, months, weeks, days, *clock = match.groups()
+    if years or months or any(clock):
+        raise ValueError("is counted in weeks and days: write `P14D` for two weeks.")
+    counted = 7 * int(weeks or 0) + int(days or 0)
+    if counted > _MOST_DAYS:
+        raise ValueError(f"is longer than {_MOST_DAYS} days.")
+    return timedelta(days=counted)
+
+
+def _day_or_never(value: object) -> object:
+    if value == "never":
+        return date.max
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("is not a valid date: write a day as `2026-07-01`, or `never`.") from None
 
 
 def _path(text: str) -> str:
@@ -126,6 +150,14 @@ Span = Annotated[
     timedelta, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "format": "duration"})
 ]
 """A length of time a clock can count, as `PT0.5S`."""
+
+Days = Annotated[timedelta, BeforeValidator(_days), WithJsonSchema({"type": "string", "format": "duration"})]
+"""A number of days, as `P14D`; at most a year of them."""
+
+DayOrNever = Annotated[
+    date, BeforeValidator(_day_or_never), WithJsonSchema({"type": "string", "description": "day or `never`"})
+]
+"""A day, as `2026-07-01`; `never` is the last day that there is."""
 
 Horizon = Annotated[str, AfterValidator(_duration)]
 """A length of calendar time, as `P10Y`; kept as written."""

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from cds_wrapper.caveats.plan import OnError, WithoutLedger
-from cds_wrapper.services.fields import FileModel, Words
+from cds_wrapper.caveats.plan import PAUSED_CARD_FOR, OnError, WithoutLedger
+from cds_wrapper.services.fields import DayOrNever, Days, FileModel, Words
 
 ResponseName = Literal["annotate", "withhold", "shadow"]
 
@@ -49,6 +49,16 @@ class PlanFile(FileModel):
     version: int = Field(ge=1, description="Number of this plan; raised with every change.")
     approved: ApprovedFile = Field(description="What the board has seen and approved.")
     respond: RespondFile = Field(default_factory=RespondFile, description="Caveat level -> what is done.")
+    live_since: DayOrNever | None = Field(
+        None,
+        description="Day on which clinicians first saw the score (UTC). `never`, or a day to come: it runs"
+        " in shadow without a card. Left out: it was always seen, and they are told when it is not.",
+    )
+    paused_card_for: Days = Field(
+        PAUSED_CARD_FOR,
+        description="How long a card tells that the service was stopped or put in shadow, as `P14D`; at most"
+        " `P366D`, and with `P0D` not at all.",
+    )
     on_error: OnError = Field(
         OnError.CARD, description="When we fail ourselves: a truthful card, no card, or an HTTP error."
     )

@@ -139,6 +139,25 @@ def made_of_nothing(answered: Prediction | NoPrediction) -> Prediction | NoPredi
     return answered if answered.reason else replace(answered, reason=STRIPPED)
 
 
+ORDERS_UNKNOWN = "orders_unknown"
+"""The reason why a vendor was not asked: whether its service is stopped could not be read yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """Stands in for a vendor that must not be called; calls nobody."""
+
+    status: Status
+    model: ModelVersion
+    reason: str | None = None
+
+    async def predict(
+        self, _request: CDSRequest, _prefetch: Prefetch, _features: Features, _deadline: Deadline
+    ) -> NoPrediction:
+        """The answer that is known beforehand."""
+        return NoPrediction(self.status, self.model, VendorCall(), self.reason)
+
+
 class Vendor(Protocol):
     """Anything that can be asked for a prediction within a deadline."""
 

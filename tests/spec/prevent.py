@@ -31,6 +31,7 @@ from cds_wrapper.caveats.evidence import (
     build_book,
     evidence_token,
 )
+from cds_wrapper.caveats.orders import Standing
 from cds_wrapper.caveats.plan import Disposition, ResponsePlan
 from cds_wrapper.caveats.policy import Caveat, CaveatLevel, CaveatPolicy
 from cds_wrapper.caveats.wording import CaveatWords, ServiceWords, Wording, choose_words
@@ -277,13 +278,14 @@ def decide(
     plan: ResponsePlan = PLAN,
     scheme: SubgroupScheme = SCHEME,
     wording: Wording = WORDING,
+    standing: Standing | None = None,
 ) -> Answer:
     """One patient's whole way from groups to cards, as a request takes it."""
     vendor = answered if answered is not None else prediction()
     edition = edition or book(scheme=scheme)
     evidence = edition.about(subgroups, vendor)
     caveat = CaveatPolicy(scheme).weigh(evidence, vendor)
-    disposition = plan.settle(caveat, vendor)
-    words = choose_words(caveat, disposition, vendor, evidence, scheme, wording, SERVICE)
+    disposition = plan.settle(caveat, vendor, standing)
+    words = choose_words(caveat, disposition, vendor, evidence, scheme, wording, SERVICE, standing)
     composition = compose(vendor, words, caveat, disposition, stamp(caveat, edition, scheme))
     return Answer(caveat, disposition, words, composition)

@@ -49,7 +49,7 @@ ADVISED_AGAINST = (
 KNOWN = "Not yet checked here. Known since March 2026; the hospital's plan: see link."
 RULED = "Not yet checked here. The hospital's plan: see link."
 NOT_YET = "Not yet checked here."
-PAUSED = "10-year cardiovascular risk is paused; scores are being checked. A score is calculated, not shown."
+PAUSED = "10-year cardiovascular risk is paused; scores are being checked. They are calculated, not shown."
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ def test_missing_inputs_are_named(missing: tuple[str, ...], summary: str, inputs
         (
             Disposition.SHADOW,
             "paused",
-            "is paused; scores are being checked. A score is calculated, not shown.",
+            "is paused; scores are being checked. They are calculated, not shown.",
         ),
     ],
 )
@@ -366,18 +366,28 @@ def test_a_card_that_is_not_shown_is_replaced_by_the_same_words_for_every_reason
     assert words.replacement[0].endswith(summary)
 
 
-@pytest.mark.parametrize("disposition", [Disposition.ANNOTATE, Disposition.WITHHOLD, Disposition.SHADOW])
+@pytest.mark.parametrize("disposition", [Disposition.ANNOTATE, Disposition.WITHHOLD])
 def test_a_vendor_with_nothing_to_say_is_answered_with_nothing(disposition: Disposition) -> None:
     words = choose(THIN, answered=replace(prediction(), cards=()), disposition=disposition)
     assert (words.replacement, words.lines, words.wording_ids) == (None, (), ())
 
 
+def test_a_card_in_shadow_does_not_tell_whom_the_vendor_had_something_to_say_about() -> None:
+    """Whether a card stands there is the same for everybody: it would give the score away."""
+    silent, speaking = (
+        choose(THIN, answered=replace(prediction(), cards=cards), disposition=Disposition.SHADOW)
+        for cards in ((), prediction().cards)
+    )
+    assert silent == speaking
+    assert silent.wording_ids == ("paused",)
+
+
 def test_a_long_title_is_cut_and_our_words_are_not() -> None:
     long = replace(SERVICE, title="A very long title of a service " * 8)
     for card in OwnCard:
-        if card in {OwnCard.STALE, OwnCard.STOPPED}:
+        if card is OwnCard.STALE:
             continue
-        summary, _ = own_words(card, WORDING, long)
+        summary, _ = own_words(card, WORDING, long, since=date(2026, 9, 30))
         assert len(summary) <= 139
         assert "…" in summary
         assert summary.endswith((".", "shown."))

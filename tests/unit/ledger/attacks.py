@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cds_wrapper.caveats.orders import Ordered
 from cds_wrapper.ledger.audit import NotedHead, audit
 from cds_wrapper.ledger.columns import CHAINED
 from cds_wrapper.ledger.database import LedgerFile, prepare
+from cds_wrapper.ledger.decisions import NewOrder, give
 from cds_wrapper.ledger.entries import Correction, KeptFile, Waiting
 from cds_wrapper.ledger.feedback import FeedbackEntry
 from cds_wrapper.ledger.values import FORMS
@@ -50,6 +52,14 @@ def write(path: Path, numbers: Sequence[int], writer: str = WRITER) -> None:
     file.add_feedback([feedback(card) for card in (*cards, f"unknown-{numbers[0]}")])
     file.commit()
     file.discard()
+    for number, decision in enumerate((Ordered.STOP, Ordered.LIVE, Ordered.SHADOW)):
+        give(path, order(f"order-{numbers[0]}-{number}", decision), writer=writer)
+
+
+def order(decision_id: str, decision: Ordered, service_id: str = "cvd-risk") -> NewOrder:
+    """An order with everything that one can have."""
+    roles = ("chief medical information officer", "clinical owner")
+    return NewOrder(decision_id, service_id, decision, *roles, "the vendor withdrew it", "1")
 
 
 def written(path: Path) -> Path:

@@ -58,6 +58,7 @@ def test_a_ledger_as_it_was_written_is_whole_and_tells_its_heads(ledger: Path) -
         ("predictions", WRITER, PREDICTIONS, 0, PREDICTIONS),
         ("corrections", WRITER, 3, 0, 3),
         ("feedback", WRITER, PREDICTIONS + 1, 0, PREDICTIONS + 1),
+        ("decisions", WRITER, 3, 0, 3),
     ]
     with sqlite3.connect(ledger) as connection:
         assert seen.chains[0].hash == row(connection, "predictions", PREDICTIONS)["hash"]
@@ -96,7 +97,7 @@ def test_a_changed_value_in_any_column_is_found_and_named(ledger: Path, table: s
     expected = "moved" if column.name == "sequence" else "altered"
     altered = [finding for finding, _ in audit(ledger).findings if finding.problem.value == expected]
     assert [(one.table, one.writer, one.sequence, one.prediction_id) for one in altered] == [
-        (table, changed["writer"], changed["sequence"], changed["prediction_id"])
+        (table, changed["writer"], changed["sequence"], changed.get("prediction_id"))
     ]
 
 
@@ -320,7 +321,7 @@ def test_two_rows_whose_contents_were_exchanged_are_named(ledger: Path) -> None:
 @pytest.mark.parametrize("table", CHAINED)
 def test_a_chain_written_anew_to_its_end_is_found_by_heads_noted_before(ledger: Path, table: str) -> None:
     noted = heads(ledger)
-    column = "score" if table == "predictions" else "delivery" if table == "corrections" else "reason_code"
+    column = {"predictions": "score", "corrections": "delivery", "feedback": "reason_code"}.get(table, "why")
     with attacker(ledger) as connection:
         rewrite_from(connection, table, 2, **{column: 0.001 if column == "score" else "other"})
 

@@ -17,15 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cds_wrapper.caveats.orders import Ordered
 from cds_wrapper.ledger.audit import audit
 from cds_wrapper.ledger.chain import Head, Judge, Link
 from cds_wrapper.ledger.columns import CHAINED, Kind
 from cds_wrapper.ledger.database import LedgerFile, Synchronous, prepare
+from cds_wrapper.ledger.decisions import give
 from cds_wrapper.ledger.entries import Correction, Waiting
 from cds_wrapper.ledger.findings import RANGES_KEPT, Finding, Findings, Problem
 from cds_wrapper.ledger.retention import erase
 from cds_wrapper.ledger.values import FORMS
-from tests.unit.ledger.attacks import attacker, feedback
+from tests.unit.ledger.attacks import attacker, feedback, order
 from tests.unit.ledger.examples import LONG_ENOUGH, NOON, card_of, entry, opened
 
 # Links by themselves ----------------------------------------------------------------------------------------
@@ -126,7 +128,9 @@ def test_what_is_kept_of_findings_is_bounded_and_the_rest_is_counted() -> None:
 # Histories --------------------------------------------------------------------------------------------------
 
 steps = st.lists(
-    st.sampled_from(["append", "append two", "append again", "correct", "feedback", "restart", "rename"]),
+    st.sampled_from(
+        ["append", "append two", "append again", "correct", "feedback", "decide", "restart", "rename"]
+    ),
     min_size=1,
     max_size=14,
 )
@@ -137,7 +141,7 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.count = self.writers = 0
+        self.count = self.writers = self.decided = 0
         prepare(path)
         self.file = self._opened()
 
@@ -149,6 +153,9 @@ class History:
             self.writers += step == "rename"
             self.file.discard()
             self.file = self._opened()
+            return
+        if step == "decide":
+            self._decide()
             return
         self.file.begin()
         match step:
@@ -166,6 +173,12 @@ class History:
             case _:
                 pass
         self.file.commit()
+
+    def _decide(self) -> None:
+        """A command beside the committer: stopped and made live again in turns."""
+        self.decided += 1
+        decision = Ordered.STOP if self.decided % 2 else Ordered.LIVE
+        give(self.path, order(f"order {self.decided}", decision), writer=f"host-{self.writers}")
 
     def _append(self, number: int) -> None:
         for _ in range(number):
@@ -223,7 +236,7 @@ def any_value(data: st.DataObject, kind: Kind) -> Any:
 @settings(max_examples=100, deadline=None)
 @given(performed=steps, data=st.data())
 def test_any_single_change_to_a_row_is_found(performed: list[str], data: st.DataObject) -> None:
-    with history(["append two", *performed, "feedback", "correct"]) as path:
+    with history(["append two", *performed, "feedback", "decide", "correct"]) as path:
         table = data.draw(st.sampled_from(sorted(CHAINED)))
         with attacker(path) as connection:
             rowids = [rowid for (rowid,) in connection.execute(f"SELECT rowid FROM {table}")]
@@ -241,7 +254,7 @@ def test_any_single_change_to_a_row_is_found(performed: list[str], data: st.Data
 @settings(max_examples=40, deadline=None)
 @given(performed=steps, data=st.data())
 def test_any_single_row_that_is_taken_out_is_found(performed: list[str], data: st.DataObject) -> None:
-    with history(["append two", *performed, "feedback", "correct"]) as path:
+    with history(["append two", *performed, "feedback", "decide", "correct"]) as path:
         table = data.draw(st.sampled_from([*sorted(CHAINED), "cards", "chain_heads"]))
         with attacker(path) as connection:
             number = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -287,7 +300,7 @@ async def test_a_ledger_that_is_being_written_is_audited_without_disturbing_the_
 
 def test_anybody_can_compute_a_hash_with_nothing_but_a_reader_of_json(tmp_path: Path) -> None:
 
-    with history(["append two", "feedback", "correct"]) as path:
+    with history(["append two", "feedback", "decide", "correct"]) as path:
         connection = sqlite3.connect(path)
         connection.row_factory = sqlite3.Row
         for table, truths in (

@@ -90,7 +90,7 @@ def test_a_recorded_time_may_be_given_and_is_kept_when_it_lies_ahead_of_the_one_
 
 def test_each_chain_begins_at_one_and_its_first_row_follows_nothing(tmp_path: Path) -> None:
     connection = sqlite3.connect(written(tmp_path / "ledger.db"))
-    for table in ("predictions", "corrections", "feedback"):
+    for table in ("predictions", "corrections", "feedback", "decisions"):
         first, second = row(connection, table, 1), row(connection, table, 2)
         assert first["previous_hash"] is None
         assert second["previous_hash"] == first["hash"] != second["hash"]

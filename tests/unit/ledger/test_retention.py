@@ -102,9 +102,10 @@ def test_the_audit_stays_whole_and_counts_what_was_erased(tmp_path: Path) -> Non
     assert [(one.chain, one.reason, one.rows) for one in seen.erased] == [
         (chain, "retention P25M", 5) for chain in ("corrections", "feedback", "predictions")
     ]
-    assert {one.chain: one.erased for one in seen.chains} == dict.fromkeys(
-        ("predictions", "corrections", "feedback"), 5
-    )
+    assert {one.chain: one.erased for one in seen.chains} == {
+        **dict.fromkeys(("predictions", "corrections", "feedback"), 5),
+        "decisions": 0,
+    }
 
 
 def test_the_content_leaves_the_file_and_its_log(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.ledger import schema
-from cds_wrapper.ledger.columns import COLUMNS, FEEDBACK_VIEW_COLUMNS
+from cds_wrapper.ledger.columns import COLUMNS, DECISION_COLUMNS, FEEDBACK_VIEW_COLUMNS
 from cds_wrapper.ledger.database import connect, prepare
 from cds_wrapper.ledger.entries import Correction, Stamp
 from cds_wrapper.ledger.feedback import FeedbackEntry
@@ -48,6 +48,7 @@ def names(database: sqlite3.Connection, view: str) -> list[str]:
 def test_the_views_have_the_columns_of_the_table_in_its_order(database: sqlite3.Connection) -> None:
     assert names(database, "predictions_v1") == [column.name for column in COLUMNS]
     assert names(database, "feedback_v1") == [column.name for column in FEEDBACK_VIEW_COLUMNS]
+    assert names(database, "decisions_v1") == [column.name for column in DECISION_COLUMNS]
 
 
 ROW_OF = {
@@ -55,6 +56,10 @@ ROW_OF = {
     "cards": "INSERT INTO cards SELECT 'c', prediction_id FROM predictions",
     "corrections": "INSERT INTO corrections VALUES (1, 'w', 't', 'p', 'not_returned', NULL, NULL, 'h')",
     "feedback": "INSERT INTO feedback SELECT * FROM feedback WHERE 0",
+    "decisions": (
+        "INSERT INTO decisions"
+        " VALUES (1, 'w', 't', 'd', 'order', 's', 'stop', 'r', NULL, 'y', '1', 'v', NULL, 'h')"
+    ),
     "erasures": "INSERT INTO erasures VALUES ('feedback', 'w', 7, 'h', NULL, 't', 'retention')",
     "kept_files": "INSERT INTO kept_files VALUES ('d', 'plan', 'plan.yaml', x'00', 't')",
 }
@@ -179,7 +184,7 @@ def test_an_unknown_schema_number_is_refused_in_one_sentence(tmp_path: Path) -> 
         newer.execute("PRAGMA user_version = 99")
     newer.close()
 
-    with pytest.raises(ConfigurationRefused, match="schema number 99; this version knows 3") as refusal:
+    with pytest.raises(ConfigurationRefused, match="schema number 99; this version knows 4") as refusal:
         prepare(tmp_path / "ledger.db")
     assert "CDS_WRAPPER_LEDGER" in str(refusal.value)
     assert "\n" not in str(refusal.value)

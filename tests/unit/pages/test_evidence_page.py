@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from cds_wrapper.caveats.evidence import (
     TrainingGroup,
     evidence_token,
 )
+from cds_wrapper.caveats.orders import Order, Ordered
 from cds_wrapper.caveats.policy import Reason
 from cds_wrapper.pages.evidence import evidence_routes
 from cds_wrapper.pages.published import hidden_in
@@ -51,6 +53,37 @@ def browser_of(catalog: ServiceCatalog) -> httpx.AsyncClient:
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     async with browser_of(CATALOG) as client:
         yield client
+
+
+async def words_under(order: Order | None) -> str:
+    routes = evidence_routes(lambda: CATALOG, {"cvd-risk": order}.get)
+    transport = httpx.ASGITransport(Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://wrapper.test") as client:
+        return Outline((await client.get("/evidence/cvd-risk")).text).words
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (Ordered.STOP, "this tool is switched off: the model is not asked."),
+        (Ordered.SHADOW, "this tool is paused: the score is calculated and recorded, but not shown."),
+    ],
+)
+async def test_an_order_in_force_is_told_with_its_day_and_the_role_that_gave_it(
+    decision: Ordered, said: str
+) -> None:
+    since = datetime(2026, 11, 27, 23, 59, tzinfo=UTC)
+    words = await words_under(Order("d", "cvd-risk", decision, since, "<b>chair</b>", why="secret"))
+
+    assert f"Since 27 November 2026, by order of the <b>chair</b>, {said}" in words, (
+        "and nothing of it is HTML"
+    )
+    assert "secret" not in words
+
+
+@pytest.mark.parametrize("order", [None, Order("d", "cvd-risk", Ordered.LIVE, datetime.now(UTC), "chair")])
+async def test_where_nothing_is_ordered_nothing_is_told(order: Order | None) -> None:
+    assert "by order of" not in await words_under(order)
 
 
 class Outline(HTMLParser):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from cds_wrapper.caveats.plan import OnError
+from cds_wrapper.caveats.plan import NEVER, OnError
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.services import (
     ServiceCatalog,
@@ -45,6 +45,24 @@ def sign(folder: Path) -> None:
     digest = digest_of((folder / "model_card.yaml").read_bytes())
     signed = [f'  model_card: "{digest}"' if line.startswith("  model_card:") else line for line in lines]
     plan.write_text("\n".join(signed) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "live_since", "told_for"),
+    [
+        ("", date.min, 14),
+        ("live_since: never", NEVER, 14),
+        ("live_since: 2026-07-01\npaused_card_for: P2W1D", date(2026, 7, 1), 15),
+        ("paused_card_for: P0D", date.min, 0),
+    ],
+)
+def test_a_plan_says_since_when_a_service_is_seen_and_how_long_a_card_tells_of_an_order(
+    written: str, live_since: date, told_for: int, hooks: Path
+) -> None:
+    edit(hooks / "cvd-risk" / "plan.yaml", "on_error: card", f"on_error: card\n{written}")
+    (service,) = load_services(hooks)
+    assert service.plan.live_since == live_since
+    assert service.plan.paused_card_for == timedelta(days=told_for)
 
 
 def only(mistakes: tuple[Mistake, ...]) -> Mistake:

@@ -106,6 +106,12 @@ CARD = [
     ("is_demographic: true", "is_demographic: maybe", "`true` or `false`", None),
 ]
 PLAN = [
+    ("on_error: card", "on_error: card\nlive_since: soon", "not a valid date", None),
+    ("on_error: card", "on_error: card\nlive_since: 2026-02-30", "not a valid date", None),
+    ("on_error: card", "on_error: card\nlive_sicne: never", "not a key", "live_since"),
+    ("on_error: card", "on_error: card\npaused_card_for: 14", "not an ISO 8601 duration", None),
+    ("on_error: card", "on_error: card\npaused_card_for: P1M", "counted in weeks and days", None),
+    ("on_error: card", "on_error: card\npaused_card_for: P367D", "longer than 366 days", None),
     ("version: 1", "version: 0", "greater than or equal to 1", None),
     ("version: 1", "version: one", "whole number", None),
     ('versions: ["2023.1"]', "versions: []", "1 item", None),

@@ -1,0 +1,92 @@
+"""Looks at the ledger for orders, about once a second, in a thread of its own: no request waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from cds_wrapper import log, log_orders
+from cds_wrapper.caveats.orders import Order, Ordered
+from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger.decisions import orders_in
+from cds_wrapper.runtime import OrdersInForce
+
+LOOK_EVERY: Final = timedelta(seconds=1)
+
+
+class OrderWatch:
+    """Keeps the orders in force as the ledger has them; while it cannot be read, the last known ones stay.
+
+    It reads over connections of its own that cannot write, each open for one look: neither the committer nor
+    the event loop waits for it.
+    """
+
+    def __init__(
+        self,
+        ledger: Path,
+        in_force: OrdersInForce,
+        lines: log.OperatorLog,
+        read: Callable[[Path], Mapping[str, Order]] = orders_in,
+        every: timedelta = LOOK_EVERY,
+    ) -> None:
+        self._ledger = ledger
+        self._in_force = in_force
+        self._lines = lines
+        self._read = read
+        self._every = every
+        self._is_over = threading.Event()
+        self._is_readable = True
+        self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
+
+    async def open(self) -> None:
+        """Look once, so that the first request is under what was ordered before; then go on looking."""
+        self._in_force.are_known = False
+        await asyncio.to_thread(self._look)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Look no more."""
+        self._is_over.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._every.total_seconds()):
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            read = self._read(self._ledger)
+        except LedgerUnavailable as error:
+            if self._is_readable:
+                self._is_readable = False
+                self._lines.emit(
+                    log_orders.ORDERS_UNREADABLE, problem=error.sentence, known=self._in_force.are_known
+                )
+            return
+        if not self._is_readable:
+            self._is_readable = True
+            self._lines.emit(log_orders.ORDERS_READABLE)
+        for order in self._in_force.follow(read):
+            self._tell(order)
+
+    def _tell(self, order: Order) -> None:
+        self._lines.emit(
+            _EVENTS[order.decision],
+            service_id=order.service_id,
+            by=order.by,
+            second=order.second,
+            decision_id=order.decision_id,
+            plan_version=order.plan_version,
+            since=log.timestamp(order.since),
+        )
+
+
+_EVENTS: Final = {
+    Ordered.STOP: log_orders.SERVICE_STOPPED,
+    Ordered.SHADOW: log_orders.SERVICE_IN_SHADOW,
+    Ordered.LIVE: log_orders.SERVICE_RESUMED,
+}
