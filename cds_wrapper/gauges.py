@@ -15,6 +15,7 @@ from cds_wrapper.metrics import looks
 from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.runtime import Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog
+from cds_wrapper.vendors.guard import Guarded
 
 
 def look_at(
@@ -28,6 +29,8 @@ def look_at(
     )
     metrics.look_at(looks.of_ledger(lambda: runtime.ledger.health))
     metrics.look_at(looks.of_calls(in_flight.of_services))
+    guarded = [vendor for vendor in runtime.vendors.values() if isinstance(vendor, Guarded)]
+    metrics.look_at(looks.of_vendors(guarded))
     if runtime.stream is not None:
         stream = runtime.stream
         metrics.look_at(looks.of_stream(lambda: stream.health.lag_rows))

@@ -68,7 +68,11 @@ _card = msgspec.json.Decoder(_Card)
 
 @dataclass(slots=True)
 class Round:
-    """One round: what is sent, and what came back so far. Times are `perf_counter_ns`."""
+    """One round: what is sent, and what came back so far. Times are `perf_counter_ns`.
+
+    `left` is how many calls may still be sent, None for no end but time. A connection sends no two calls
+    within `pause` seconds.
+    """
 
     calls: Sequence[bytes]
     marker: bytes
@@ -76,11 +80,21 @@ class Round:
     tokens: Iterator[str] | None = None
     measured_from: int = sys.maxsize
     over: bool = False
+    left: int | None = None
+    pause: float = 0.0
     answers: int = 0
     unmarked: int = 0
     withheld: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     latencies: array[float] = field(default_factory=lambda: array("d"))
+
+    def take_one(self) -> bool:
+        """Whether another call is to be sent, which is taken from those left."""
+        if self.over or self.left == 0:
+            return False
+        if self.left is not None:
+            self.left -= 1
+        return True
 
     def order(self, connection: int) -> Iterator[bytes]:
         """The calls of one connection, shuffled anew each time they have all been sent."""
@@ -120,7 +134,7 @@ def _problem(message: Message) -> str | None:
         return "no CDS Hooks answer"
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection of the closed loop; `ended` is settled when it has nothing more to do."""
 
     def __init__(self, this_round: Round, number: int) -> None:
@@ -135,6 +149,9 @@ class _Connection(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
+        if not self._round.take_one():
+            self._end()
+            return
         call = next(self._order)
         self._sent_at = time.perf_counter_ns()
         self._transport.write(call)
@@ -148,10 +165,14 @@ class _Connection(asyncio.Protocol):
             return
         for message in messages:
             self._round.take(message, self._sent_at)
-            if self._round.over:
-                self._end()
-            else:
-                self._send()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        waited = (time.perf_counter_ns() - self._sent_at) / 1e9
+        if self._round.pause > waited and not self._round.over:
+            asyncio.get_running_loop().call_later(self._round.pause - waited, self._send)
+        else:
+            self._send()
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.ended.done():
@@ -191,11 +212,7 @@ async def drive(load: Load, bodies: Sequence[bytes]) -> LoadResult:
     signer = Signer(load.signing_key, load.audience) if load.signing_key else None
     tokens = signer.tokens(load.tokens) if signer else None
     this_round = Round(calls, load.marker.encode(), load.seed, tokens)
-    loop = asyncio.get_running_loop()
-    connections = []
-    for number in range(load.connections):
-        make = partial(_Connection, this_round, number)
-        connections.append((await loop.create_connection(make, HOST, load.port))[1])
+    connections = await connected(this_round, load.connections, load.port)
     await _pass(load.warm_up, connections)
     before = _cpu(load.processes)
     this_round.measured_from = time.perf_counter_ns()
@@ -215,7 +232,16 @@ async def drive(load: Load, bodies: Sequence[bytes]) -> LoadResult:
     )
 
 
-async def _pass(seconds: float, connections: Sequence[_Connection]) -> None:
+async def connected(this_round: Round, connections: int, port: int) -> list[Connection]:
+    """So many connections, which begin to send at once; `OSError` when nobody listens."""
+    loop = asyncio.get_running_loop()
+    return [
+        (await loop.create_connection(partial(Connection, this_round, number), HOST, port))[1]
+        for number in range(connections)
+    ]
+
+
+async def _pass(seconds: float, connections: Sequence[Connection]) -> None:
     """Let the time pass, or less when every connection has ended: then there is nothing left to measure."""
     await asyncio.wait([connection.ended for connection in connections], timeout=seconds)
 

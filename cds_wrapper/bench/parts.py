@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ class Part:
                 return
             time.sleep(_PAUSE.total_seconds())
         raise NotMeasured(f"The part `{self.name}` did not start; {self.log} may say why.")
+
+    def send(self, what: signal.Signals) -> None:
+        """A signal that it knows what to do with."""
+        self._process.send_signal(what)
 
     def stop(self) -> int:
         """SIGTERM, and SIGKILL when that is not heeded; the exit code."""
@@ -143,6 +148,22 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def read_text(port: int, path: str) -> str:
+    """The body of a GET that is answered by 200; `NotMeasured` when it is not."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        raise NotMeasured(f"{path} did not answer ({type(error).__name__}).") from None
+    finally:
+        connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise NotMeasured(f"{path} was answered by status {answer.status}.")
+    return body
 
 
 def read_json(port: int, path: str) -> tuple[int, Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -22,6 +23,16 @@ def cpu_seconds(pid: int) -> float:
     if error:
         raise OSError(error, os.strerror(error))
     return time.clock_gettime(clock.value)
+
+
+def open_descriptors(pid: int) -> tuple[int, int]:
+    """How many files and connections a process has open, and how many of them are connections."""
+    folder = Path(f"/proc/{pid}/fd")
+    kinds = []
+    for one in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            kinds.append(one.readlink().name.partition(":")[0])
+    return len(kinds), kinds.count("socket")
 
 
 def resident_bytes(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,16 @@ AUDIENCE = PUBLIC_URL + PATH
 def signing_key(folder: Path) -> Path:
     """The file with which the EHR signs, in a folder that `prepare_site` has prepared."""
     return folder / "signing-key.json"
+
+
+def add_service(hooks: Path, service: str, vendor: int) -> None:
+    """A second service like the first, with a vendor of its own; `hooks` was prepared by `prepare_site`."""
+    shutil.copytree(hooks / SERVICE, hooks / service)
+    file = hooks / service / "service.yaml"
+    text = file.read_text(encoding="utf-8").replace(f"id: {SERVICE}\n", f"id: {service}\n", 1)
+    file.write_text(
+        re.sub(r"http://127\.0\.0\.1:\d+/", f"http://127.0.0.1:{vendor}/", text), encoding="utf-8"
+    )
 
 
 def prepare_site(source: Path, folder: Path, vendor: int) -> dict[str, str]:

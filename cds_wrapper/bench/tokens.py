@@ -43,11 +43,12 @@ def make_keys(hooks: Path, private: Path) -> None:
 class Signer:
     """Signs tokens for one address, each to be used once (CDS Hooks 2.0.1, "Trusting CDS Clients")."""
 
-    def __init__(self, private: Path, audience: str) -> None:
-        """`private` is the file that `make_keys` wrote."""
+    def __init__(self, private: Path, audience: str, lifetime: int = _LIFETIME) -> None:
+        """`private` is the file that `make_keys` wrote; each token lives for `lifetime` seconds."""
         self._key = RSAKey.import_key(json.loads(private.read_bytes()))
         self._algorithm = REGISTRY.get_alg(ALGORITHM)
         self._audience = audience
+        self._lifetime = lifetime
         self._head = _segment({"alg": ALGORITHM, "kid": _KEY_ID, "typ": "JWT"})
 
     def tokens(self, first: int) -> Iterator[str]:
@@ -60,7 +61,7 @@ class Signer:
             "iss": ISSUER,
             "aud": self._audience,
             "iat": now,
-            "exp": now + _LIFETIME,
+            "exp": now + self._lifetime,
             "jti": str(uuid4()),
         }
         signed = f"{self._head}.{_segment(claims)}"

@@ -16,10 +16,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cds_wrapper.bench import ledger_report, serving_report
+from cds_wrapper.bench import ledger_report, serving_report, soak_report
 from cds_wrapper.bench.ledger import LedgerOptions, measure_ledger
 from cds_wrapper.bench.parts import NotMeasured
 from cds_wrapper.bench.serving import ServingOptions, measure_serving
+from cds_wrapper.bench.soak import SoakOptions, measure_soak
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, MISMATCH_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.settings import read_settings
@@ -33,20 +34,30 @@ class What(enum.Enum):
 
     SERVING = "serving"
     LEDGER = "ledger"
+    SOAK = "soak"
 
 
-def command(
-    what: Annotated[What, typer.Argument(help="`serving` (whole calls) or `ledger` (records alone).")],
+def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
+    what: Annotated[
+        What, typer.Argument(help="`serving` (whole calls), `ledger` (records alone) or `soak`.")
+    ],
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each measurement is made.")] = 3,
     seconds: Annotated[
         float, typer.Option(min=0.1, max=600, help="`serving`: length of one measurement in seconds.")
     ] = 3.0,
     vendor_ms: Annotated[
-        float, typer.Option(min=0, max=400, help="`serving`: how long the vendor takes, in milliseconds.")
+        float, typer.Option(min=0, max=400, help="How long the vendor takes, in milliseconds.")
     ] = 50.0,
     records: Annotated[
         int, typer.Option(min=32, max=1_000_000, help="`ledger`: records of one measurement at 32 writers.")
     ] = 8000,
+    requests: Annotated[
+        int, typer.Option(min=100, max=1_000_000, help="`soak`: calls of the measured service.")
+    ] = 100_000,
+    hanging: Annotated[
+        bool,
+        typer.Option("--hanging", help="`soak`: call a second service too, whose vendor hangs at times."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Orders the calls; the same seed, the same order.")] = 1,
     data: Annotated[
         Path,
@@ -55,6 +66,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")] = False,
 ) -> None:
     """Measure what the wrapper costs, beside a vendor alone, bare forwarders and plain SQLite, in one run.
+
+    `soak` looks at memory, open connections and totals over many calls.
 
     \b
     Everything is synthetic and stays on this machine; Linux only. Nothing is asserted about times.
@@ -75,6 +88,8 @@ def command(
                     right = _serving(hooks, folder, serving, as_json)
                 case What.LEDGER:
                     right = _ledger(hooks, folder, LedgerOptions(rounds=rounds, records=records), as_json)
+                case What.SOAK:
+                    right = _soak(hooks, folder, SoakOptions(requests, vendor_ms, hanging, seed), as_json)
             if not right:
                 raise typer.Exit(MISMATCH_EXIT)
     except ConfigurationRefused as refused:
@@ -117,6 +132,14 @@ def _ledger(hooks: Path, folder: Path, options: LedgerOptions, as_json: bool) ->
         run = measure_ledger(hooks, folder, options, step)
     typer.echo(json.dumps(ledger_report.document(run)) if as_json else ledger_report.text(run))
     return not run.mistakes
+
+
+def _soak(hooks: Path, folder: Path, options: SoakOptions, as_json: bool) -> bool:
+    """Measure and report; whether load generator, metrics and ledger agree to the last call."""
+    with _progress(options.steps) as step:
+        run = measure_soak(hooks, folder, options, step)
+    typer.echo(json.dumps(soak_report.document(run)) if as_json else soak_report.text(run))
+    return not soak_report.disagreements(run)
 
 
 @contextlib.contextmanager

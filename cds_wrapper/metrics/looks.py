@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from cds_wrapper import __version__
 from cds_wrapper.ledger.work import LedgerHealth
 from cds_wrapper.metrics import table
 from cds_wrapper.metrics.samples import Look, Sample
+from cds_wrapper.vendors.guard import Guarded
 
 LOOK_AT_SPACE_EVERY: Final = timedelta(seconds=10)
 
@@ -39,6 +41,23 @@ def of_calls(in_flight: Callable[[], Mapping[str, int]]) -> Look:
     def look() -> Iterator[Sample]:
         for service, calls in in_flight().items():
             yield table.IN_FLIGHT, (service,), calls
+
+    return look
+
+
+def of_vendors(vendors: Collection[Guarded]) -> Look:
+    """Each service's vendor; of a service with several hooks the calls together, and the worst state."""
+
+    def look() -> Iterator[Sample]:
+        calls: Counter[str] = Counter()
+        states: dict[str, int] = {}
+        for vendor in vendors:
+            service = vendor.service[0]
+            calls[service] += vendor.in_flight
+            states[service] = max(states.get(service, 0), vendor.circuit_state)
+        for service, state in states.items():
+            yield table.VENDOR_CIRCUIT, (service,), state
+            yield table.VENDOR_IN_FLIGHT, (service,), calls[service]
 
     return look
 

@@ -155,6 +155,12 @@ VENDOR_DURATION = _histogram(
     "From asking the vendor until its answer came or was given up.",
     OF_CALLS,
 )
+VENDOR_CIRCUIT = _gauge(
+    "vendor_circuit_state",
+    "service",
+    "0: the vendor is asked; 1: one call probes it; 2: it failed too often and is left alone for a while.",
+)
+VENDOR_IN_FLIGHT = _gauge("vendor_in_flight", "service", "Calls that wait for the vendor at this moment.")
 
 # Records ----------------------------------------------------------------------------------------------------
 

@@ -70,6 +70,37 @@ def test_the_ledger_benchmark_finds_every_record_it_was_told_is_durable(tmp_path
     )
 
 
+@pytest.mark.slow
+def test_a_soak_finds_that_all_accounts_agree(tmp_path: Path) -> None:
+    document = soaked(tmp_path, "--requests", "400")
+    totals = document["totals"]
+    assert totals["sent"] == totals["answers"] == totals["requests"] == totals["rows"] == 400
+    assert totals["lost"] == totals["spooled"] == 0
+    assert [tenth["answers"] for tenth in document["tenths"]] == [40] * 10
+    assert all(tenth["resident_bytes"] > 0 and tenth["descriptors"] > 0 for tenth in document["tenths"])
+    assert document["p99_ratio"] is None
+
+
+@pytest.mark.slow
+def test_a_soak_with_a_hanging_vendor_calls_two_services_and_accounts_for_both(tmp_path: Path) -> None:
+    document = soaked(tmp_path, "--requests", "200", "--hanging", "--vendor-ms", "5")
+    totals = document["totals"]
+    beside = sum(tenth["beside"] for tenth in document["tenths"])
+    assert beside > 0 and totals["answers"] == totals["requests"] == 200 + beside
+    assert [tenth["hung"] for tenth in document["tenths"]] == [False, True] * 5
+    assert document["p99_ratio"] > 0
+
+
+def soaked(folder: Path, *arguments: str) -> Mapping[str, Any]:
+    """What a soak prints for scripts; it found nothing wrong and left nothing behind."""
+    done = bench(folder, "soak", *arguments, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(folder.iterdir()) == []
+    document: Mapping[str, Any] = json.loads(done.stdout)
+    assert document["mistakes"] == []
+    return document
+
+
 def test_a_hospital_s_own_service_is_not_put_under_load(tmp_path: Path) -> None:
     (tmp_path / "hooks").mkdir()
     refused = bench(tmp_path, "serving", hooks=tmp_path / "hooks")

@@ -117,6 +117,20 @@ async def test_a_version_that_nobody_approved_is_counted_and_not_named(tmp_path:
     assert "9.9-beta" not in text
 
 
+async def test_a_vendor_that_is_left_alone_is_seen(tmp_path: Path) -> None:
+    async with wrapper(tmp_path, copy_hooks(tmp_path, "http://127.0.0.1:9/cds-services/prevent")) as running:
+        before = await totals(running)
+        for _ in range(30):
+            await running.call(request_of("black-35"))
+        after = await totals(running)
+    state = of("vendor_circuit_state", service="cvd-risk")
+    assert (before[state], after[state]) == (0, 2)
+    assert after[of("vendor_in_flight", service="cvd-risk")] == 0
+    asked = after[of("vendor_requests_total", service="cvd-risk", outcome="unreachable")]
+    left_alone = after[of("predictions_total", status="circuit_open", **PREDICTION)]
+    assert asked > 0 and left_alone > 0 and asked + left_alone == 30
+
+
 async def test_feedback_is_counted_by_what_became_of_it(tmp_path: Path, vendor_url: str) -> None:
     entry = {"outcome": "accepted", "outcomeTimestamp": "2026-06-30T12:00:30Z"}
     async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
