@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from cds_wrapper import log_vendors
 from cds_wrapper.cds import CDSRequest, Prefetch
+from cds_wrapper.errors import Trouble
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.vendors.base import ModelVersion, NoPrediction, Prediction, Status, Vendor, VendorCall
 from cds_wrapper.vendors.circuit import Circuit, CircuitPolicy, CircuitState, Turn, Verdict
 from cds_wrapper.vendors.features import Features
+from cds_wrapper.vendors.reasons import Reason
 
 MOST_IN_FLIGHT = 64
 """Unless its file says otherwise; calls of one service's vendor at one time."""
@@ -104,10 +107,28 @@ class Guarded:
             self._log.emit(log_vendors.CIRCUIT_CLOSED, seconds=seconds, **about)
 
 
+_NO_ANSWER: Final = frozenset(
+    one.value
+    for one in (
+        Trouble.CLOSED_EARLY,
+        Trouble.RESET,
+        Trouble.CUT_OFF,
+        Trouble.NOT_HTTP,
+        Trouble.TOO_LARGE,
+        Reason.NOT_200,
+        Reason.NOT_JSON,
+        Reason.NOT_CDS_HOOKS,
+        Reason.NOT_OPEN_INFERENCE,
+    )
+)
+"""What came, if anything did, was not of the model: a gateway's page, as a rule, or the end of a process."""
+
+
 def verdict_of(answered: Prediction | NoPrediction, had_time: bool) -> Verdict:
     """What the end of a call says about the vendor itself.
 
-    One that refuses, lacks an input or scores out of range works: it has read a question and answered it.
+    One that refuses, lacks an input or gives a score that cannot be right works: it has read a question and
+    answered it in the form of its protocol.
     """
     if isinstance(answered, Prediction):
         return Verdict.WORKS
@@ -117,7 +138,7 @@ def verdict_of(answered: Prediction | NoPrediction, had_time: bool) -> Verdict:
         case Status.TIMED_OUT:
             return Verdict.FAILED if had_time else Verdict.NOTHING
         case Status.UNREADABLE:
-            return Verdict.WORKS if (answered.reason or "").startswith("score_") else Verdict.FAILED
+            return Verdict.FAILED if answered.reason in _NO_ANSWER else Verdict.WORKS
         case Status.UNREACHABLE | Status.FAILED:
             return Verdict.FAILED
         case Status.REFUSED | Status.MISSING_INPUT | Status.STALE:

@@ -16,7 +16,9 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from cds_wrapper.errors import ConfigurationRefused
-from cds_wrapper.services import load_services
+from cds_wrapper.production import unsafe
+from cds_wrapper.services import examine_clients, load_services
+from cds_wrapper.settings import Profile
 from cds_wrapper.signing import new_key, write_own_keys
 from cds_wrapper.vendor_access import examine_access
 from tests import fakes
@@ -226,3 +228,13 @@ async def test_hooks_and_services_that_show_themselves_alike_share_one_token(tmp
             for service in ("cvd-risk", "other"):
                 await running.call(request_of("white-55"), service)
         assert len(server.asked) == 1 and len(vendor.heads) == 2
+
+
+def test_production_fetches_no_token_over_plain_http(tmp_path: Path) -> None:
+    lines = with_vendor(
+        "  authentication: {kind: oauth2, token_url: http://login.example/t, client_id: us, secret: /a}"
+    )
+    hooks = copy_hooks(tmp_path, "https://model.example/cds-services/prevent", **lines)
+    production = settings_for(tmp_path, hooks, profile=Profile.PRODUCTION)
+    found = unsafe(production, load_services(hooks), examine_clients(hooks))
+    assert "vendor.authentication.token_url" in {mistake.key for mistake in found}

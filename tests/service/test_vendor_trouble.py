@@ -21,6 +21,7 @@ TROUBLE: list[tuple[str, fakes.Behaviour, str, str | None]] = [
     ("a web page", SIGN_IN, "unreadable", "not_cds_hooks"),
     ("20 MB", fakes.answers(body=b" " * 20_000_000), "unreadable", "too_large"),
     ("truncated JSON", fakes.answers(body=b'{"cards": [{"summ'), "unreadable", "not_cds_hooks"),
+    ("hangs up", fakes.closes_at_once(), "unreadable", "closed_early"),
     ("cut off", fakes.stops_in_the_middle(), "unreadable", "cut_off"),
     ("empty object", fakes.answers({}), "unreadable", "not_cds_hooks"),
     ("no content", fakes.answers(status=204, body=b""), "unreadable", "not_200"),
@@ -60,7 +61,8 @@ async def test_a_vendor_that_is_down(tmp_path: Path) -> None:
     async with wrapper(tmp_path, copy_hooks(tmp_path, "http://127.0.0.1:9/cds-services/prevent")) as running:
         (card,) = (await running.call(request_of("white-55"))).json()["cards"]
         (row,) = running.rows()
-    assert (card["summary"], row["status"]) == (NO_RESULT, "unreachable")
+    assert (card["summary"], row["status"], row["reason"]) == (NO_RESULT, "unreachable", "refused_connection")
+    assert row["vendor_attempts"] == 2, "nothing was sent, so that another connection was tried"
 
 
 async def test_a_vendor_with_nothing_to_say_is_not_a_failure(tmp_path: Path) -> None:

@@ -205,11 +205,11 @@ VERDICTS: list[tuple[Prediction | NoPrediction, bool, Verdict]] = [
     *((ends(Status.UNREADABLE, why), True, Verdict.FAILED) for why in ("closed_early", "reset", "cut_off")),
     *(
         (ends(Status.UNREADABLE, why), True, Verdict.FAILED)
-        for why in ("not_http", "not_200", "not_cds_hooks")
+        for why in ("not_http", "not_200", "not_cds_hooks", "not_open_inference", "not_json", "too_large")
     ),
     *(
         (ends(Status.UNREADABLE, why), True, Verdict.WORKS)
-        for why in ("score_out_of_range", "score_not_found")
+        for why in ("score_out_of_range", "score_not_found", "wrong_shape", "time_unreadable")
     ),
     (ends(Status.REFUSED), True, Verdict.WORKS),
     (ends(Status.MISSING_INPUT), True, Verdict.WORKS),
