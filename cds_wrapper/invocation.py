@@ -26,6 +26,7 @@ from cds_wrapper.caveats.caveat import Disposition
 from cds_wrapper.caveats.evidence import GENERAL, EvidenceBook, evidence_token
 from cds_wrapper.caveats.orders import Standing, stricter
 from cds_wrapper.caveats.plan import OnError
+from cds_wrapper.caveats.score_card import write_card
 from cds_wrapper.caveats.wording import OwnCard, choose_words
 from cds_wrapper.cds import (
     CDSRequest,
@@ -52,7 +53,7 @@ from cds_wrapper.vendors.base import (
     VendorCall,
     made_of_nothing,
 )
-from cds_wrapper.vendors.features import NO_FEATURES
+from cds_wrapper.vendors.features import NO_FEATURES, Features
 
 
 async def invoke(
@@ -83,8 +84,9 @@ async def invoke(
     prediction = made_of_nothing(prediction) if came_stripped(request, prefetch) else prediction
     call.vendor_has_answered()
 
+    prediction = with_its_card(prediction, service, features, request, call)
     call.standing = stricter(call.standing, rt.standing(service, request.received_at))
-    decision = decided(service, subgroups, prediction, call.standing)
+    decision = decided(service, subgroups, prediction, call.standing, features)
     composition = compose_cards(service, prediction, decision, rt, call)
     reply = reply_with(service, prediction, composition, call.standing)
 
@@ -126,22 +128,44 @@ def read_by(service: ServiceDefinition, standing: Standing | None) -> Collection
     return service.record_keys if is_stopped else None
 
 
+def with_its_card(
+    prediction: Prediction | NoPrediction,
+    service: ServiceDefinition,
+    features: Features,
+    request: CDSRequest,
+    call: Call,
+) -> Prediction | NoPrediction:
+    """A score whose vendor speaks no cards on the card that the site wrote for it."""
+    if service.score_card is None or not isinstance(prediction, Prediction):
+        return prediction
+    band = service.band_of(prediction.score, prediction.flags)
+    return write_card(prediction, service.score_card, band, features, request, call.prediction_id)
+
+
 def decided(
     service: ServiceDefinition,
     subgroups: PatientSubgroups,
     prediction: Prediction | NoPrediction,
     standing: Standing | None = None,
+    features: Features = NO_FEATURES,
 ) -> Decision:
     """What `decide` says with the edition in force, which is the same for patients of the same groups.
 
     Of a prediction it depends on no more than stands in the question here: not on the score itself, nor on
-    what the vendor's cards say.
+    what the cards say; of the inputs, on which are missing and which are in doubt. The time of a score that
+    is too old is one patient's own, and is not remembered.
     """
-    told = prediction.flagged if isinstance(prediction, Prediction) else prediction.missing_inputs
-    version = prediction.model.version
-    question = subgroups.groups, prediction.status, prediction.reason, version, told, standing
+    if prediction.status is Status.STALE:
+        return decide(service, service.book, subgroups, prediction, standing, features)
+    told = (
+        (prediction.flagged, bool(prediction.cards))
+        if isinstance(prediction, Prediction)
+        else prediction.missing_inputs
+    )
+    version, inputs = prediction.model.version, features.condition if features.inputs else ()
+    question = subgroups.groups, prediction.status, prediction.reason, version, told, standing, inputs
     decision: Decision = service.remembered.of(
-        question, lambda: decide(service, service.book, subgroups, prediction, standing)
+        question, lambda: decide(service, service.book, subgroups, prediction, standing, features)
     )
     return decision
 
@@ -152,13 +176,14 @@ def decide(
     subgroups: PatientSubgroups,
     prediction: Prediction | NoPrediction,
     standing: Standing | None = None,
+    features: Features = NO_FEATURES,
 ) -> Decision:
     """Evidence, caveat, disposition and words for one prediction: a pure function of what the record keeps.
 
     Evidence is asked after the prediction, because a high score and a low one need different figures.
     """
     evidence = book.about(subgroups, prediction)
-    caveat = service.policy.weigh(evidence, prediction)
+    caveat = service.policy.weigh(evidence, prediction, features)
     disposition = service.plan.settle(caveat, prediction, standing)
     words = choose_words(
         caveat, disposition, prediction, evidence, service.scheme, service.wording, service.words, standing
@@ -221,6 +246,7 @@ def stamp_of(service: ServiceDefinition, edition: str, key: str, rt: Runtime, ca
         vendor_label=service.vendor.developer,
         link_url=f"{pages}/{evidence_token(edition, key)}",
         general_url=f"{pages}/{evidence_token(edition, GENERAL)}",
+        model_url=f"{rt.public_url}/evidence/{service.id}/model",
         shown=shown_attributes(service.scheme),
     )
 

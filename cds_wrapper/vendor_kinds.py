@@ -48,7 +48,7 @@ class VendorSetup:
         config = self.config
         if config.score is None:
             raise ValueError("needs `vendor.score`")
-        return BareScore(config.score, config.model, self.threshold, config.stand_ins)
+        return BareScore(config.score, config.model, self.threshold, config.stand_ins, config.flags)
 
     def asking(self, kind: type[_Asking]) -> _Asking:
         """The protocol's own part of the file as the value it was built into."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from cds_wrapper.caveats.actions import AI_LABEL, read_system_actions
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, Disposition
-from cds_wrapper.caveats.codings import override_reasons_of, topic_of
+from cds_wrapper.caveats.codings import override_reasons_of, own_topic, topic_of
 from cds_wrapper.caveats.detail import CONTENT_TYPE, Syntax, agreed_syntax, detail_of
 from cds_wrapper.caveats.machine_copy import CardStamp, card_uuid, machine_copy, versions
 from cds_wrapper.caveats.orders import Standing
@@ -93,7 +93,8 @@ def compose(
         return Composition(own, held, in_summary=False, is_our_own=bool(own))
     ours = machine_copy(prediction, words, caveat, stamp) if prediction.cards else {}
     made = [
-        _Composing(words, caveat, stamp, passage, ours, *numbered) for numbered in enumerate(prediction.cards)
+        _Composing(words, caveat, stamp, passage, ours, *numbered, is_the_sites=prediction.score_only)
+        for numbered in enumerate(prediction.cards)
     ]
     cards = tuple(card for one in made if (card := one.card()) is not None)
     is_withheld = len(cards) < len(made)
@@ -153,7 +154,7 @@ def _system_actions(
 
 
 class _Composing(Changes):
-    """One vendor card on its way out; collects what is changed."""
+    """One card on its way out; collects what is changed. The site's are those of a vendor without cards."""
 
     def __init__(
         self,
@@ -164,6 +165,8 @@ class _Composing(Changes):
         ours: Mapping[str, Any],
         position: int,
         vendor: VendorCard,
+        *,
+        is_the_sites: bool,
     ) -> None:
         super().__init__(position)
         self._words = words
@@ -173,6 +176,7 @@ class _Composing(Changes):
         self._ours = ours
         self._uuid = stamp.card_uuid(position)
         self._vendor = vendor
+        self._is_the_sites = is_the_sites
         self._whole_summary = clean_line(vendor.summary or "")
 
     def card(self) -> Card | None:
@@ -280,6 +284,9 @@ class _Composing(Changes):
         return label or self._stamp.vendor_label
 
     def _source(self, source: VendorSource) -> Source:
+        if self._is_the_sites:
+            topic = own_topic(self._caveat, self._passage, self)
+            return Source(label=self._stamp.own_label, url=self._stamp.model_url, topic=topic)
         for name in source.misshapen:
             self.note(f"source.{name}", "of another type, removed")
         if source.unknown:

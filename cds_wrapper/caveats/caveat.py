@@ -74,6 +74,10 @@ class Reason(enum.Enum):
     GROUP_UNKNOWN = "group_unknown"
 
 
+MISSING_AS_NORMAL = f"{Reason.MISSING_INPUT.value}:{Direction.SCORES_TOO_LOW.value}"
+"""The reason that a missing input was counted as normal, as records and pages call it."""
+
+
 class Scope(enum.Enum):
     """Whom a reason holds for: every patient of the service today, or patients like this one."""
 
@@ -95,7 +99,8 @@ class CaveatReason:
 
     `attributes` are those whose display policy governs the words, `groups` (attribute, level) the groups the
     reason is about as far as each has one name. `figures` are raw, per 100. `external` says that it was seen
-    elsewhere, not here.
+    elsewhere, not here. `inputs` (name, label) are the model's inputs it is about; the label is empty for one
+    that describes the person. `recheck` is how to measure one again.
     """
 
     reason: Reason
@@ -109,6 +114,8 @@ class CaveatReason:
     figures: Figures | None = None
     external: bool = False
     since: date | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
+    recheck: str | None = None
 
     def __repr__(self) -> str:
         return f"CaveatReason({self.text!r})"
@@ -166,7 +173,14 @@ class CaveatReason:
     @property
     def key(self) -> str:
         """What the address of its page is made from, with the edition; never a group."""
-        return self.finding_id or self.reason.value
+        if self.finding_id is not None:
+            return self.finding_id
+        return MISSING_AS_NORMAL if self.text == MISSING_AS_NORMAL else self.reason.value
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a card calls the inputs it is about."""
+        return tuple(label for _, label in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

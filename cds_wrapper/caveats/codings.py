@@ -51,6 +51,19 @@ def topic_of(
     if topic is None and passage.policy.topic is not None:
         changes.note("source.topic", "missing, added")
         topic = dict(passage.policy.topic)
+    return _with_state(topic, caveat, passage, changes)
+
+
+def own_topic(caveat: Caveat, passage: Passage, changes: Changes) -> dict[str, Any] | None:
+    """The site's topic, for a card that the site words itself; None where it has none."""
+    topic = dict(passage.policy.topic) if passage.policy.topic is not None else None
+    return _with_state(topic, caveat, passage, changes)
+
+
+def _with_state(
+    topic: dict[str, Any] | None, caveat: Caveat, passage: Passage, changes: Changes
+) -> dict[str, Any] | None:
+    """With the caveat's state in its code, for an EHR that remembers overrides by it."""
     if topic is None or not passage.profile.topic_state:
         return topic
     code = code_with_state(topic["code"], caveat)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds_wrapper.caveats.local import LocalResult
-from cds_wrapper.caveats.model_card import Estimate, OutOfScopeRule, State, TrainingGroup
+from cds_wrapper.caveats.model_card import Estimate, MeasuredLessWell, OutOfScopeRule, State, TrainingGroup
 from cds_wrapper.caveats.outside import OutsideFinding
 
 _DURATION = re.compile(
@@ -82,3 +82,4 @@ class BookContents:
     local: tuple[LocalResult, ...]
     out_of_scope: tuple[OutOfScopeRule, ...]
     absent_from_training: tuple[TrainingGroup, ...]
+    measured_less_well: tuple[MeasuredLessWell, ...] = ()

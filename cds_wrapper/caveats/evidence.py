@@ -26,6 +26,7 @@ from cds_wrapper.caveats.model_card import (
     Estimate,
     EvidenceSource,
     IntervalKind,
+    MeasuredLessWell,
     Metric,
     ModelCard,
     ModelInput,
@@ -63,6 +64,7 @@ __all__ = [
     "IntervalKind",
     "Limits",
     "LocalResult",
+    "MeasuredLessWell",
     "Metric",
     "ModelCard",
     "ModelInput",
@@ -106,6 +108,7 @@ class Evidence:
     unreported: tuple[tuple[str, str], ...] = ()
     unknown: tuple[UnknownGroup, ...] = ()
     local: tuple[LocalResult, ...] = ()
+    measured_less_well: tuple[MeasuredLessWell, ...] = ()
 
     def __repr__(self) -> str:
         return f"Evidence(edition={self.edition!r})"
@@ -198,6 +201,9 @@ class EvidenceBook:
             unreported=tuple(self._silence.unreported(subgroups)),
             unknown=tuple(self._silence.unknown(subgroups)),
             local=tuple(self._local(subgroups)) if same_version else (),
+            measured_less_well=tuple(
+                rule for rule in contents.measured_less_well if subgroups.speaks(rule.where)
+            ),
         )
 
     def _local(self, subgroups: PatientSubgroups) -> Iterator[LocalResult]:
@@ -235,6 +241,7 @@ def build_book(
             local=local_results(concerned, limits),
             out_of_scope=card.out_of_scope,
             absent_from_training=tuple(group for group in card.training if group.nobody),
+            measured_less_well=card.measured_less_well,
         )
     )
 
@@ -263,8 +270,8 @@ def _known_levels(
 
 
 def _all_groups(card: ModelCard) -> Iterable[Where]:
-    sources: Sequence[Sequence[Estimate | TrainingGroup | OutOfScopeRule]]
-    sources = (card.estimates, card.training, card.out_of_scope)
+    sources: Sequence[Sequence[Estimate | TrainingGroup | OutOfScopeRule | MeasuredLessWell]]
+    sources = (card.estimates, card.training, card.out_of_scope, card.measured_less_well)
     return (item.where for source in sources for item in source)
 
 

@@ -156,6 +156,22 @@ class ModelInput:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredLessWell:
+    """A group in which an input is measured less accurately, and what that does to the score.
+
+    `input` is the input's name on the card; `direction` is `scores_too_low`, `scores_too_high` or None;
+    `recheck` is a sentence of at most 12 words; `id` is unique within the card.
+    """
+
+    id: str
+    input: str
+    where: Where
+    direction: str | None = None
+    recheck: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """One version of one model as its developer and others describe it.
 
@@ -172,6 +188,7 @@ class ModelCard:
     out_of_scope: tuple[OutOfScopeRule, ...] = ()
     training: tuple[TrainingGroup, ...] = ()
     inputs: tuple[ModelInput, ...] = ()
+    measured_less_well: tuple[MeasuredLessWell, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     outcome_studies: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()

@@ -7,11 +7,20 @@ said once, for the model as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
-from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope, Side
+from cds_wrapper.caveats.caveat import (
+    MISSING_AS_NORMAL,
+    Caveat,
+    CaveatLevel,
+    CaveatReason,
+    Disposition,
+    Reason,
+    Scope,
+    Side,
+)
 from cds_wrapper.caveats.evidence import (
     GENERAL,
     Direction,
@@ -24,8 +33,10 @@ from cds_wrapper.caveats.evidence import (
     Where,
     evidence_token,
 )
+from cds_wrapper.caveats.model_inputs import NO_PERSONAL_INPUTS, PersonalInputs, is_called
 from cds_wrapper.patient.subgroups import SubgroupScheme
 from cds_wrapper.vendors.base import NoPrediction, Prediction
+from cds_wrapper.vendors.features import NO_FEATURES, Features, IfMissing, Input
 
 __all__ = [
     "Caveat",
@@ -45,18 +56,27 @@ _Results: TypeAlias = Mapping[frozenset[str], LocalResult]
 
 @dataclass(frozen=True, slots=True)
 class CaveatPolicy:
-    """Weighs evidence for one service; `scheme` says which attributes are core and which crossings count."""
+    """Weighs evidence for one service; `scheme` says which attributes are core and which crossings count.
+
+    `personal` are the inputs that describe the person, which no card names.
+    """
 
     scheme: SubgroupScheme
+    personal: PersonalInputs = NO_PERSONAL_INPUTS
     _crossings: frozenset[frozenset[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_crossings", frozenset(frozenset(parts) for parts in self.scheme.crossings))
 
-    def weigh(self, evidence: Evidence, prediction: Prediction | NoPrediction) -> Caveat:
+    def weigh(
+        self, evidence: Evidence, prediction: Prediction | NoPrediction, features: Features = NO_FEATURES
+    ) -> Caveat:
         """The level and its reasons; the same whatever became of the vendor's answer."""
-        results = self._results(evidence)
-        reasons = sorted(self._reasons(evidence, _flagged(prediction), results), key=_in_order)
+        results, flagged = self._results(evidence), _flagged(prediction)
+        found = [*self._reasons(evidence, flagged, results)]
+        if features.inputs:
+            found += self._of_inputs(evidence, flagged, features)
+        reasons = sorted(found, key=_in_order)
         return Caveat(CaveatLevel.worst(reason.level for reason in reasons), tuple(reasons))
 
     def _results(self, evidence: Evidence) -> _Results:
@@ -121,11 +141,51 @@ class CaveatPolicy:
         core = (name for name, policy in self.scheme.attributes.items() if policy.core)
         return [*(frozenset({name}) for name in core if name not in replaced), *crossings]
 
+    def _of_inputs(
+        self, evidence: Evidence, flagged: bool | None, features: Features
+    ) -> Iterator[CaveatReason]:
+        """What the score was calculated without, and what it was calculated from that is in doubt."""
+        for kind, direction in _WITHOUT.items():
+            without = [one for one in features.missing if one.if_missing is kind]
+            if without:
+                yield self._about_inputs(Reason.MISSING_INPUT, without, direction, flagged)
+        if features.doubtful:
+            yield self._about_inputs(Reason.DOUBTFUL_INPUT, features.doubtful, None, flagged)
+        for rule in evidence.measured_less_well:
+            used = [one for one in features.inputs if one.value is not None and is_called(rule.input, one)]
+            if used:
+                direction = Direction(rule.direction) if rule.direction else None
+                reason = self._about_inputs(Reason.DOUBTFUL_INPUT, used, direction, flagged)
+                yield replace(
+                    reason,
+                    attributes=tuple(rule.where),
+                    groups=_named(rule.where),
+                    finding_id=rule.id,
+                    recheck=rule.recheck,
+                )
+
+    def _about_inputs(
+        self, reason: Reason, inputs: Sequence[Input], direction: Direction | None, flagged: bool | None
+    ) -> CaveatReason:
+        names = (one.name for one in inputs)
+        return CaveatReason(
+            reason,
+            Scope.PATIENT,
+            direction=direction,
+            side=side_of(direction, flagged) if direction else None,
+            inputs=tuple(zip(names, self.personal.labels(inputs), strict=True)),
+        )
+
     def _is_core(self, attribute: str) -> bool:
         policy = self.scheme.attributes.get(attribute)
         return policy is not None and policy.core
 
 
+# What a model does without an input -> which way its score errs then.
+_WITHOUT: Mapping[IfMissing, Direction | None] = {
+    IfMissing.OMITTED: None,
+    IfMissing.COUNTED_AS_NORMAL: Direction.SCORES_TOO_LOW,
+}
 _EVERYBODY: frozenset[str] = frozenset()
 _REASON_ORDER = {reason: rank for rank, reason in enumerate(Reason)}
 _DIRECTION_ORDER = {direction: rank for rank, direction in enumerate((*Direction, None))}
@@ -133,7 +193,12 @@ _DIRECTION_ORDER = {direction: rank for rank, direction in enumerate((*Direction
 
 def key_of(book: EvidenceBook, token: str) -> str:
     """The finding or reason whose page has this token; the service's general page for any other token."""
-    keys = (*(finding.id for finding in book.findings), *(reason.value for reason in Reason))
+    keys = (
+        *(finding.id for finding in book.findings),
+        *(rule.id for rule in book.contents.measured_less_well),
+        *(reason.value for reason in Reason),
+        MISSING_AS_NORMAL,
+    )
     return next((key for key in keys if evidence_token(book.edition, key) == token), GENERAL)
 
 

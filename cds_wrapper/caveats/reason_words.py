@@ -13,6 +13,7 @@ from typing import assert_never
 
 from cds_wrapper.caveats.caveat import CaveatReason, Reason, Scope, Side
 from cds_wrapper.caveats.evidence import Direction
+from cds_wrapper.caveats.inputs import as_a_sentence, listed, shortly
 from cds_wrapper.caveats.texts import Elsewhere, ServiceWords, Terms, Text, Wording, fill, placeholders
 from cds_wrapper.patient.subgroups import Display, SubgroupScheme
 
@@ -33,12 +34,24 @@ def put_into_words(
     name = wording_id(reason)
     text = wording.texts[name]
     values = _values(reason, scheme, wording, service)
-    short = text.short if reason.scope is Scope.PATIENT and reason.matters else None
+    template = _template(text, reason, scheme)
+    line = fill(template, values)
+    short = _short_template(name, reason, wording)
+    in_short = {**values, "input": shortly(short, reason.labels, wording.terms)} if short else values
     return Said(
         id=name,
-        line=fill(_template(text, reason, scheme), values),
-        short=fill(short, values) if short else None,
+        line=as_a_sentence(line) if template.startswith("{input}") else line,
+        short=fill(short, in_short) if short else None,
     )
+
+
+def _short_template(name: str, reason: CaveatReason, wording: Wording) -> str | None:
+    """What the summary says; where an input errs one way, that is said and not which input it is."""
+    if reason.scope is not Scope.PATIENT or not reason.matters:
+        return None
+    if name == "D1" and reason.direction is not None:
+        name = _gap_id(reason.direction, reason.side)
+    return wording.texts[name].short
 
 
 def _template(text: Text, reason: CaveatReason, scheme: SubgroupScheme) -> str:
@@ -77,9 +90,9 @@ def _values(
         "p": first,
         "o": second,
         "rule": reason.rule_say or "",
-        "input": terms.input,
-        "inputs": terms.inputs,
-        "recheck": wording.lines.recheck,
+        "input": listed(reason.labels, terms) if reason.inputs else terms.input,
+        "inputs": listed(reason.labels, terms),
+        "recheck": reason.recheck or wording.lines.recheck,
         "proxy": terms.proxy,
     }
 

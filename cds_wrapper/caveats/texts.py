@@ -10,7 +10,7 @@ import enum
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta, tzinfo
 from typing import Final
 
 import msgspec
@@ -66,6 +66,12 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     more_inputs: str
     proxy: str
     months: tuple[str, ...]
+    # Not in every file that was ever kept.
+    personal: str = "a personal detail"
+    moment: str = "{clock} on {day}"
+    minutes: tuple[str, str] = ("{n} minute", "{n} minutes")
+    hours: tuple[str, str] = ("{n} hour", "{n} hours")
+    days: tuple[str, str] = ("{n} day", "{n} days")
 
     def month(self, day: date) -> str:
         """A day as a month and a year, "March 2026"."""
@@ -90,6 +96,8 @@ class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: str
     plan_link: str | None = None
     """Not in every file that was ever kept: without it, `known_since` is said."""
+    missing_inputs: str = "Not on file: {missing}."
+    score_at: str = "The score is from {score_at}."
 
 
 class CardText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,13 +227,19 @@ def _from_elsewhere(words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceWords:
-    """What a service is called on cards; `outcome` fits "had ..." and "... cases" in at most two words."""
+    """What a service is called on cards; `outcome` fits "had ..." and "... cases" in at most two words.
+
+    `zone` is that of the clock on the ward's wall; None says UTC. A score older than `oldest_score` is not
+    shown; None where the vendor scores when it is asked.
+    """
 
     title: str
     contact: str
     outcome: str
     developer: str
     model_name: str
+    zone: tzinfo | None = None
+    oldest_score: timedelta | None = None
 
 
 # The limits -------------------------------------------------------------------------------------------------
@@ -245,7 +259,7 @@ _LONGEST = {
     **{name: " ".join(["abcdefgh"] * count) for name, count in _WORDS_IN.items()},
     **dict.fromkeys(("a", "b", "p", "o"), "100"),
     "contact": "contact",
-    "time": "09:59 on 30 September",
+    "time": "09:59 UTC on 30 September 2026",
     "limit": "24 hours",
     "date": "30 September 2026",
 }

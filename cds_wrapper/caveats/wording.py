@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import assert_never
 
 import msgspec
 
 from cds_wrapper.caveats.caveat import Caveat, CaveatLevel, CaveatReason, Disposition, Reason, Scope
 from cds_wrapper.caveats.evidence import Evidence, ModelCard
+from cds_wrapper.caveats.inputs import listed
+from cds_wrapper.caveats.moments import Clock
 from cds_wrapper.caveats.orders import Standing
 from cds_wrapper.caveats.reason_words import Said, put_into_words, wording_id
 from cds_wrapper.caveats.texts import (
@@ -24,7 +26,6 @@ from cds_wrapper.caveats.texts import (
     Lines,
     OwnCard,
     ServiceWords,
-    Terms,
     Text,
     UnusableWording,
     Wording,
@@ -102,7 +103,7 @@ def choose_words(
     """The words for one answer, from what its record and the kept files hold."""
     if standing is not None:
         return _while_it_stands(standing, wording, service)
-    own = _own_card(disposition, prediction)
+    own = _own_card(disposition, prediction, service)
     if own is not None or not (isinstance(prediction, Prediction) and prediction.cards):
         return _without_score(own, prediction, wording, service)
     said = _said(caveat, scheme, wording, service)
@@ -132,18 +133,22 @@ def own_words(
     service: ServiceWords,
     missing: tuple[str, ...] = (),
     since: date | None = None,
+    score_at: datetime | None = None,
 ) -> tuple[str, str]:
     """Summary and detail of a card of our own; a title too long for the summary is cut, our words never.
 
-    `since` is the day of the order that a card tells of.
+    `since` is the day of the order that a card tells of, `score_at` the time of a score that is too old.
     """
     text = wording.cards[card]
+    clock = Clock(wording.terms, service.zone)
     values = {
         **({"date": wording.terms.day(since)} if since else {}),
         "title": service.title,
         "contact": service.contact,
         "input": missing[0] if missing else wording.terms.input,
-        "inputs": _listed(missing, wording.terms),
+        "inputs": listed(missing, wording.terms),
+        "time": clock.moment(score_at) if score_at else "",
+        "limit": clock.span(service.oldest_score) if service.oldest_score else "",
     }
     room = SUMMARY_LIMIT - units(fill(text.summary, {**values, "title": ""}))
     summary = fill(text.summary, {**values, "title": cut(service.title, max(2, room))})
@@ -240,14 +245,16 @@ def _ai_line(prediction: Prediction, wording: Wording, service: ServiceWords) ->
     )
 
 
-def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -> OwnCard | None:
+def _own_card(
+    disposition: Disposition, prediction: Prediction | NoPrediction, service: ServiceWords
+) -> OwnCard | None:
     """The card that stands in for the vendor's, if one does; no vendor card, nothing to replace.
 
     In shadow one stands there all the same: if it came only with a card of the vendor's, it would tell whom
     the score had something to say about.
     """
     if isinstance(prediction, NoPrediction):
-        return _failure_card(prediction)
+        return _failure_card(prediction, service)
     if not prediction.cards and disposition < Disposition.SHADOW:
         return None
     match disposition:
@@ -261,10 +268,14 @@ def _own_card(disposition: Disposition, prediction: Prediction | NoPrediction) -
             assert_never(disposition)
 
 
-def _failure_card(prediction: NoPrediction) -> OwnCard:
-    # `stale` needs a time that no prediction carries yet: no vendor gives it.
-    # With a reason the vendor was not asked: nothing that is recorded in the chart later would change that.
-    lacks_an_input = prediction.status is Status.MISSING_INPUT and prediction.reason is None
+def _failure_card(prediction: NoPrediction, service: ServiceWords) -> OwnCard:
+    if prediction.status is Status.STALE and prediction.score_at and service.oldest_score:
+        return OwnCard.STALE
+    # With a reason and no input named the vendor was not asked: nothing that is recorded in the chart later
+    # would change that.
+    lacks_an_input = prediction.status is Status.MISSING_INPUT and (
+        prediction.reason is None or bool(prediction.missing_inputs)
+    )
     return OwnCard.NOT_CALCULATED if lacks_an_input else OwnCard.NO_RESULT
 
 
@@ -278,8 +289,11 @@ def _while_it_stands(standing: Standing, wording: Wording, service: ServiceWords
 def _without_score(
     own: OwnCard | None, prediction: Prediction | NoPrediction, wording: Wording, service: ServiceWords
 ) -> CaveatWords:
-    missing = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
-    text = own_words(own, wording, service, missing) if own else None
+    missing: tuple[str, ...] = ()
+    score_at = None
+    if isinstance(prediction, NoPrediction):
+        missing, score_at = prediction.missing_inputs, prediction.score_at
+    text = own_words(own, wording, service, missing, score_at=score_at) if own else None
     return _in_its_stead(own, text, wording, service)
 
 
@@ -297,10 +311,3 @@ def _in_its_stead(
         replacement=text,
         fallback=own_words(OwnCard.NO_RESULT, wording, service),
     )
-
-
-def _listed(missing: tuple[str, ...], terms: Terms) -> str:
-    """Inputs for a sentence: all of them when they are few, the first two and a word when they are many."""
-    if not missing:
-        return terms.inputs
-    return ", ".join(missing[:2]) + (f" {terms.more_inputs}" if len(missing) > 2 else "")

@@ -128,7 +128,7 @@ def record_of(
             **demographic_columns(life.demographics, life.subgroups),
             **input_columns(life.request, life.prefetch, prediction, service.own_keys),
             **prediction_columns(prediction, first.id if first else None, first.at if first else None),
-            "band": service.band_of(prediction.score if isinstance(prediction, Prediction) else None),
+            "band": _band(service, prediction),
             **_decision_columns(decision, composition),
             **_version_columns(service),
             **_returned_columns(life, returned, spent),
@@ -137,6 +137,12 @@ def record_of(
             "bytes_in": life.request.body_bytes,
         }
     )
+
+
+def _band(service: ServiceDefinition, prediction: Prediction | NoPrediction) -> str | None:
+    if not isinstance(prediction, Prediction):
+        return None
+    return service.band_of(prediction.score, prediction.flags)
 
 
 def _call_columns(life: Life) -> dict[str, object]:

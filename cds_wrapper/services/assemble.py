@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard, build_book
+from cds_wrapper.caveats.model_inputs import PersonalInputs
 from cds_wrapper.caveats.plan import ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
 from cds_wrapper.caveats.wording import Wording
@@ -18,6 +19,7 @@ from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, ke
 from cds_wrapper.services.own_keys import Need, own_queries
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
+from cds_wrapper.services.score_card_build import score_card_of
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.wording_file import ReadWording, words_of
@@ -62,6 +64,7 @@ def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
     queries = own_queries(service, whole.subgroups.model, hook)
     encounter_key = next((query.key for query in queries if query.need is Need.ENCOUNTER), None)
     vendor = build.vendor_of(service, card.developer, hook, encounter_key)
+    wording = whole.wording.replaced(plan.wording_overrides)
     return ServiceDefinition(
         id=service.id,
         hook=hook,
@@ -90,12 +93,13 @@ def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
         scheme=scheme,
         card=card,
         plan=plan,
-        policy=CaveatPolicy(scheme),
-        wording=whole.wording.replaced(plan.wording_overrides),
+        policy=CaveatPolicy(scheme, PersonalInputs.of(card.inputs)),
+        wording=wording,
         words=words_of(service, whole.card.model),
         book=book,
         versions=_versions(whole),
         files=(*map(_kept, whole.sources), kept_edition(book)),
+        score_card=score_card_of(service, card, wording),
     )
 
 

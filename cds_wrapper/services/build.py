@@ -13,6 +13,7 @@ from cds_wrapper.caveats.evidence import (
     Estimate,
     EvidenceSource,
     Limits,
+    MeasuredLessWell,
     ModelCard,
     ModelInput,
     OutOfScopeRule,
@@ -44,7 +45,7 @@ from cds_wrapper.vendors.base import ScoreKind
 from cds_wrapper.vendors.cds_hooks import MissingInputs
 from cds_wrapper.vendors.circuit import CircuitPolicy
 from cds_wrapper.vendors.guard import GuardPolicy
-from cds_wrapper.vendors.score import ModelPath, ScorePath
+from cds_wrapper.vendors.score import FlagPaths, ModelPath, ScorePath
 
 # service.yaml -----------------------------------------------------------------------------------------------
 
@@ -76,6 +77,7 @@ def vendor_of(service: ServiceFile, developer: str, hook: str, encounter_key: st
         guard=GuardPolicy(vendor.most_in_flight, _circuit(vendor.circuit)),
         asking=asking_of(vendor, encounter_key),
         stand_ins=dict(vendor.send_when_missing),
+        flags=FlagPaths({name: jmespath.compile(path) for name, path in vendor.flags.items()}),
     )
 
 
@@ -143,8 +145,12 @@ def thresholds_of(service: ServiceFile) -> tuple[Threshold, ...]:
 
 
 def bands_of(service: ServiceFile) -> tuple[Band, ...]:
-    """The bands, lowest first."""
-    return tuple(Band(band.id, band.below) for band in service.bands)
+    """The bands, lowest first, each with the flags of the vendor's answer that lift a score into it."""
+    flags = service.score_card.flags if service.score_card else {}
+    return tuple(
+        Band(band.id, band.below, frozenset(name for name, flag in flags.items() if flag.at_least == band.id))
+        for band in service.bands
+    )
 
 
 def identifiers_of(service: ServiceFile) -> Identifiers:
@@ -207,10 +213,25 @@ def card_of(card: CardFile, digest: str) -> ModelCard:
             for group in card.training.demographics
         ),
         inputs=tuple(ModelInput(one.name, one.is_demographic, one.fhir_path) for one in card.inputs),
+        measured_less_well=tuple(_measured_less_well(card)),
         estimates=tuple(map(estimate_of, card.evidence.metrics)),
         outcome_studies=tuple(card.evidence.outcome_studies),
         documents=tuple(card.documents),
     )
+
+
+def _measured_less_well(card: CardFile) -> Iterator[MeasuredLessWell]:
+    """Every group of every input; the id is made of the input's name and the place in its list."""
+    for one in card.inputs:
+        for number, group in enumerate(one.measured_less_well, 1):
+            yield MeasuredLessWell(
+                id=f"measured_less_well:{one.name}:{number}",
+                input=one.name,
+                where=_where(group.where),
+                direction=group.direction,
+                recheck=group.recheck,
+                source=group.source,
+            )
 
 
 def _facts(part: BaseModel, path: str) -> Iterator[tuple[str, Stated]]:

@@ -129,12 +129,39 @@ class TrainingFile(FileModel):
     demographics: list[TrainingGroup] = Field(default_factory=list, description="How many of each group.")
 
 
+class MeasuredLessWellFile(FileModel):
+    """A group in which an input is measured less accurately than in others."""
+
+    where: Where = Field(description="The group, by attribute of `subgroups.yaml`.")
+    direction: Literal["scores_too_low", "scores_too_high"] | None = Field(
+        None, description="Which way the score errs by it; without it, either way."
+    )
+    recheck: Annotated[Words, at_most_words(12)] | None = Field(
+        None,
+        description="How to make sure, one or two sentences of at most 12 words in all, with the direction:"
+        " `Readings may be too high: confirm with a blood gas.`",
+    )
+    source: Words = Field(description="Where this was found.")
+
+    @field_validator("where")
+    @classmethod
+    def _a_group(cls, where: dict[str, list[str]]) -> dict[str, list[str]]:
+        if not where:
+            raise ValueError("names nobody: what holds for everybody is no difference between groups.")
+        return where
+
+
 class InputFile(FileModel):
     """One input of the model (HTI-1 attribute 12)."""
 
     name: Words = Field(description="The input.")
     fhir_path: Words | None = Field(None, description="Where it stands in FHIR.")
     is_demographic: bool = Field(description="Whether it describes the person, as age or sex do.")
+    measured_less_well: list[MeasuredLessWellFile] = Field(
+        default_factory=list,
+        description="Groups in which it is measured less accurately. A card says so where `name` is the name"
+        " or the label of one of the service's inputs, and it was used.",
+    )
 
 
 class FairnessFile(FileModel):

@@ -67,6 +67,10 @@ def _label_mistakes(subgroups: ReadFile[SubgroupsFile]) -> Iterator[Mistake]:
 def _rule_mistakes(card: ReadFile[CardFile]) -> Iterator[Mistake]:
     for index, rule in enumerate(card.model.out_of_scope.rules):
         yield from _said(card.document, ("out_of_scope", "rules", index, "say"), rule.say)
+    for index, one in enumerate(card.model.inputs):
+        for number, group in enumerate(one.measured_less_well):
+            path = ("inputs", index, "measured_less_well", number, "recheck")
+            yield from _said(card.document, path, group.recheck or "")
 
 
 def _said(document: Document, path: KeyPath, text: str) -> Iterator[Mistake]:

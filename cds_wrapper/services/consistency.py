@@ -17,6 +17,7 @@ from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.checking import nearest
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.prefetch_rules import allowed_tokens, has_stray_braces, wrong_tokens
+from cds_wrapper.services.score_card_checks import score_card_mistakes
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import AttributeFile, SubgroupsFile
 from cds_wrapper.services.vendor_kinds import CDS_HOOKS, kind_mistakes
@@ -42,6 +43,7 @@ def service_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
     if service.vendor.protocol == CDS_HOOKS:
         yield from _forwarding_mistakes(document, service)
     yield from _score_mistakes(document, service)
+    yield from score_card_mistakes(document, service)
 
 
 def _hook_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
@@ -223,6 +225,11 @@ def where_mistakes(document: Document, card: CardFile, rules: DemographicRules) 
     places += [
         (("training", "demographics", index, "where"), group.where)
         for index, group in enumerate(card.training.demographics)
+    ]
+    places += [
+        (("inputs", index, "measured_less_well", number, "where"), group.where)
+        for index, one in enumerate(card.inputs)
+        for number, group in enumerate(one.measured_less_well)
     ]
     for path, where in places:
         for attribute, levels in where.items():

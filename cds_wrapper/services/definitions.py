@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
 from cds_wrapper.caveats.passage import CardPolicy
 from cds_wrapper.caveats.plan import OnError, ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
+from cds_wrapper.caveats.score_card import ScoreCard
 from cds_wrapper.caveats.wording import ServiceWords, Wording
 from cds_wrapper.errors import Mistake
 from cds_wrapper.ledger.entries import KeptFile
@@ -24,7 +25,7 @@ from cds_wrapper.vendors.guard import GuardPolicy
 from cds_wrapper.vendors.open_inference import InferenceModel
 from cds_wrapper.vendors.question import Forwarding
 from cds_wrapper.vendors.rest_json import RestForm
-from cds_wrapper.vendors.score import ModelPath, ScorePath
+from cds_wrapper.vendors.score import NO_FLAGS, FlagPaths, ModelPath, ScorePath
 from cds_wrapper.vendors.score_only import Inputs
 
 
@@ -98,6 +99,7 @@ class VendorConfig:
     guard: GuardPolicy = field(default_factory=GuardPolicy)
     asking: Asking = field(default_factory=dict)
     stand_ins: Inputs = field(default_factory=dict)
+    flags: FlagPaths = NO_FLAGS
 
     @property
     def forwarding(self) -> Forwarding:
@@ -122,10 +124,14 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A range of scores with one name; `below` is where the next begins, None for the last."""
+    """A range of scores with one name; `below` is where the next begins, None for the last.
+
+    `lifted_by` are flags of the vendor's answer with which a score has at least this band.
+    """
 
     id: str
     below: float | None
+    lifted_by: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ class ServiceDefinition:
     are the wrapper's and reach the vendor only if it asked the same. `own_keys` are those that only the
     wrapper asks for, `beside_keys` those under which it reads. `places` is None when no Encounter is read
     for them. With `ballot` its EHRs read CDS Hooks 3.0. `features` is None for a vendor that reads FHIR
-    itself.
+    itself. `score_card` is None for one that speaks cards.
     """
 
     id: str
@@ -209,6 +215,7 @@ class ServiceDefinition:
     versions: FileVersions
     files: tuple[KeptFile, ...] = field(repr=False)
     features: FeatureReader | None = field(default=None, repr=False)
+    score_card: ScoreCard | None = field(default=None, repr=False)
     remembered: Remembered[Any] = field(default_factory=Remembered, init=False, repr=False, compare=False)
     """What was decided from these files about patients of the same groups; another edition begins anew."""
 
@@ -227,12 +234,25 @@ class ServiceDefinition:
         others = tuple(file for file in self.files if file.kind != EDITION)
         return replace(self, book=book, files=(*others, kept_edition(book)))
 
-    def band_of(self, score: float | None) -> str | None:
-        """The name of the range a score falls into; None without a score or without bands."""
+    def band_of(self, score: float | None, flags: Collection[str] = ()) -> str | None:
+        """The name of the range a score falls into, or of one above that a flag of the answer lifts it to.
+
+        None without a score or without bands.
+        """
         if score is None:
             return None
-        fitting = (band.id for band in self.bands if band.below is None or score < band.below)
-        return next(fitting, None)
+        falls = next(
+            (place for place, b in enumerate(self.bands) if b.below is None or score < b.below), None
+        )
+        if falls is None:
+            return None
+        lifted = (place for place, band in enumerate(self.bands) if not band.lifted_by.isdisjoint(flags))
+        return self.bands[max(falls, *lifted, falls)].id
+
+    def may_lie_in(self, band: str | None, score: float | None) -> bool:
+        """Whether a record may say so of a score: no record says which flags an answer carried."""
+        flags = [flag for one in self.bands for flag in one.lifted_by]
+        return band in {self.band_of(score), *(self.band_of(score, (flag,)) for flag in flags)}
 
 
 EDITION = "edition"

@@ -48,6 +48,7 @@ def _inference(inference: InferenceFile) -> InferenceModel:
         column=inference.column,
         batched=inference.batched,
         parameters=dict(inference.parameters) or None,
+        also=tuple(inference.also),
     )
 
 

@@ -80,6 +80,9 @@ class InferenceFile(FileModel):
         description="Which number of the output's row is the score, from 0: a classifier's `1` is the second"
         " class. Without it the output must be a single number.",
     )
+    also: list[Words] = Field(
+        default_factory=list, description="Further outputs to ask for, where `vendor.flags` are looked for."
+    )
     batched: bool = Field(
         True, description="Whether shapes begin with the number of rows, `[1, n]`; `false` for `[n]`."
     )

@@ -20,6 +20,7 @@ from cds_wrapper.services.fields import (
     at_most_words,
 )
 from cds_wrapper.services.protocols_file import InferenceFile, MLflowFile, RestFile, StandIns
+from cds_wrapper.services.score_card_file import BandFile, ScoreCardFile, TimeZoneName
 from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
     CircuitFile,
@@ -167,6 +168,11 @@ class VendorFile(FileModel):
     )
     model: ModelFile = Field(description="Which model answers.")
     missing_inputs: MissingInputsFile | None = Field(None, description="How a 412 is read.")
+    flags: dict[Name, AnswerPath] = Field(
+        default_factory=dict,
+        description="What is looked for beside the score, by id: a JMESPath to `true` or `false` (or 1 or 0)"
+        " in the answer. An answer without it is unreadable. For `score_card.flags`.",
+    )
 
     @property
     def feedback_address(self) -> str | None:
@@ -181,13 +187,6 @@ class ThresholdFile(FileModel):
 
     id: Name = Field(description="Its name in the record.")
     at: float = Field(description="The score from which a patient is flagged, in the recorded unit.")
-
-
-class BandFile(FileModel):
-    """A range of scores that is spoken of by one name."""
-
-    id: Name = Field(description="Its name in the record.")
-    below: float | None = Field(None, description="Where the next band begins; the last band has none.")
 
 
 class IdentifiersFile(FileModel):
@@ -229,6 +228,15 @@ class ServiceFile(FileModel):
         default_factory=list, description="Scores from which something happens; the first one flags."
     )
     bands: list[BandFile] = Field(default_factory=list, description="Names for ranges of scores, in order.")
+    score_card: ScoreCardFile | None = Field(
+        None,
+        description="The card of a vendor that gives a score and no cards; needs `thresholds` and `bands`.",
+    )
+    time_zone: TimeZoneName | None = Field(
+        None,
+        description="The time zone of the clock on the ward's wall, as `America/New_York`; without it a card"
+        " says a time in UTC.",
+    )
     identifiers: IdentifiersFile = Field(
         default_factory=IdentifiersFile, description="The identifier systems the warehouse keys by."
     )

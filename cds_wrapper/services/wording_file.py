@@ -18,6 +18,8 @@ from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.card_words import card_word_mistakes
 from cds_wrapper.services.checking import nearest
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
+from cds_wrapper.services.score_card_build import zone_of
+from cds_wrapper.services.score_card_checks import score_word_mistakes
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.yaml_files import read_document
@@ -46,12 +48,15 @@ def read_wording(source: SourceFile) -> ReadWording:
 
 def words_of(service: ServiceFile, card: CardFile) -> ServiceWords:
     """What the service is called on cards."""
+    rest = service.vendor.rest
     return ServiceWords(
         title=service.title,
         contact=service.contact,
         outcome=service.outcome.name,
         developer=service.vendor.developer_label or card.developer.name,
         model_name=card.name,
+        zone=zone_of(service),
+        oldest_score=rest.look_up.oldest if rest and rest.look_up else None,
     )
 
 
@@ -73,6 +78,7 @@ def wording_mistakes(read: ReadService, approved: ReadWording) -> Iterator[Mista
         longest = _longest(read.service.model, read.card.model, read.subgroups.model) | proxy
         for mistake in wording.mistakes(longest):
             yield _placed(mistake, read, read.service)
+        yield from score_word_mistakes(read.service.document, read.service.model, wording)
 
 
 def _longest(service: ServiceFile, card: CardFile, subgroups: SubgroupsFile) -> dict[str, str]:

@@ -80,7 +80,8 @@ class Prediction:
     """The vendor answered; `cards` may be empty (status `no_cards`).
 
     With `score_only` the vendor speaks no cards: its score is the answer, and what a clinician reads of it is
-    the site's to write. `score_at` is the vendor's own time of the score, in UTC, where it gives one.
+    the site's to write. `score_at` is the vendor's own time of the score, in UTC, where it gives one. `flags`
+    are the ids of what the site looks for beside the score and the answer says is so.
 
     `score` is in `score_kind`'s own unit (a probability is a fraction of 1); None when the answer held none.
     `flagged` is score >= threshold of the service's first threshold; None without a score or a threshold.
@@ -100,6 +101,7 @@ class Prediction:
     system_actions: tuple[Members, ...] = field(default=(), repr=False)
     score_only: bool = False
     score_at: datetime | None = field(default=None, repr=False)
+    flags: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def status(self) -> Status:

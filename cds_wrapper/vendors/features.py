@@ -101,6 +101,11 @@ class Features:
         """The inputs whose code the model card doubts."""
         return tuple(one for one in self.inputs if one.doubtful and one.value is not None)
 
+    @property
+    def condition(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the missing inputs and of the doubtful ones: all that a caveat depends on."""
+        return tuple(one.name for one in self.missing), tuple(one.name for one in self.doubtful)
+
 
 NO_FEATURES = Features()
 """Of a service that declares none."""

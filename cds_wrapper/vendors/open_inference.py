@@ -44,7 +44,7 @@ class InferenceModel:
 
     `version` is the server's own name of the version that was agreed on; None asks for the server's default.
     `column` counts from 0; None for an output of one number. With `batched` a shape begins with the number of
-    rows. `parameters` go with each request.
+    rows. `parameters` go with each request. `also` are further outputs that are asked for.
     """
 
     name: str
@@ -54,6 +54,7 @@ class InferenceModel:
     column: int | None
     batched: bool = True
     parameters: Mapping[str, str | int | float | bool] | None = None
+    also: tuple[str, ...] = ()
 
     def address(self, server: str) -> str:
         """Where it is asked."""
@@ -110,7 +111,8 @@ class OpenInferenceVendor:
             for tensor in self.served.tensors
             if not inputs.keys().isdisjoint(tensor.features)
         ]
-        question: dict[str, Any] = {"inputs": tensors, "outputs": [{"name": self.served.output}]}
+        outputs = [{"name": name} for name in (self.served.output, *self.served.also)]
+        question: dict[str, Any] = {"inputs": tensors, "outputs": outputs}
         if self.served.parameters:
             question["parameters"] = self.served.parameters
         return msgspec.json.encode(question)
@@ -143,7 +145,7 @@ class OpenInferenceVendor:
         if name is not None and name != self.served.name:
             return self.bare.nothing(Status.UNREADABLE, call, Reason.OTHER_MODEL.value)
         judged = body.judged(self._judged(outputs))
-        return self.bare.prediction(judged, self._version(body.document), call)
+        return self.bare.prediction(judged, self._version(body.document), call, document=body.document)
 
     def _version(self, document: Mapping[str, Any]) -> ModelVersion:
         """The version that answered: under our own name for it when it is the one that was asked for."""

@@ -17,6 +17,7 @@ class Reason(enum.Enum):
     SCORE_OUT_OF_RANGE = "score_out_of_range"
     WRONG_SHAPE = "wrong_shape"
     WRONG_OUTPUT = "wrong_output"
+    FLAG_NOT_FOUND = "flag_not_found"
     NOT_JSON = "not_json"
     NOT_200 = "not_200"
     NOT_CDS_HOOKS = "not_cds_hooks"
@@ -53,6 +54,7 @@ _MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.SCORE_OUT_OF_RANGE: "a number outside `vendor.score.range`.",
     Reason.WRONG_SHAPE: "another number of rows or columns than one patient's score has.",
     Reason.WRONG_OUTPUT: "the output that was asked for by name is not in the answer.",
+    Reason.FLAG_NOT_FOUND: "the answer does not say whether something under `vendor.flags` is so.",
     Reason.NOT_JSON: "a body that is not JSON; NaN and Infinity are no JSON either.",
     Reason.NOT_200: "a status below 400 other than 200, such as a redirect; none is followed.",
     Reason.NOT_CDS_HOOKS: "a body that is no CDS Hooks answer.",

@@ -126,7 +126,8 @@ class RestJSONVendor:
         self, body: Body, call: VendorCall, score_at: datetime | None = None
     ) -> Prediction | NoPrediction:
         model = self.bare.model.read(body.document)
-        return self.bare.prediction(body.judged(self._judged(body.document)), model, call, score_at)
+        judged = body.judged(self._judged(body.document))
+        return self.bare.prediction(judged, model, call, score_at, body.document)
 
     def _judged(self, document: Any) -> tuple[float | None, str | None]:
         found = self._found(document)

@@ -93,6 +93,25 @@ class ModelPath:
         return ModelVersion(self.id, str(version) if readable else UNREADABLE_VERSION, VersionSource.RESPONSE)
 
 
+@dataclass(frozen=True, slots=True)
+class FlagPaths:
+    """Where the vendor's answer says what a site looks for beside the score, by id."""
+
+    paths: Mapping[str, ParsedResult]
+
+    def read(self, document: object) -> tuple[str, ...] | None:
+        """The ids of those that are so (`true`, or a number above 0); None when one of them is not there.
+
+        A rule that the answer no longer speaks of is not a rule that does not hold.
+        """
+        found = {name: search(path, document) for name, path in self.paths.items()}
+        if not all(isinstance(value, (bool, int, float)) for value in found.values()):
+            return None
+        return tuple(name for name, value in found.items() if value > 0)
+
+
+NO_FLAGS = FlagPaths({})
+
 # One for all answers: it learns where its methods are, and keeps nothing of what it searched.
 _interpreter = TreeInterpreter()
 

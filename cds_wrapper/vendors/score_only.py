@@ -16,7 +16,7 @@ import msgspec
 from cds_wrapper.vendors.base import ModelVersion, NoPrediction, Prediction, Status, VendorCall
 from cds_wrapper.vendors.features import Features, InputValue
 from cds_wrapper.vendors.reasons import Reason
-from cds_wrapper.vendors.score import ModelPath, ScorePath
+from cds_wrapper.vendors.score import NO_FLAGS, FlagPaths, ModelPath, ScorePath
 
 SentValue = InputValue | None
 """What a model may be sent for one input; None is null, where its developer wants that for a missing one."""
@@ -32,13 +32,15 @@ class BareScore:
     """How a bare score is asked for and read.
 
     `threshold` is the service's first. `stand_ins` are what the model is sent for an input without a value,
-    as its developer says; an input that is not among them is left out.
+    as its developer says; an input that is not among them is left out. `flags` are looked for beside
+    the score.
     """
 
     score: ScorePath
     model: ModelPath
     threshold: float | None
     stand_ins: Inputs = field(default_factory=dict)
+    flags: FlagPaths = NO_FLAGS
 
     def inputs(self, features: Features) -> Inputs | NoPrediction:
         """What may be sent; or that the vendor is not asked, since an input that it must have is missing."""
@@ -58,11 +60,15 @@ class BareScore:
         model: ModelVersion,
         call: VendorCall,
         score_at: datetime | None = None,
+        document: Any = None,
     ) -> Prediction | NoPrediction:
-        """A score that was judged; a reason makes it unreadable."""
+        """A score that was judged; a reason makes it unreadable. `document` is where flags are looked for."""
         value, reason = judged
         if value is None:
             return NoPrediction(Status.UNREADABLE, model, call, reason)
+        flags = self.flags.read(document)
+        if flags is None:
+            return NoPrediction(Status.UNREADABLE, model, call, Reason.FLAG_NOT_FOUND.value)
         return Prediction(
             cards=(),
             score=value,
@@ -72,6 +78,7 @@ class BareScore:
             call=call,
             score_only=True,
             score_at=score_at,
+            flags=flags,
         )
 
     def nothing(self, status: Status, call: VendorCall, reason: str | None = None) -> NoPrediction:

@@ -332,7 +332,8 @@ def test_a_failure_is_a_card_that_does_not_look_like_low_risk(status: Status) ->
     [
         (("HDL cholesterol",), "not calculated, HDL cholesterol missing.", "without HDL cholesterol."),
         (("lactate", "heart rate"), "not calculated, lactate missing.", "without lactate, heart rate."),
-        (("lactate", "heart rate", "pH"), "lactate missing.", "without lactate, heart rate and others."),
+        (("lactate", "heart rate", "pH"), "lactate missing.", "without lactate, heart rate, pH."),
+        (("a", "b", "c", "d", "e", "f"), "a missing.", "without a, b, c, 3 more."),
         ((), "not calculated, input missing.", "without all its inputs."),
     ],
 )

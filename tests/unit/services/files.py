@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ KINDS = {name.removesuffix(".yaml"): kind for kind, name in FILE_NAMES.items()}
 
 
 def with_vendor(folder: Path, vendor: str, *, thresholds: bool = True) -> Path:
-    """A hooks/ of the shipped service alone with another `vendor`; without thresholds, without bands too."""
+    """A hooks/ of the shipped service alone with another `vendor`; without thresholds, without bands too.
+
+    For a vendor that gives a bare score its file words a card.
+    """
     copied = folder / "hooks" / CVD_RISK.name
     shutil.copytree(CVD_RISK, copied)
     service = copied / "service.yaml"
@@ -24,8 +28,19 @@ def with_vendor(folder: Path, vendor: str, *, thresholds: bool = True) -> Path:
     after = rest[rest.index("\n\n") :]
     if not thresholds:
         after = after[: after.index("# Cut points")] + after[after.index("identifiers:") :]
+    if thresholds and "protocol: cds-hooks" not in vendor:
+        after = worded(after)
     service.write_text(f"{before}vendor:\n{vendor}{after}")
     return copied.parent
+
+
+def worded(service: str) -> str:
+    """The shipped bands with words for a card, and a card."""
+    bands = re.sub(r"- {id: (\w+)", r"- {id: \1, say: \1, indicator: info", service)
+    card = 'score_card: {summary: "Risk {score}, {band}", detail: "Calculated from what is on file."}'
+    return bands.replace("identifiers:", f"{card}\n\nidentifiers:", 1).replace(
+        "{id: treat, say: treat, indicator: info", "{id: treat"
+    )
 
 
 @dataclass(frozen=True, slots=True)
