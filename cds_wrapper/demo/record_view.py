@@ -109,9 +109,12 @@ def _steps(row: Row) -> Iterator[Step]:
     if read:
         yield Step("Wrapper read", f"{read} of {len(inputs)} inputs, {_ms(row['fhir_ms'])}", whole)
     yield Step("Patient read", f"{len(known)} of {len(mapping(row['demographics']))} details known", "good")
-    yield Step(
-        "Model asked", f"{_word(row['status'])}, {_ms(row['vendor_ms'])}", "good" if answered else "bad"
-    )
+    if row["status"] == "stopped":
+        yield Step("Model not asked", "the service is switched off", "odd")
+    else:
+        yield Step(
+            "Model asked", f"{_word(row['status'])}, {_ms(row['vendor_ms'])}", "good" if answered else "bad"
+        )
     yield Step("Evidence", _word(row["caveat_level"] or "no caveat"), _caveat_state(row))
     yield Step("Recorded", f"number {_plain(row['sequence'])}, before the answer", "good")
     yield Step(
@@ -286,8 +289,8 @@ _DISPOSITIONS: Final[Mapping[str, str]] = {
     "annotate": "the card with the caveat on it",
     "lower_urgency": "shown at lower urgency",
     "withhold": "the score is not shown",
-    "shadow": "calculated and recorded, not shown",
-    "stop": "the model was not asked",
+    "shadow": "whatever was calculated is recorded and not shown",
+    "stop": "the service is switched off: no score is shown",
 }
 _DELIVERIES: Final[Mapping[str, str]] = {
     "sent": "the answer went out after the record was durable",
@@ -298,6 +301,8 @@ _DELIVERIES: Final[Mapping[str, str]] = {
 
 def _done(row: Row) -> Iterator[Line]:
     yield Line("Disposition", _plain(row["disposition"]), _disposition_note(row))
+    if row.get("decision_id"):
+        yield Line("Under the order", _plain(row["decision_id"]), "who gave it stands in decisions_v1")
     yield Line("Delivery", _plain(row["delivery"]), _DELIVERIES.get(row["delivery"], ""))
     yield Line("HTTP status", _plain(row["http_status"]))
     yield Line("Cards returned", _shortened(items(row["cards_returned"])))
@@ -306,8 +311,12 @@ def _done(row: Row) -> Iterator[Line]:
 
 
 def _disposition_note(row: Row) -> str:
-    """A failure is never hidden: the disposition is about a score, and then there is none."""
-    if row["score"] is None and row["status"] not in _ANSWERED:
+    """A failure is never hidden: the disposition is about a score, and then there is none.
+
+    While a service is stopped or in shadow the disposition alone says what was shown.
+    """
+    stands = row["disposition"] in {"shadow", "stop"}
+    if not stands and row["score"] is None and row["status"] not in _ANSWERED:
         return "there was no score; the wrapper’s own card says so"
     return _DISPOSITIONS.get(row["disposition"] or "", "")
 

@@ -155,3 +155,15 @@ def test_an_input_says_that_the_wrapper_read_it_or_why_it_could_not() -> None:
     steps = {step.title: step.fact for step in view.steps}
     assert (steps["EHR sent"], steps["Wrapper read"]) == ("2 of 5 inputs", "1 of 5 inputs, 12 ms")
     assert "Reading what the EHR did not send" in [timing.label for timing in view.timings]
+
+
+@pytest.mark.parametrize("status", ["stopped", "answered"])
+def test_a_record_under_an_order_says_so_whether_a_card_came_or_not(status: str) -> None:
+    row = a_record("h", status=status, score=None, disposition="stop", decision_id="d1", cards_returned=[])
+    view = view_record(row)
+    told = {line.label: (line.value, line.note) for line in view.done}
+
+    assert told["Disposition"] == ("stop", "the service is switched off: no score is shown")
+    assert told["Under the order"][0] == "d1"
+    names = [step.title for step in view.steps]
+    assert ("Model not asked" in names) is (status == "stopped")
