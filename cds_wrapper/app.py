@@ -29,6 +29,7 @@ from cds_wrapper.ehr.suggested import ResourceCheck
 from cds_wrapper.entrance import Entrance
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Mistake, WrapperError
 from cds_wrapper.gauges import look_at
+from cds_wrapper.in_flight import CallsInFlight
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.pseudonyms import Pseudonyms, new_keys_file, pseudonyms_from, read_keys
 from cds_wrapper.ledger.sinks import FileSink, Sink, SocketSink
@@ -88,6 +89,7 @@ def create_app(
         operator_log,
         clock,
         origins=origins_of(settings, clients),
+        in_flight=CallsInFlight(settings.most_at_once),
     )
     app = Entrance(
         doors,

@@ -11,7 +11,8 @@
     │   ├── RequestTimedOut       408  the body did not come to its end
     │   ├── RequestTooLarge       413  the body is larger than the setting allows
     │   ├── NotJSON               415  the body is declared to be something else than JSON
-    │   └── TooManyCalls          429  the client has as many calls in flight as it may
+    │   ├── TooManyCalls          429  the client has as many calls in flight as it may
+    │   └── Overwhelmed           503  the process has as many calls in flight as it can record
     ├── ConfigurationRefused      a file in hooks/ or a setting is wrong; lists every mistake
     ├── LedgerUnavailable         a record could not be made durable in time
     └── OutboundTrouble           a peer did not answer usably; vendor adapters turn it into a status
@@ -138,6 +139,18 @@ class TooManyCalls(RequestRefused):
     http_status = 429
     issue_code = "throttled"
     reason = "too_many"
+
+    def __init__(self, client: str) -> None:
+        super().__init__("Too many calls at one time: send this one again a little later.")
+        self.client = client
+
+
+class Overwhelmed(RequestRefused):
+    """The process serves several times as many calls as `CDS_WRAPPER_MOST_AT_ONCE`: nothing more is taken."""
+
+    http_status = 503
+    issue_code = "throttled"
+    reason = "overwhelmed"
 
     def __init__(self, client: str) -> None:
         super().__init__("Too many calls at one time: send this one again a little later.")

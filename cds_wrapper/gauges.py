@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -29,6 +29,9 @@ def look_at(
     )
     metrics.look_at(looks.of_ledger(lambda: runtime.ledger.health))
     metrics.look_at(looks.of_calls(in_flight.of_services))
+    metrics.look_at(
+        looks.of_services(lambda: runtime.orders.states(runtime.services.catalog, datetime.now(UTC)))
+    )
     guarded = [vendor for vendor in runtime.vendors.values() if isinstance(vendor, Guarded)]
     metrics.look_at(looks.of_vendors(guarded))
     if runtime.stream is not None:

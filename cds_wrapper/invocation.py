@@ -65,7 +65,7 @@ async def invoke(
         request,
         service.prefetch,
         service.patient_key,
-        rt.readers.get(client.name),
+        None if call.is_over else rt.readers.get(client.name),
         call.deadline.earlier(service.ledger_reserve),
         call.elapsed,
         read_by(service, call.standing),
@@ -78,7 +78,7 @@ async def invoke(
         call.prediction_id, request, client, service, prefetch, demographics, subgroups, beside, features
     )
 
-    vendor = rt.vendor_for(service, call.standing)
+    vendor = rt.vendor_for(service, call.standing, is_over=call.is_over)
     left = call.deadline.earlier(service.ledger_reserve)
     prediction = await vendor.predict(request, prefetch, features, left)
     prediction = made_of_nothing(prediction) if came_stripped(request, prefetch) else prediction
@@ -101,14 +101,21 @@ async def invoke(
 
 
 async def answer(
-    request: CDSRequest, client: TrustedClient, service: ServiceDefinition, rt: Runtime, hung_up: HungUp
+    request: CDSRequest,
+    client: TrustedClient,
+    service: ServiceDefinition,
+    rt: Runtime,
+    hung_up: HungUp,
+    *,
+    is_over: bool = False,
 ) -> Reply:
     """The guard: what `invoke` did not foresee becomes the answer that the service's plan decided ahead.
 
-    An error is recorded too; if even that cannot be done, there is no record, and so no score.
+    An error is recorded too; if even that cannot be done, there is no record, and so no score. A call that
+    `is_over` the most that this process serves in full is told so at once.
     """
     call = Call.begun(rt.new_id(), service.time_budget, client.trust_ms or 0.0, hung_up)
-    call.standing = rt.standing(service, request.received_at)
+    call.standing, call.is_over = rt.standing(service, request.received_at), is_over
     for attempt in (invoke, own_error):
         try:
             return await attempt(request, client, service, rt, call)

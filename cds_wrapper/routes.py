@@ -42,6 +42,7 @@ from cds_wrapper.errors import (
     NotEntitled,
     NotJSON,
     OriginRefused,
+    Overwhelmed,
     RequestRefused,
     RequestTimedOut,
     RequestTooLarge,
@@ -157,12 +158,12 @@ class Doors:
         path = f"/{request.path_params['service_id']}"
         client = await self._caller(request, path)
         candidates = self._services(request, client)
-        with self.in_flight.one_of(client, candidates[0].id):
+        with self.in_flight.one_of(client, candidates[0].id) as place:
             call = read_request(await self._body(request), self.clock())
             hung_up = partial(has_hung_up, request.receive)
             for service in candidates:
                 if service.hook == call.hook:
-                    reply = await answer(call, client, service, self.runtime, hung_up)
+                    reply = await answer(call, client, service, self.runtime, hung_up, is_over=place.is_over)
                     self.metrics.answered(service.id, service.hook, client.name, reply.http_status)
                     return Response(reply.body, reply.http_status, self._headers(request, client), JSON)
         raise MalformedRequest("This service listens to another hook; see /cds-services.")
@@ -329,7 +330,7 @@ class Doors:
 
 
 _NOT_WHOLE = "The body did not come to its end; send it again."
-_NAMES_ITS_CLIENT = (NotAuthenticated, NotEntitled, TooManyCalls)
+_NAMES_ITS_CLIENT = (NotAuthenticated, NotEntitled, TooManyCalls, Overwhelmed)
 _OF_STATUS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": "Bearer"},
     429: {"Retry-After": "1"},

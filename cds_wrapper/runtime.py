@@ -25,7 +25,7 @@ from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.definitions import kept_edition
-from cds_wrapper.vendors.base import ORDERS_UNKNOWN, NotAsked, Status, Vendor
+from cds_wrapper.vendors.base import ORDERS_UNKNOWN, PROCESS_FULL, NotAsked, Status, Vendor
 
 HungUp = Callable[[], Awaitable[bool]]
 """Asks whether the EHR has closed the connection."""
@@ -105,12 +105,19 @@ class Runtime:
         """What holds for a call of that moment by the orders in force now."""
         return service.plan.standing(self.orders.of(service.id), at)
 
-    def vendor_for(self, service: ServiceDefinition, standing: Standing | None) -> Vendor:
-        """Whom to ask: nobody while the service is stopped, or while it is not known whether it is."""
+    def vendor_for(
+        self, service: ServiceDefinition, standing: Standing | None, *, is_over: bool = False
+    ) -> Vendor:
+        """Whom to ask: nobody while the service is stopped, or while it is not known whether it is.
+
+        Nor for a call over the most that this process serves in full.
+        """
         if standing is not None and standing.disposition is Disposition.STOP:
             return NotAsked(Status.STOPPED, service.vendor.model.configured)
         if not self.orders.are_known:
             return NotAsked(Status.ERROR, service.vendor.model.configured, ORDERS_UNKNOWN)
+        if is_over:
+            return NotAsked(Status.OVERLOADED, service.vendor.model.configured, PROCESS_FULL)
         return self.vendors[service.id, service.hook]
 
 
@@ -134,7 +141,7 @@ class Call:
     """One call's id, deadline and stop-watch; the one thing about a request that changes.
 
     `life` is what is known of the patient, from the moment that it is known; `standing` what holds for the
-    call by the orders in force.
+    call by the orders in force. One that `is_over` is answered without asking anybody.
     """
 
     prediction_id: UUID
@@ -142,6 +149,7 @@ class Call:
     hung_up: HungUp
     life: Life | None = None
     standing: Standing | None = None
+    is_over: bool = False
     _started: float = field(default_factory=time.perf_counter)
     _answered: float | None = None
     _recorded: float | None = None

@@ -85,6 +85,13 @@ class Settings(BaseSettings):
     max_vendor_bytes: int = Field(
         2_000_000, ge=10_000, le=100_000_000, description="Largest vendor answer read, in bytes."
     )
+    most_at_once: int = Field(
+        256,
+        ge=8,
+        le=4096,
+        description="Calls at one time for which the model is asked. One more is told at once by a card"
+        " that there is no result; at four times as many a call is refused (503).",
+    )
     ca_bundle: FilePath | None = Field(
         None, description="Certificates to trust towards vendors, as a PEM file."
     )

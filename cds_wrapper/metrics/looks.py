@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from cds_wrapper import __version__
+from cds_wrapper.caveats.orders import Ordered
 from cds_wrapper.ledger.work import LedgerHealth
 from cds_wrapper.metrics import table
 from cds_wrapper.metrics.samples import Look, Sample
@@ -43,6 +44,19 @@ def of_calls(in_flight: Callable[[], Mapping[str, int]]) -> Look:
             yield table.IN_FLIGHT, (service,), calls
 
     return look
+
+
+def of_services(states: Callable[[], Mapping[str, Ordered]]) -> Look:
+    """What each service is by the orders in force in this process."""
+
+    def look() -> Iterator[Sample]:
+        for service, state in states().items():
+            yield table.SERVICE_STATE, (service,), _STATES[state]
+
+    return look
+
+
+_STATES: Final = {Ordered.STOP: 0, Ordered.SHADOW: 1, Ordered.LIVE: 2}
 
 
 def of_vendors(vendors: Collection[Guarded]) -> Look:

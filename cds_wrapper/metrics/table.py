@@ -97,6 +97,7 @@ BUDGET_EXCEEDED = _counter(
 )
 ABANDONED = _counter("abandoned_total", "service", "Calls whose EHR had hung up before the answer.")
 IN_FLIGHT = _gauge("in_flight_requests", "service", "Hook calls being served at this moment.")
+SERVICE_STATE = _gauge("service_state", "service", "0: stopped; 1: in shadow; 2: live, by orders and plan.")
 LAST_REQUEST = _gauge("last_request_timestamp_seconds", "service", "When the last recorded call was done.")
 
 # What became of them ----------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ _OF_BODIES: Final = (
     errors.RequestTooLarge,
     errors.NotJSON,
     errors.TooManyCalls,
+    errors.Overwhelmed,
     WrapperError,
 )
 _ON_ERROR = "Only where the site chose errors over cards (`on_vendor_failure: error`)"

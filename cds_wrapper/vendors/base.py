@@ -141,6 +141,9 @@ def made_of_nothing(answered: Prediction | NoPrediction) -> Prediction | NoPredi
     return answered if answered.reason else replace(answered, reason=STRIPPED)
 
 
+PROCESS_FULL = "process_full"
+"""The reason of a call that came when this process had as many as it serves in full."""
+
 ORDERS_UNKNOWN = "orders_unknown"
 """The reason why a vendor was not asked: whether its service is stopped could not be read yet."""
 

@@ -15,6 +15,7 @@ import pytest
 from cds_wrapper import routes
 from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.ehr.clients import MOST_AT_ONCE
+from cds_wrapper.in_flight import CallsInFlight
 from tests import fakes
 from tests.contract import wire
 from tests.contract.odd_requests import ODD
@@ -223,8 +224,16 @@ def full(path: str, content: bytes) -> Provoke:
         with contextlib.ExitStack() as others:
             for _ in range(MOST_AT_ONCE):
                 client = TrustedClient("north", None, None, "production")
-                others.enter_context(running.app.state.doors.in_flight.one_of(client))
+                others.enter_context(running.app.state.doors.in_flight.one_of(client, "cvd-risk"))
             return await running.http.post(path, content=content, headers=signed(path))
+
+    return provoke
+
+
+def overwhelmed(path: str, content: bytes) -> Provoke:
+    async def provoke(running: Wrapper, patch: pytest.MonkeyPatch) -> httpx.Response:
+        patch.setattr(running.app.state.doors, "in_flight", CallsInFlight(0))
+        return await running.http.post(path, content=content, headers=signed(path))
 
     return provoke
 
@@ -265,6 +274,7 @@ PROVOKED: dict[tuple[str, int], Provoke] = {
     (SERVICE, 413): sends(AT, HUGE),
     (SERVICE, 415): sends(AT, CALL, headers=TEXT),
     (SERVICE, 429): full(AT, CALL),
+    (SERVICE, 503): overwhelmed(AT, CALL),
     (SERVICE, 500): breaks(AT, CALL),
     (SERVICE, 502): sends(AT, CALL),
     (SERVICE, 504): sends(AT, CALL),
