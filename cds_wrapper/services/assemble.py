@@ -16,6 +16,7 @@ from cds_wrapper.services import build
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.cards_file import policy_of
 from cds_wrapper.services.definitions import FileVersions, ServiceDefinition, kept_edition
+from cds_wrapper.services.feature_build import feature_map
 from cds_wrapper.services.own_keys import Need, own_queries
 from cds_wrapper.services.plan_file import PlanFile
 from cds_wrapper.services.reading import ReadFile, ReadService, SourceFile, digest_of
@@ -99,6 +100,7 @@ def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
         book=book,
         versions=_versions(whole),
         files=(*map(_kept, whole.sources), kept_edition(book)),
+        features=feature_map(service.features, frozenset()),
         score_card=score_card_of(service, card, wording),
     )
 

@@ -24,6 +24,7 @@ from cds_wrapper.patient.demographics import (
 from cds_wrapper.services import consistency
 from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.checking import validate
+from cds_wrapper.services.feature_checks import feature_mistakes
 from cds_wrapper.services.fields import FileModel
 from cds_wrapper.services.own_keys import own_key_mistakes
 from cds_wrapper.services.plan_file import PlanFile
@@ -105,6 +106,7 @@ def read_service(sources: Mapping[str, SourceFile], find_table: FindTable) -> Re
     rules = _rules(subgroups, tables, mistakes) if subgroups else None
     if service:
         mistakes += consistency.service_mistakes(service.document, service.model)
+        mistakes += feature_mistakes(service.document, service.model)
     if card:
         mistakes += consistency.card_mistakes(card.document, card.model)
     if plan:

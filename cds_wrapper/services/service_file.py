@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from cds_wrapper.caveats.plan import OnError
 from cds_wrapper.services.cards_file import CardsFile
+from cds_wrapper.services.features_file import FeatureFile
 from cds_wrapper.services.fields import (
     AnswerPath,
     FileModel,
@@ -224,6 +225,9 @@ class ServiceFile(FileModel):
         timedelta(seconds=0.1), description="Part of the budget kept for the record; the vendor has the rest."
     )
     vendor: VendorFile = Field(description="Whom to ask, and how to read the answer.")
+    features: dict[Name, FeatureFile] = Field(
+        default_factory=dict, description="The model's inputs: its name for each -> where it is found."
+    )
     thresholds: list[ThresholdFile] = Field(
         default_factory=list, description="Scores from which something happens; the first one flags."
     )

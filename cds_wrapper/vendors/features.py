@@ -32,6 +32,8 @@ class Lack(enum.Enum):
     NOT_SENT = "not_sent"
     FETCH_FAILED = "fetch_failed"
     OTHER_PATIENT = "other_patient"
+    INCOMPLETE = "incomplete"
+    """What came is one page of several and does not hold it."""
     NOT_RECORDED = "not_recorded"
     DATA_ABSENT = "data_absent"
     TOO_OLD = "too_old"

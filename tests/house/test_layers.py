@@ -30,6 +30,9 @@ DISTRIBUTIONS = {
     "markdown_it": "markdown-it-py",
     "pydantic_core": "pydantic",
     "markupsafe": "jinja2",
+    "antlr4": "fhirpathpy",
+    "lark": "ucumvert",
+    "pint": "ucumvert",
 }
 
 
