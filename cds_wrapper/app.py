@@ -55,6 +55,7 @@ from cds_wrapper.runtime import OrdersInForce, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
 from cds_wrapper.settings import Profile, Settings
 from cds_wrapper.telling import watch_ledger
+from cds_wrapper.traces.opening import open_tracer
 from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
 from cds_wrapper.vendor_feedback import start_feedback
 from cds_wrapper.vendor_watch import VendorWatch
@@ -209,6 +210,7 @@ async def open_runtime(
         https_only=settings.profile is Profile.PRODUCTION,
         check_resource=resource_check(catalog),
         metrics=metrics,
+        tracer=open_tracer(settings.otel_endpoint, stack),
         orders=orders,
     )
 

@@ -25,6 +25,7 @@ from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.definitions import kept_edition
+from cds_wrapper.traces.pieces import Tracer
 from cds_wrapper.vendors.base import ORDERS_UNKNOWN, PROCESS_FULL, NotAsked, Status, Vendor
 
 HungUp = Callable[[], Awaitable[bool]]
@@ -99,6 +100,7 @@ class Runtime:
     https_only: bool = False
     check_resource: ResourceCheck | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    tracer: Tracer | None = None
     orders: OrdersInForce = field(default_factory=OrdersInForce)
 
     def standing(self, service: ServiceDefinition, at: datetime) -> Standing | None:

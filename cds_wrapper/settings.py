@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         description="Where `/metrics` is served, without any data of patients: a port (then of 127.0.0.1),"
         " `HOST:PORT` or `off`.",
     )
+    otel_endpoint: str | None = Field(
+        None,
+        description="Address to which traces are sent, without any data of patients, such as"
+        " `http://127.0.0.1:4318/v1/traces` (OTLP over HTTP; needs the extra `otel`). Off without it.",
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -148,6 +153,14 @@ class Settings(BaseSettings):
                 "write an absolute http(s) address without query, such as https://cds.example.org"
             )
         return value.rstrip("/")
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _a_collector(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://none.example")
+        if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc or parts.query:
+            raise ValueError("write an http(s) address such as http://127.0.0.1:4318/v1/traces")
+        return value
 
     @field_validator("proxies")
     @classmethod

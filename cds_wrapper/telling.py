@@ -85,6 +85,8 @@ def tell_operator(
     waited = round(call.elapsed_ms - float(entry["total_ms"] or 0), 3)
     cards = len(entry.card_uuids)
     rt.metrics.recorded(entry, version, cards, waited, call.elapsed_ms)
+    if rt.tracer is not None:
+        rt.tracer.tell(entry, version, waited)
     rt.log.emit(
         log.INVOCATION_COMPLETED,
         **entry.some(_CANONICAL_LINE),

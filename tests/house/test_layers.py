@@ -24,7 +24,9 @@ CONTRACTS: dict[str, Any] = {
 }
 
 # Import name -> name on the package index, where they differ; or the package whose interface it belongs to.
+OPTIONAL = "cds_wrapper/traces/otel.py"
 DISTRIBUTIONS = {
+    "opentelemetry": "opentelemetry-sdk",
     "fhir": "fhir-resources",
     "ruamel": "ruamel-yaml",
     "markdown_it": "markdown-it-py",
@@ -121,7 +123,21 @@ def test_a_room_of_the_corridor_is_entered_by_its_modules_only(room: str) -> Non
 def test_every_import_is_a_declared_dependency() -> None:
     allowed = declared(PYPROJECT["project"]["dependencies"])
 
-    assert undeclared(PACKAGE, allowed) == set()
+    assert undeclared(PACKAGE, allowed) == {f"{OPTIONAL} imports opentelemetry"}
+
+
+def test_what_imports_an_extra_is_imported_by_nobody_and_loaded_when_it_is_wanted() -> None:
+    named = Path(OPTIONAL).with_suffix("").as_posix().replace("/", ".")
+
+    importing = [
+        path
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and node.module == named)
+        or (isinstance(node, ast.Import) and named in [alias.name for alias in node.names])
+    ]
+
+    assert importing == []
 
 
 def test_every_import_of_a_test_is_a_declared_dependency() -> None:
