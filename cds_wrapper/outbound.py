@@ -123,7 +123,11 @@ class Outbound:
         # It has a jar of its own beside the session's, and keeps for good what it cannot send again.
         none = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         self._reads = httpx.AsyncClient(
-            transport=transport, follow_redirects=False, trust_env=False, cookies=none
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+            cookies=none,
+            timeout=None,  # noqa: S113  the client's usual five seconds would end a call before its own deadline
         )
 
     async def close(self) -> None:

@@ -39,7 +39,8 @@ class OrdersInForce:
     """The last order about each service as this process knows it; replaced whole, and read without a lock.
 
     An order is lifted by a later one and by nothing else: a ledger that lacks it, or cannot be read, leaves
-    it in force. Until the orders could be read once, nobody knows them.
+    it in force. A stricter one is followed whatever its date: clocks are set back, and ledgers put back.
+    Until the orders could be read once, nobody knows them.
     """
 
     def __init__(self, orders: Mapping[str, Order] | None = None, *, are_known: bool = True) -> None:
@@ -71,7 +72,9 @@ class OrdersInForce:
 
 
 def _is_news(order: Order, known: Order | None) -> bool:
-    return known is None or (order.decision_id != known.decision_id and order.since >= known.since)
+    if known is None or order.decision_id == known.decision_id:
+        return known is None
+    return order.since >= known.since or order.decision > known.decision
 
 
 @dataclass(frozen=True, slots=True)

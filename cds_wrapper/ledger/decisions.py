@@ -105,14 +105,16 @@ def orders_in(path: Path) -> Mapping[str, Order]:
 
     `LedgerUnavailable` when the ledger cannot be read.
     """
-    _check_there(path)
     address = f"{path.absolute().as_uri()}?mode=ro"
     try:
+        _check_there(path)
         check_not_empty(path)
         with contextlib.closing(
             sqlite3.connect(address, uri=True, timeout=READ_PATIENCE.total_seconds(), isolation_level=None)
         ) as connection:
             return _latest(connection)
+    except OSError as error:  # a disk that answers no question about the file: whoever looks goes on looking
+        raise LedgerUnavailable(f"{path} cannot be read ({error.strerror}).") from None
     except sqlite3.Error as error:
         raise LedgerUnavailable(f"{path} cannot be read ({error_name(error)}).") from None
 

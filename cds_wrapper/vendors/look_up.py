@@ -26,6 +26,9 @@ ENCOUNTER: Final = "encounter"
 AHEAD: Final = timedelta(minutes=5)
 """How far a vendor's clock may be ahead of ours."""
 
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""What lies before it is no time but the lack of one: the year 1, or the day computers count from."""
+
 _LONGEST: Final = 256
 _PATHS: Final = frozenset({".", ".."})
 
@@ -85,10 +88,9 @@ class LookUp:
             moment = datetime.fromisoformat(written) if isinstance(written, str) else None
         except ValueError:
             moment = None
-        if moment is None or moment.tzinfo is None:
+        if moment is None or moment.tzinfo is None or moment < _EARLIEST:
             return Reason.TIME_UNREADABLE
-        at = moment.astimezone(UTC)
-        return Reason.TIME_IN_THE_FUTURE if at > now + AHEAD else at
+        return Reason.TIME_IN_THE_FUTURE if moment > now + AHEAD else moment.astimezone(UTC)
 
     def is_stale(self, at: datetime, now: datetime) -> bool:
         """Whether a score of that time is too old to be shown."""
@@ -113,5 +115,9 @@ def _identifier(resource: bytes | None, system: str) -> str | None:
 
 
 def _is_sendable(value: str) -> bool:
-    """Whether a header or an address can hold it and still mean the same."""
-    return value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST and value not in _PATHS
+    """Whether a header or an address can hold it and still mean the same.
+
+    Some servers leave out what stands behind a `;` in a part of an address, and so read `..;` as `..`.
+    """
+    is_path = value.partition(";")[0].strip() in _PATHS
+    return value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST and not is_path

@@ -177,7 +177,10 @@ class OpenInferenceVendor:
         """The one row of an output, flat; None when it has another shape, or not the shape that it says."""
         shape, data = output.get("shape"), output.get("data")
         sizes = shape if isinstance(shape, list) else []
-        if not sizes or not all(isinstance(size, int) for size in sizes) or not isinstance(data, list):
+        # Not longer than a tensor can be deep: the product of a body full of sizes takes minutes.
+        if not 0 < len(sizes) <= _DEEPEST or not isinstance(data, list):
+            return None
+        if not all(isinstance(size, int) for size in sizes):
             return None
         row = list(_flat(data, _DEEPEST))
         is_one_row = not self.served.batched or sizes[0] == _ONE_ROW

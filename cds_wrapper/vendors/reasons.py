@@ -70,7 +70,9 @@ _MEANINGS: Final[Mapping[Reason, str]] = {
     ),
     Reason.NO_SCORE_YET: "a vendor that scores on its own schedule has no score of this patient (404, 204).",
     Reason.SCORE_OF_ANOTHER_PATIENT: "the answer names another identifier than was asked for.",
-    Reason.TIME_UNREADABLE: "the score's own time is missing, or is no ISO 8601 time with an offset.",
+    Reason.TIME_UNREADABLE: (
+        "the score's own time is missing, lies before 2000, or is no ISO 8601 time with an offset."
+    ),
     Reason.TIME_IN_THE_FUTURE: "the score's own time lies more than five minutes ahead: compare the clocks.",
     Reason.WORKER_BUSY: "another call had the callable until this one's time was over.",
     Reason.WORKER_NOT_READY: "the callable's process is starting or cannot import it.",

@@ -43,7 +43,10 @@ class ScorePath:
 
     def judge(self, value: object) -> tuple[float | None, str | None]:
         """A value that stands where the score should, or why it is none."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None, Reason.SCORE_NOT_A_NUMBER.value
+        # A whole number may have more digits than a float can hold; it is compared as it is.
+        if isinstance(value, float) and not math.isfinite(value):
             return None, Reason.SCORE_NOT_A_NUMBER.value
         if not self.lowest <= value <= self.highest:
             may_be = self.wants_fraction and 1 < value <= _HUNDRED
@@ -116,9 +119,14 @@ NO_FLAGS = FlagPaths({})
 _interpreter = TreeInterpreter()
 
 
+# The library's functions do not guard against every value: text where a number is compared or looked for, a
+# whole number that no float holds, NaN rounded.
+_TRIPS: Final = (JMESPathError, ArithmeticError, TypeError, ValueError)
+
+
 def search(path: ParsedResult, document: object) -> Any:
     """A path that trips over the answer's types finds nothing; the caller says that the types changed."""
     try:
         return _interpreter.visit(path.parsed, document)
-    except JMESPathError:
+    except _TRIPS:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import threading
@@ -57,6 +58,14 @@ def test_an_order_is_lifted_by_a_later_one_and_by_nothing_else(read: Mapping[str
 
     assert orders.follow(read) == ()
     assert orders.of("cvd-risk") is STOP
+
+
+def test_a_stricter_order_is_followed_also_when_a_clock_dates_it_earlier() -> None:
+    orders = OrdersInForce({"cvd-risk": LIVE})
+
+    earlier = replace(STOP, since=LIVE.since - timedelta(days=1))
+    assert orders.follow({"cvd-risk": earlier}) == (earlier,)
+    assert orders.of("cvd-risk") is earlier
 
 
 def test_two_orders_of_one_moment_follow_each_other() -> None:
@@ -198,6 +207,21 @@ async def test_a_stop_that_somebody_takes_out_of_the_file_stays_in_force(path: P
                 await asyncio.sleep(0.005)
         held = watching.orders.of("cvd-risk")
         assert held is not None and held.decision is Ordered.STOP
+
+
+async def test_a_disk_that_fails_for_a_while_does_not_end_the_looking(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async with Watching(path) as watching:
+        monkeypatch.setattr(Path, "is_file", fails)
+        assert "Input/output error" in (await watching.until("orders_unreadable"))["problem"]
+        monkeypatch.undo()
+        await watching.until("orders_readable")
+        give(path, order("after", Ordered.STOP))
+        await watching.until("service_stopped")
 
 
 async def test_until_orders_could_be_read_once_nobody_knows_them(tmp_path: Path) -> None:

@@ -140,6 +140,14 @@ async def test_no_time_left_means_no_call() -> None:
     assert (trouble.value.kind, trouble.value.attempts, peer.asked) == (Trouble.TIMED_OUT, 0, [])
 
 
+async def test_reading_ends_at_the_calls_own_deadline_and_at_no_other() -> None:
+    outbound = Outbound()
+    await outbound.open()
+    assert outbound._reads is not None
+    assert outbound._reads.timeout == httpx.Timeout(None)
+    await outbound.close()
+
+
 async def test_an_answer_without_a_declared_length_is_capped_as_it_comes() -> None:
     async def endless(writer: object) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + b"x" * 5000)  # type: ignore[attr-defined]  # a StreamWriter

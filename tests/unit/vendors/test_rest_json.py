@@ -218,6 +218,7 @@ async def test_an_encounter_is_known_by_its_own_identifier_or_by_the_ehrs_id() -
         "x",
         [{"system": SYSTEM}],
         [{"system": SYSTEM, "value": ".."}],
+        [{"system": SYSTEM, "value": "..;x"}],
         [{"system": SYSTEM, "value": "a\nb"}],
     ],
 )
@@ -241,6 +242,9 @@ LOOKED_UP: list[tuple[str, Any, int, Status, str | None]] = [
         "time_unreadable",
     ),
     ("no time at all", {"risk": 0.3, "at": "yesterday"}, 200, BAD, "time_unreadable"),
+    ("a time never set", {"risk": 0.3, "at": "0001-01-01T00:00:00Z"}, 200, BAD, "time_unreadable"),
+    ("before all time", {"risk": 0.3, "at": "0001-01-01T00:00:00+14:00"}, 200, BAD, "time_unreadable"),
+    ("after all time", {"risk": 0.3, "at": "9999-12-31T23:00:00-14:00"}, 200, BAD, "time_in_the_future"),
     ("a number", {"risk": 0.3, "at": 1782817200}, 200, BAD, "time_unreadable"),
     ("tomorrow", {"risk": 0.3, "at": "2026-07-01T11:00:00Z"}, 200, BAD, "time_in_the_future"),
     ("a minute ahead", {"risk": 0.3, "at": "2026-06-30T12:01:00Z"}, 200, Status.ANSWERED, None),
