@@ -83,8 +83,12 @@ def run_program(arguments: List[str]) -> NoReturn:
 
 
 def run_tests(arguments: List[str]) -> NoReturn:
-    """Become pytest, in the checkout, since tests are named by their path from there."""
+    """Become pytest, in the checkout, since tests are named by their path from there.
+
+    Tests start hundreds of programs: without bytecode on the disk each would compile the whole package.
+    """
     os.chdir(str(ROOT))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     become("-m", "pytest", *arguments)
 
 

@@ -26,7 +26,8 @@ READERS = {
 }
 # What GitHub's Markdown makes a link of without being asked.
 BARE = re.compile(
-    r"(?:^|[\s*_~(>])((?:https?|ftp)://[^\s<]+|www\.[^\s<]+)|[\w.+-]+@[\w-]+\.[\w.-]+", re.IGNORECASE
+    r"(?:^|[\s*_~(>])((?:https?|ftp)://[^\s<]+|www\.[^\s<]+)|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+",
+    re.IGNORECASE,
 )
 ACTING = re.compile(r"<(?:img|script|style|iframe|svg|form|base|meta|details|div|template|b )", re.IGNORECASE)
 
