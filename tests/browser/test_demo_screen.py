@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,10 +21,12 @@ from cds_wrapper.caveats.evidence import EvidenceBook
 from cds_wrapper.pages.published import hidden_names
 from cds_wrapper.services import load_services
 from tests.browser.chromium import CHROMIUM, chromium
+from tests.ports import free_port
+from tests.service.harness import SILENCE, VENDOR_IN_FILE, copy_hooks
 
 ROOT = Path(__file__).parents[2]
 DESKTOP, PHONE = (1440, 900), (390, 844)
-STOP_SECONDS = 20
+STOP_SECONDS = 120
 
 pytestmark = [
     pytest.mark.browser,
@@ -43,34 +44,22 @@ class Demo:
     process: subprocess.Popen[str]
 
 
-def free_port() -> int:
-    """The first of three neighbouring ports that nobody listens on."""
-    for first in range(20_000, 60_000, 37):
-        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-            try:
-                for place, door in enumerate((one, two, three)):
-                    door.bind(("127.0.0.1", first + place))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no three free ports in a row")
-
-
 def start(port: int, data: Path) -> subprocess.Popen[str]:
-    """`python3 run.py demo --port N --data DIR`, as run.py becomes it."""
+    """`python3 run.py demo --port N --data DIR`, as run.py becomes it; a record has more time than usual."""
+    hooks = copy_hooks(data.parent / f"of-{port}", VENDOR_IN_FILE, **SILENCE)
     return subprocess.Popen(
         [sys.executable, "-m", "cds_wrapper.cli", "demo", "--port", str(port), "--data", str(data)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "CDS_WRAPPER_HOOKS": str(ROOT / "hooks")},
+        env={**os.environ, "CDS_WRAPPER_HOOKS": str(hooks)},
     )
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     data = tmp_path_factory.mktemp("demo") / "data"
-    port = free_port()
+    port = free_port(neighbours=2)
     process = start(port, data)
     assert process.stdout is not None
     lines = iter(process.stdout.readline, "")
@@ -309,7 +298,7 @@ def test_a_port_that_is_taken_is_explained_in_one_sentence(demo: Demo, tmp_path:
 
 
 def test_a_folder_that_is_in_use_is_explained_in_one_sentence(demo: Demo) -> None:
-    second = start(free_port(), demo.data)
+    second = start(free_port(neighbours=2), demo.data)
     output, errors = second.communicate(timeout=STOP_SECONDS)
     assert (second.returncode, output, errors.count("\n")) == (1, "", 1)
     assert "--data" in errors

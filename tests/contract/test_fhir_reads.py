@@ -45,7 +45,11 @@ def answering(asked: Asked) -> Says:
 
 def hooks_of(folder: Path, vendor_url: str, budget: str = "PT10S") -> Path:
     """The shipped service with time enough for a busy machine."""
-    return copy_hooks(folder, vendor_url, **{"time_budget: PT0.5S": f"time_budget: {budget}"})
+    times = {
+        "time_budget: PT0.5S": f"time_budget: {budget}",
+        "ledger_reserve: PT0.1S": "ledger_reserve: PT1S",
+    }
+    return copy_hooks(folder, vendor_url, **times)
 
 
 def always(says: Says) -> Answering:

@@ -22,7 +22,7 @@ from tests.contract.odd_requests import ODD
 from tests.contract.openapi import DOCUMENT, OPERATIONS, misfits, unlike_document
 from tests.durability import without_spool
 from tests.ehr import EHR, NORTH, bearer, key_of, published, write_clients
-from tests.service.harness import NOON, ROOT, Wrapper, copy_hooks, request_of, wrapper
+from tests.service.harness import NOON, ROOT, SILENCE, Wrapper, copy_hooks, request_of, wrapper
 from tests.service.test_ledger_gone import remove_ledger
 from tests.service.test_vendor_access import JWKS, NEW, RSA, signing_with
 
@@ -291,10 +291,11 @@ PROVOKED: dict[tuple[str, int], Provoke] = {
     (FEEDBACK, 500): breaks(OF, STORABLE),
     (FEEDBACK, 503): ledger_is_away,
 }
+LATE_VENDOR = 504
 VENDORS: dict[tuple[str, int], fakes.Behaviour] = {
     (SERVICE, 412): fakes.answers({}, status=412),
     (SERVICE, 502): fakes.answers({}, status=500),
-    (SERVICE, 504): fakes.says_nothing_for(3),
+    (SERVICE, LATE_VENDOR): fakes.says_nothing_for(60),
 }
 
 
@@ -314,7 +315,9 @@ async def test_the_status_is_met_and_looks_as_described(
 ) -> None:
     behaviour = VENDORS.get((path, status), fakes.answers(fakes.card_answer()))
     async with fakes.running(behaviour) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url, **{"on_vendor_failure: card": "on_vendor_failure: error"})
+        failing = {"on_vendor_failure: card": "on_vendor_failure: error"}
+        late = SILENCE if status == LATE_VENDOR else {}
+        hooks = copy_hooks(tmp_path, vendor.url, **failing, **late)
         write_clients(hooks, NORTH, SOUTH)
         (hooks / "south.jwks.json").write_bytes(published(EHR_SOUTH.key))
         async with wrapper(tmp_path, hooks, public_url=PUBLIC, max_body_bytes=200_000) as running:

@@ -28,7 +28,7 @@ from cds_wrapper.commands.serving import LONGEST_REQUEST_SECONDS
 from cds_wrapper.commands.table import COMMANDS
 from cds_wrapper.settings import PREFIX, Settings
 from docker import healthcheck, wheels
-from tests.service.servers import free_port, wait_until_answers
+from tests.ports import free_port, wait_until_answers
 from tests.unit.demo.test_supervisor import three_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,10 +27,20 @@ ROOT = Path(__file__).parents[2]
 NOON = datetime.combine(FIXTURE_DAY, time(12), UTC)
 """The moment every call of these tests comes in: the fixtures' patients have the ages they are named for."""
 VENDOR_IN_FILE = "http://127.0.0.1:8081/cds-services/prevent"
+BUDGET_IN_FILE = "time_budget: PT0.5S"
+UNHURRIED = {BUDGET_IN_FILE: "time_budget: PT10S", "ledger_reserve: PT0.1S": "ledger_reserve: PT4S"}
+"""Half a second is right for a clinician, and short for a machine that does other things besides a test."""
+BRIEF = {BUDGET_IN_FILE: "time_budget: PT1.5S", "ledger_reserve: PT0.1S": "ledger_reserve: PT1S"}
+"""Replacements for a record that cannot be written: it is given up after a second."""
+SILENCE = {BUDGET_IN_FILE: "time_budget: PT4.5S", "ledger_reserve: PT0.1S": "ledger_reserve: PT4S"}
+"""Replacements for a vendor that stays silent: it is waited for half a second, and its record has time."""
 
 
 def copy_hooks(folder: Path, vendor_url: str, **replacements: str) -> Path:
-    """The shipped hooks/ with another vendor address; `replacements` change further text of service.yaml."""
+    """The shipped hooks/ with another vendor address; `replacements` change further text of service.yaml.
+
+    An answer has ten seconds instead of half a one, unless a replacement says otherwise.
+    """
     hooks = folder / "hooks"
     shutil.copytree(ROOT / "hooks", hooks)
     service = hooks / "cvd-risk" / "service.yaml"
@@ -38,6 +48,9 @@ def copy_hooks(folder: Path, vendor_url: str, **replacements: str) -> Path:
     for old, new in replacements.items():
         assert old in text
         text = text.replace(old, new)
+    if BUDGET_IN_FILE in text:
+        for old, new in UNHURRIED.items():
+            text = text.replace(old, new)
     service.write_text(text)
     return hooks
 
@@ -112,6 +125,13 @@ async def until_replayed(running: Wrapper) -> None:
             ready = (await running.http.get("/readyz")).json()
             if ready["ledger"] and not ready["spool_stands_in"]:
                 return
+            await asyncio.sleep(0.05)
+
+
+async def until_told(running: Wrapper, *events: str) -> None:
+    """Return when the operator was told of each of them; fail when that takes far too long."""
+    async with asyncio.timeout(60):
+        while not set(events) <= {event["event"] for event in running.events()}:
             await asyncio.sleep(0.05)
 
 

@@ -5,41 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from cds_wrapper.demo.population import FIXTURE_DAY
 from cds_wrapper.ledger.pseudonyms import new_keys_file
+from tests.ports import free_port, wait_until_answers
 from tests.service.harness import ROOT
-
-START_WITHIN_SECONDS = 30.0
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until_answers(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when `url` answers 200; fail when the process ends or takes too long."""
-    deadline = time.monotonic() + START_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the process ended with {process.returncode}"
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url, timeout=2).status_code == 200:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"{url} did not answer within {START_WITHIN_SECONDS} s")
 
 
 @contextlib.contextmanager

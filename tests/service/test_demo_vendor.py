@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 from cds_wrapper.demo.faults import MEANINGS, Fault
 from cds_wrapper.demo.prevent_inputs import TEMPLATES
 from cds_wrapper.demo.vendor import create_vendor
+from tests.ports import free_port, wait_until_answers
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 URL = "/cds-services/prevent"
@@ -259,9 +258,7 @@ def test_every_fault_has_a_meaning() -> None:
 
 @pytest.fixture
 def process() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "cds_wrapper.demo.vendor", "--port", str(port), "--allow-faults"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -273,32 +270,22 @@ def process() -> Iterator[tuple[subprocess.Popen[str], str]]:
         child.stdout.close()
 
 
-def wait_for(url: str) -> None:
-    give_up = datetime.now(UTC) + timedelta(seconds=30)
-    while datetime.now(UTC) < give_up:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/cds-services").status_code == 200:
-                return
-        time.sleep(0.05)
-    pytest.fail("the vendor did not start")
-
-
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_ends_with_0_and_has_logged_nothing(
     process: tuple[subprocess.Popen[str], str], how: signal.Signals
 ) -> None:
     child, url = process
-    wait_for(url)
+    wait_until_answers(f"{url}/cds-services", child)
     assert httpx.post(f"{url}{URL}", content=request("black-35")).status_code == 200
     child.send_signal(how)
-    output, _ = child.communicate(timeout=20)
+    output, _ = child.communicate(timeout=120)
     assert child.returncode == 0
     assert output == ""
 
 
 def test_the_connection_breaks_off_in_the_middle(process: tuple[subprocess.Popen[str], str]) -> None:
-    _, url = process
-    wait_for(url)
+    child, url = process
+    wait_until_answers(f"{url}/cds-services", child)
     assert httpx.post(f"{url}/demo/fault", json={"mode": "disconnect"}).status_code == 200
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.post(f"{url}{URL}", content=request("black-35"))

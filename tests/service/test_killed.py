@@ -76,10 +76,16 @@ async def test_every_answered_prediction_is_in_the_ledger_after_twenty_kills_und
     assert count == last, "the sequence has a gap"
 
 
+async def in_flight(client: httpx.AsyncClient, running: Server) -> int:
+    """How many calls are being served."""
+    ready = (await client.get(f"{running.url}/readyz")).json()
+    return sum(ready["in_flight"].values())
+
+
 @pytest.mark.kill
 async def test_a_stop_answers_and_records_whoever_was_being_served_and_ends_with_zero(tmp_path: Path) -> None:
     with demo_vendor("--allow-faults") as vendor:
-        httpx.post(f"{vendor}/demo/fault", json={"mode": "slow", "seconds": 0.25})
+        httpx.post(f"{vendor}/demo/fault", json={"mode": "slow", "seconds": 2})
         hooks = copy_hooks(tmp_path, f"{vendor}/cds-services/prevent")
         with server(tmp_path, hooks) as running:
             body = request_of("white-55")
@@ -88,7 +94,8 @@ async def test_a_stop_answers_and_records_whoever_was_being_served_and_ends_with
                     asyncio.create_task(client.post(f"{running.url}/cds-services/cvd-risk", json=body))
                     for _ in range(8)
                 ]
-                await asyncio.sleep(0.15)
+                while await in_flight(client, running) < len(calls):
+                    await asyncio.sleep(0.02)
                 running.process.terminate()
                 answers = await asyncio.gather(*calls)
             assert running.process.wait(timeout=30) == 0
@@ -114,7 +121,9 @@ async def test_a_stop_waits_for_a_call_whose_body_is_still_coming(
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
             writer.write(head.encode() + body[:100])
             await writer.drain()
-            await asyncio.sleep(0.2)
+            async with httpx.AsyncClient(timeout=20) as client:
+                while await in_flight(client, running) < 1:
+                    await asyncio.sleep(0.02)
             running.process.terminate()
             await asyncio.sleep(0.5)
             writer.write(body[100:])

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import httpx
 
-from cds_wrapper.telling import LOOK_AT_LEDGER_EVERY
 from tests import fakes
 from tests.durability import without_spool
-from tests.service.harness import ROOT, copy_hooks, request_of, until_replayed, wrapper
-from tests.service.servers import environment, free_port, server
+from tests.ports import free_port
+from tests.service.harness import ROOT, copy_hooks, request_of, until_replayed, until_told, wrapper
+from tests.service.servers import environment, server
 
 NOT_RECORDED = "not shown right now"
 
@@ -95,7 +95,7 @@ async def test_rows_that_were_cut_off_while_it_was_stopped_are_told_and_it_recor
             intruder.execute("DELETE FROM predictions WHERE sequence = 2")
         async with wrapper(tmp_path, hooks) as running:
             await running.call(request_of("white-55"))
-            await asyncio.sleep(2 * LOOK_AT_LEDGER_EVERY.total_seconds())
+            await until_told(running, "chain_broken")
             (event,) = [event for event in running.events() if event["event"] == "chain_broken"]
             sequences = [row["sequence"] for row in running.rows()]
     assert event["level"] == "critical" and event["problems"] == ["predictions: rows_missing_at_the_end"]
@@ -115,7 +115,7 @@ def test_a_second_process_is_refused_under_another_name_of_the_same_ledger(tmp_p
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     assert second.returncode == 1 and "which another process is writing" in second.stderr
 
@@ -127,14 +127,11 @@ async def test_a_log_nobody_reads_stops_no_answer(tmp_path: Path) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
         hooks = copy_hooks(tmp_path, vendor.url)
         with server(tmp_path, hooks, log_to=writer) as running:
-            for _ in range(150):
-                status = await asyncio.to_thread(post, f"{running.url}/cds-services/cvd-risk", body)
-                assert status == 200
+            async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
+                for _ in range(150):
+                    answer = await client.post(
+                        "/cds-services/cvd-risk", content=body, headers={"content-type": "application/json"}
+                    )
+                    assert answer.status_code == 200
     os.close(reader)
     os.close(writer)
-
-
-def post(url: str, body: bytes) -> int:
-    """One call, given up after ten seconds."""
-    headers = {"content-type": "application/json"}
-    return httpx.post(url, content=body, headers=headers, timeout=10).status_code

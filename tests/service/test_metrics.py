@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cds_wrapper.metrics.table import METRICS
 from tests import fakes
+from tests.ports import free_port
 from tests.service.harness import ROOT, Wrapper, copy_hooks, request_of, wrapper
-from tests.service.servers import free_port, server
+from tests.service.servers import server
 
 NO_CLIENT = {"client": "development"}
 PREDICTION = {"service": "cvd-risk", "model_version": "2023.1"}

@@ -17,7 +17,7 @@ import pytest
 
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from tests import fakes
-from tests.service.harness import ROOT, copy_hooks, request_of, wrapper
+from tests.service.harness import ROOT, SILENCE, copy_hooks, request_of, wrapper
 
 CANARIES = {
     "id": "qpatient77",
@@ -84,7 +84,7 @@ BEHAVIOURS: list[tuple[str, fakes.Behaviour]] = [
     ("refuses with a body full of data", fakes.answers(planted(), status=400)),
     ("names a patient as missing input", fakes.answers(MISSING, status=412)),
     ("sends a web page", fakes.answers(body=CANARIES["family"].encode(), kind="text/html")),
-    ("is late", fakes.says_nothing_for(2)),
+    ("is late", fakes.says_nothing_for(60)),
     ("breaks off", fakes.stops_in_the_middle()),
 ]
 
@@ -99,7 +99,8 @@ async def test_no_planted_text_reaches_a_log_a_ledger_or_a_page(
 ) -> None:
     caplog.set_level("DEBUG")
     async with fakes.running(behaviour) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+        hooks = copy_hooks(tmp_path, vendor.url, **(SILENCE if name == "is late" else {}))
+        async with wrapper(tmp_path, hooks) as running:
             answer = await running.call(planted())
             link = answer.json()["cards"][0]["links"][-1]["url"]
             page = await running.http.get(link.removeprefix("http://127.0.0.1:8080"))

@@ -143,7 +143,7 @@ async def test_an_order_that_comes_while_the_vendor_is_asked_holds_its_answer_ba
         await fakes.answers(fakes.card_answer())(writer)
 
     async with fakes.running(behave) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url, **{"time_budget: PT0.5S": "time_budget: PT10S"})
+        hooks = copy_hooks(tmp_path, vendor.url)
         async with wrapper(tmp_path, hooks) as running:
             calling = asyncio.create_task(running.call(request_of("black-35")))
             await was_asked.wait()

@@ -15,10 +15,9 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from cds_wrapper.telling import LOOK_AT_LEDGER_EVERY
 from tests import fakes
 from tests.durability import needs_trace, read_trace, traced, unsynced_answers
-from tests.service.harness import copy_hooks, request_of, until_replayed, wrapper
+from tests.service.harness import copy_hooks, request_of, until_replayed, until_told, wrapper
 from tests.service.servers import Server, demo_vendor, server
 
 NOT_RECORDED = "not shown right now"
@@ -51,16 +50,16 @@ async def test_a_locked_ledger_costs_no_card_and_the_operator_is_told_when_it_be
     tmp_path: Path,
 ) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url, **SLOWER)) as running:
             other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             answers = list(await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(5))))
             ready = await running.http.get("/readyz")
-            await asyncio.sleep(2 * LOOK_AT_LEDGER_EVERY.total_seconds())
+            await until_told(running, "ledger_unavailable", "spool_started")
             other.execute("ROLLBACK")
             other.close()
             await until_replayed(running)
-            await asyncio.sleep(2 * LOOK_AT_LEDGER_EVERY.total_seconds())
+            await until_told(running, "spool_replayed")
             answers.append(await running.call(request_of("white-55")))
             events = {event["event"]: event for event in running.events()}
     body = ready.json()
@@ -77,7 +76,7 @@ async def test_feedback_on_a_card_that_is_in_the_spool_finds_its_prediction_afte
     tmp_path: Path,
 ) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url, **SLOWER)) as running:
             other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             (card,) = cards([await running.call(request_of("white-55"))])
@@ -93,7 +92,7 @@ async def test_feedback_on_a_card_that_is_in_the_spool_finds_its_prediction_afte
 
 async def test_it_starts_while_the_ledger_cannot_be_written_and_keeps_its_files_later(tmp_path: Path) -> None:
     async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url)
+        hooks = copy_hooks(tmp_path, vendor.url, **SLOWER)
         async with wrapper(tmp_path, hooks):
             pass
         other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)

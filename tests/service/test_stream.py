@@ -115,7 +115,7 @@ async def load(running: Server, calls: int, on_half: Callable[[], Any] = lambda:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -22,8 +22,9 @@ from cds_wrapper.outbound import Outbound
 from cds_wrapper.vendor_feedback import FeedbackForwarder, FeedbackPeer
 from cds_wrapper.vendors.peer import VendorPeer
 from tests import fakes
+from tests.ports import free_port
 from tests.service.harness import Wrapper, copy_hooks, request_of, wrapper
-from tests.service.servers import free_port, server
+from tests.service.servers import server
 
 WITHIN_SECONDS = 60.0
 TAKES: fakes.Behaviour = fakes.answers(body=b"")

@@ -23,7 +23,7 @@ from cds_wrapper.signing import new_key, write_own_keys
 from cds_wrapper.vendor_access import examine_access
 from tests import fakes
 from tests.fhir import Asked, FHIRServer, Says, fhir_server
-from tests.service.harness import Wrapper, copy_hooks, request_of, settings_for, wrapper
+from tests.service.harness import SILENCE, Wrapper, copy_hooks, request_of, settings_for, wrapper
 
 SECRET = "Quetzal~secret%1"
 TOKEN = "Quetzaltoken"
@@ -153,10 +153,12 @@ async def test_without_a_token_nothing_is_sent_and_a_card_says_so(tmp_path: Path
 
 
 async def test_a_server_that_hangs_stops_no_start_and_serves_later(tmp_path: Path) -> None:
-    async with fhir_server(Says(GRANTED, after=4)) as server:
-        async with calling(tmp_path, oauth2(tmp_path, server)) as (running, _):
+    async with fhir_server(Says(GRANTED)) as server:
+        server.wait_for = 1000  # it answers nobody
+        async with calling(tmp_path, {**oauth2(tmp_path, server), **SILENCE}) as (running, _):
             await running.call(request_of("white-55"))
-            async with asyncio.timeout(20):
+            server.wait_for = 0
+            async with asyncio.timeout(60):
                 while running.rows()[-1]["status"] != "answered":
                     await running.call(request_of("white-55"))
             assert running.rows()[0]["reason"] == "no_token"
@@ -165,7 +167,7 @@ async def test_a_server_that_hangs_stops_no_start_and_serves_later(tmp_path: Pat
 async def test_a_token_is_renewed_before_its_end_also_while_nobody_calls(tmp_path: Path) -> None:
     async with fhir_server(Says({**GRANTED, "expires_in": 2})) as server:
         async with calling(tmp_path, oauth2(tmp_path, server)):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(server.asked) < 3:
                     await asyncio.sleep(0.05)
 

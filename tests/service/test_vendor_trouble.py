@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests import fakes
-from tests.service.harness import copy_hooks, request_of, wrapper
+from tests.service.harness import SILENCE, copy_hooks, request_of, wrapper
 
 NO_RESULT = "10-year cardiovascular risk (demonstration): no result right now. This does not mean low risk."
 
 SIGN_IN = fakes.answers(body=b"<html>Sign in</html>", kind="text/html")
 TROUBLE: list[tuple[str, fakes.Behaviour, str, str | None]] = [
-    ("silent", fakes.says_nothing_for(3), "timed_out", None),
+    ("silent", fakes.says_nothing_for(60), "timed_out", None),
     ("dripping", fakes.drips(0.05), "timed_out", None),
     ("a web page", SIGN_IN, "unreadable", "not_cds_hooks"),
     ("20 MB", fakes.answers(body=b" " * 20_000_000), "unreadable", "too_large"),
@@ -37,7 +37,8 @@ async def test_a_vendor_in_trouble(
     name: str, behaviour: fakes.Behaviour, status: str, reason: str | None, tmp_path: Path
 ) -> None:
     async with fakes.running(behaviour) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+        hooks = copy_hooks(tmp_path, vendor.url, **(SILENCE if status == "timed_out" else {}))
+        async with wrapper(tmp_path, hooks) as running:
             response = await running.call(request_of("white-55"))
             (row,) = running.rows()
     (card,) = response.json()["cards"]
@@ -49,8 +50,12 @@ async def test_a_vendor_in_trouble(
 
 @pytest.mark.slow
 async def test_a_budget_of_more_than_five_seconds_leaves_the_record_its_part_too(tmp_path: Path) -> None:
-    async with fakes.running(fakes.says_nothing_for(8)) as vendor:
-        hooks = copy_hooks(tmp_path, vendor.url, **{"time_budget: PT0.5S": "time_budget: PT5.6S"})
+    async with fakes.running(fakes.says_nothing_for(60)) as vendor:
+        more = {
+            "time_budget: PT0.5S": "time_budget: PT7S",
+            "ledger_reserve: PT0.1S": "ledger_reserve: PT1.5S",
+        }
+        hooks = copy_hooks(tmp_path, vendor.url, **more)
         async with wrapper(tmp_path, hooks) as running:
             (card,) = (await running.call(request_of("white-55"))).json()["cards"]
             (row,) = running.rows()
@@ -77,9 +82,9 @@ async def test_a_vendor_with_nothing_to_say_is_not_a_failure(tmp_path: Path) -> 
 async def test_a_site_may_want_no_card_or_an_error_for_a_vendor_that_is_late(
     choice: str, status: int, cards: int, tmp_path: Path
 ) -> None:
-    async with fakes.running(fakes.says_nothing_for(3)) as vendor:
+    async with fakes.running(fakes.says_nothing_for(60)) as vendor:
         plan = {"on_vendor_failure: card": f"on_vendor_failure: {choice}"}
-        hooks = copy_hooks(tmp_path, vendor.url, **plan)
+        hooks = copy_hooks(tmp_path, vendor.url, **plan, **SILENCE)
         async with wrapper(tmp_path, hooks) as running:
             response = await running.call(request_of("white-55"))
             (row,) = running.rows()
@@ -145,11 +150,12 @@ async def test_one_slow_vendor_call_does_not_make_another_wait(tmp_path: Path) -
 
     async def behave(writer: Any) -> None:
         if turn.pop("slow", False):
-            await fakes.says_nothing_for(3)(writer)
+            await fakes.says_nothing_for(60)(writer)
         await fakes.answers(fakes.card_answer())(writer)
 
     async with fakes.running(behave) as vendor:
-        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+        two_seconds = {"PT0.5S": "PT4S", "PT0.1S": "PT2S"}
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url, **two_seconds)) as running:
             await asyncio.gather(*(running.call(request_of("white-55")) for _ in range(3)))
             rows = running.rows()
     in_order_of_their_ends = [row["status"] for row in rows]

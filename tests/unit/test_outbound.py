@@ -59,7 +59,7 @@ def test_every_exception_of_the_reading_library_is_translated(kind: type[BaseExc
 async def test_a_document_is_read_whole_or_not_at_all() -> None:
     outbound = Outbound()
     await outbound.open()
-    deadline = Deadline.after(timedelta(seconds=3))
+    deadline = Deadline.after(timedelta(seconds=30))
     async with key_server(b'{"keys": []}') as server:
         answer = await outbound.get(server.url, deadline, 100)
         assert (answer.status, answer.body) == (200, b'{"keys": []}')
@@ -90,7 +90,7 @@ async def test_a_document_that_cannot_be_had_is_told_without_its_address(url: st
     outbound = Outbound()
     await outbound.open()
     with pytest.raises(OutboundTrouble) as trouble:
-        await outbound.get(url, Deadline.after(timedelta(seconds=3)), 100)
+        await outbound.get(url, Deadline.after(timedelta(seconds=30)), 100)
     await outbound.close()
     assert trouble.value.kind is kind and "p1" not in str(trouble.value)
 
@@ -101,9 +101,9 @@ async def test_what_one_answer_sets_travels_with_no_later_question(cookie: str) 
     await outbound.open()
     async with fhir_server(Says({}, headers={"set-cookie": cookie})) as server:
         for _ in range(2):
-            await outbound.get(server.base, Deadline.after(timedelta(seconds=3)), 100)
-            await outbound.post_form(server.base, {"a": "b"}, Deadline.after(timedelta(seconds=3)), 100)
-            await outbound.post_json(server.base, b"{}", Deadline.after(timedelta(seconds=3)), 100)
+            await outbound.get(server.base, Deadline.after(timedelta(seconds=30)), 100)
+            await outbound.post_form(server.base, {"a": "b"}, Deadline.after(timedelta(seconds=30)), 100)
+            await outbound.post_json(server.base, b"{}", Deadline.after(timedelta(seconds=30)), 100)
     await outbound.close()
     assert len(server.asked) == 6 and not [asked for asked in server.asked if "cookie" in asked.headers]
 
@@ -120,7 +120,7 @@ async def test_a_status_line_in_no_known_alphabet_is_trouble_like_any_other() ->
     async with listening:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(OutboundTrouble) as trouble:
-            await outbound.get(f"http://127.0.0.1:{port}/", Deadline.after(timedelta(seconds=3)), 100)
+            await outbound.get(f"http://127.0.0.1:{port}/", Deadline.after(timedelta(seconds=30)), 100)
     await outbound.close()
     assert trouble.value.kind is Trouble.NOT_HTTP
 
@@ -157,7 +157,7 @@ async def test_an_answer_without_a_declared_length_is_capped_as_it_comes() -> No
     await outbound.open()
     async with fakes.running(endless, strict=False) as peer:
         with pytest.raises(OutboundTrouble) as trouble:
-            await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(seconds=3)), 1000)
+            await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(seconds=30)), 1000)
     await outbound.close()
     assert trouble.value.kind is Trouble.TOO_LARGE
 
@@ -166,11 +166,11 @@ async def test_no_redirect_is_followed_and_no_error_holds_the_address() -> None:
     outbound = Outbound()
     await outbound.open()
     async with fakes.running(fakes.answers(status=307, body=b""), strict=False) as peer:
-        answer = await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(seconds=3)), 1000)
+        answer = await outbound.post_json(peer.url, b"{}", Deadline.after(timedelta(seconds=30)), 1000)
         assert answer.status == 307 and len(peer.asked) == 1
     with pytest.raises(OutboundTrouble) as trouble:
         await outbound.post_json(
-            "http://127.0.0.1:9/Patient/p1", b"{}", Deadline.after(timedelta(seconds=3)), 1000
+            "http://127.0.0.1:9/Patient/p1", b"{}", Deadline.after(timedelta(seconds=30)), 1000
         )
     await outbound.close()
     assert "p1" not in str(trouble.value)

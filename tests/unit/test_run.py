@@ -80,7 +80,7 @@ class Checkout:
         self, *arguments: str, cwd: Path | None = None, python: tuple[str, ...] = ()
     ) -> tuple[int, str, str]:
         process = self.start(*arguments, cwd=cwd, python=python)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         return process.returncode, out, err
 
     def run_with(self, prelude: str, *arguments: str) -> tuple[int, str, str]:
@@ -151,7 +151,7 @@ def test_a_signal_reaches_the_program_and_its_answer_comes_back(ready: Checkout)
     assert process.stdout.readline() == "waiting\n"
 
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
 
     assert process.returncode == 43
 
@@ -194,7 +194,7 @@ def test_an_environment_that_lost_its_python_is_made_anew(fresh: Checkout) -> No
 
 def test_two_at_once_set_up_once(fresh: Checkout) -> None:
     processes = [fresh.start("check") for _ in range(2)]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate(timeout=600)[1] for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0], errors
     assert fresh.builds == 1

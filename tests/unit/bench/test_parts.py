@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cds_wrapper.bench.parts import NotMeasured, free_port, output_of, read_json, started
+from cds_wrapper.bench.parts import NotMeasured, output_of, read_json, started
 from cds_wrapper.bench.site_files import SERVICE, prepare_site
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.services import load_services
+from tests.ports import free_port
 from tests.service.harness import ROOT
 
 LISTEN = """\

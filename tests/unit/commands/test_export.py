@@ -28,7 +28,7 @@ def export(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         env={**os.environ, "CDS_WRAPPER_LEDGER": f"sqlite:///{folder / 'ledger.db'}"},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -162,7 +162,7 @@ async def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
         env={**os.environ, "CDS_WRAPPER_LEDGER": f"sqlite:///{tmp_path / 'ledger.db'}"},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
     assert limited.returncode == 1 and b"File too large" in limited.stderr
@@ -203,7 +203,7 @@ async def test_a_reader_that_has_had_enough_ends_it_quietly(tmp_path: Path) -> N
         env={**os.environ, "CDS_WRAPPER_LEDGER": f"sqlite:///{tmp_path / 'ledger.db'}"},
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert sequences(piped.stdout) == [("host-0", 1)] and piped.stderr == b""
 

@@ -16,9 +16,8 @@ import httpx
 import pytest
 
 from cds_wrapper.demo.supervisor import Ports
+from tests.service.harness import VENDOR_IN_FILE, copy_hooks
 from tests.unit.demo.test_supervisor import holds_soon, three_free_ports
-
-ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +39,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "CDS_WRAPPER_HOOKS": str(ROOT / "hooks")},
+        env={**os.environ, "CDS_WRAPPER_HOOKS": str(copy_hooks(tmp_path / "of", VENDOR_IN_FILE))},
     )
     printed: list[str] = []
     assert process.stdout is not None
@@ -71,7 +70,7 @@ def test_the_main_job_is_done_on_real_input(demo: Demo) -> None:
 def test_it_stops_when_asked_with_everything_it_started(demo: Demo, name: signal.Signals) -> None:
     opened(demo, "white-55")
     demo.process.send_signal(name)
-    _, errors = demo.process.communicate(timeout=20)
+    _, errors = demo.process.communicate(timeout=120)
     assert (demo.process.returncode, errors) == (0, "")
     assert demo.ports.taken() is None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cds_wrapper.demo.supervisor import Parts, Ports, answers, held, parts_of, prepare
+from tests.ports import free_port
 
 HOOKS = Path(__file__).parents[3] / "hooks"
 PARENT = """
@@ -30,17 +31,11 @@ with Parts(parts_of(Ports(int(sys.argv[1]))), pathlib.Path(sys.argv[2])) as part
 
 def three_free_ports() -> Ports:
     """Three neighbouring ports nobody listens on."""
-    for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports = Ports(min(probe.getsockname()[1], 65000))
-        if ports.taken() is None:
-            return ports
-    raise AssertionError("no three free ports in a row")
+    return Ports(free_port(neighbours=2))
 
 
 def holds_soon(condition: Callable[[], bool]) -> bool:
-    for _ in range(200):
+    for _ in range(1200):
         if condition():
             return True
         time.sleep(0.05)

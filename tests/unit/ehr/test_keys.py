@@ -82,7 +82,7 @@ async def ring(
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until a condition holds; fail when it does not within ten seconds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 

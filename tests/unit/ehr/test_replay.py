@@ -109,7 +109,7 @@ def test_two_processes_that_race_for_one_token_get_one_yes(path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    won = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    won = [racer.communicate(timeout=300)[0].split() for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0]
     assert sorted(won[0] + won[1]) == sorted(str(number) for number in range(2000))
 

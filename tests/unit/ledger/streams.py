@@ -21,7 +21,7 @@ from cds_wrapper.log import OperatorLog
 from tests.unit.ledger.examples import LONG_ENOUGH, entry
 
 LARGE = 100_000_000
-WITHIN_SECONDS = 20.0
+WITHIN_SECONDS = 60.0
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -382,7 +382,7 @@ def test_a_second_process_is_refused_in_one_sentence(tmp_path: Path) -> None:
             [sys.executable, "-c", SECOND_PROCESS, str(tmp_path / "spool")],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=True,
         )
     assert "`CDS_WRAPPER_SPOOL` names" in second.stdout

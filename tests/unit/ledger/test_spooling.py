@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cds_wrapper.errors import LedgerUnavailable
-from cds_wrapper.ledger import outage
+from cds_wrapper.ledger import desk, outage
 from cds_wrapper.ledger.database import LedgerFile
 from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.ledger.queues import CHUNK
@@ -21,13 +22,14 @@ from cds_wrapper.ledger.store import LedgerReader, SQLiteLedger
 from cds_wrapper.ledger.work import Committed
 from tests.unit.ledger.examples import LONG_ENOUGH, Locked, card_of, count, entry, feedback, opened
 
-SOON = LONG_ENOUGH / 200
+A_MOMENT = LONG_ENOUGH / 200
 
 
 @pytest.fixture(autouse=True)
 def _trust_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second of hold-off is right for a disk and long for a test."""
     monkeypatch.setattr(outage, "HOLD_OFF", outage.HOLD_OFF / 20)
+    monkeypatch.setattr(outage, "LONGEST_HOLD_OFF", outage.LONGEST_HOLD_OFF / 20)
     monkeypatch.setattr(outage, "RETRY_AFTER", outage.RETRY_AFTER / 20)
 
 
@@ -41,6 +43,14 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SQLiteLedger]:
 
 async def spooling(folder: Path, **options: Any) -> SQLiteLedger:
     return await opened(folder / "ledger.db", spool=folder / "spool", host="host", **options)
+
+
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """Callers soon leave a ledger that does not answer, and the spool has as long as it needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk, "_LONGEST", 0.075)
+        yield
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -71,8 +81,8 @@ async def test_while_the_ledger_is_locked_records_are_durable_in_the_spool_and_r
     ledger: SQLiteLedger, tmp_path: Path
 ) -> None:
     ids = [f"{number:03}" for number in range(30)]
-    with Locked(ledger.path):
-        receipts = [await ledger.append(entry(prediction_id=one), SOON) for one in ids]
+    with Locked(ledger.path), impatient():
+        receipts = [await ledger.append(entry(prediction_id=one), LONG_ENOUGH) for one in ids]
         assert count(ledger.path) == 0
         health = ledger.health
         assert (health.available, health.ledger_available, health.spool_available) == (True, False, True)
@@ -92,8 +102,8 @@ async def test_while_the_ledger_is_locked_records_are_durable_in_the_spool_and_r
 async def test_a_spool_that_was_emptied_leaves_no_health_data_behind_and_the_ledger_is_used_again(
     ledger: SQLiteLedger, tmp_path: Path
 ) -> None:
-    with Locked(ledger.path):
-        await ledger.append(entry(), SOON)
+    with Locked(ledger.path), impatient():
+        await ledger.append(entry(), LONG_ENOUGH)
         assert segments(tmp_path / "spool") == ["00000001.jsonl"]
     await drained(ledger)
     assert ledger.health.replays_total == 1
@@ -106,10 +116,10 @@ async def test_a_spool_that_was_emptied_leaves_no_health_data_behind_and_the_led
 
 
 async def test_every_kind_of_work_goes_by_way_of_the_spool(ledger: SQLiteLedger) -> None:
-    with Locked(ledger.path):
-        await ledger.keep_files([KeptFile("sha256:1", "plan", "plan.yaml", b"\x00\xff")], SOON)
-        await ledger.append(entry(prediction_id="p"), SOON)
-        receipt = await ledger.append_feedback([feedback(card_of("p")), feedback("unknown")], SOON)
+    with Locked(ledger.path), impatient():
+        await ledger.keep_files([KeptFile("sha256:1", "plan", "plan.yaml", b"\x00\xff")], LONG_ENOUGH)
+        await ledger.append(entry(prediction_id="p"), LONG_ENOUGH)
+        receipt = await ledger.append_feedback([feedback(card_of("p")), feedback("unknown")], LONG_ENOUGH)
         assert (receipt.spooled, receipt.stored) == (True, 2)
     await drained(ledger)
 
@@ -183,10 +193,12 @@ async def test_a_commit_that_hangs_keeps_nobody_and_each_record_is_there_once_af
     ledger: SQLiteLedger, commits: Commits, behaviour: str
 ) -> None:
     commits.behaviour = getattr(commits, behaviour)
-    receipts = await asyncio.gather(*(ledger.append(entry(), SOON * 4) for _ in range(40)))
-    assert commits.hangs.is_set()
-    assert all(receipt.spooled for receipt in receipts)
-    more = await ledger.append(entry(), SOON)
+    first = [asyncio.create_task(ledger.append(entry(), LONG_ENOUGH)) for _ in range(20)]
+    await until(commits.hangs.is_set)
+    with impatient():
+        behind = await asyncio.gather(*(ledger.append(entry(), LONG_ENOUGH) for _ in range(20)))
+    assert all(receipt.spooled for receipt in (*await asyncio.gather(*first), *behind))
+    more = await ledger.append(entry(), LONG_ENOUGH)
     assert more.spooled
     commits.work()
     await drained(ledger)
@@ -209,7 +221,8 @@ async def test_whoever_leaves_while_a_commit_hangs_is_corrected_if_the_row_is_th
     late.cancel()
     with pytest.raises(asyncio.CancelledError):
         await late
-    assert (await ledger.append(entry(), SOON)).spooled
+    with impatient():
+        assert (await ledger.append(entry(), LONG_ENOUGH)).spooled
     commits.work()
     await drained(ledger)
     await ledger.append(entry(), LONG_ENOUGH)
@@ -276,8 +289,8 @@ async def test_a_spool_that_comes_back_is_used_again(
 
 async def test_a_locked_ledger_without_a_spool_is_waited_for(ledger: SQLiteLedger, tmp_path: Path) -> None:
     no_spool(tmp_path)
-    with Locked(ledger.path):
-        waiting = asyncio.create_task(ledger.append(entry(), LONG_ENOUGH / 10))
+    with Locked(ledger.path), impatient():
+        waiting = asyncio.create_task(ledger.append(entry(), LONG_ENOUGH))
         await until(lambda: ledger.health.spool_error is not None)
         assert not waiting.done()
 
@@ -324,9 +337,9 @@ async def test_what_a_process_left_in_the_spool_is_moved_at_the_next_start_befor
     tmp_path: Path,
 ) -> None:
     first = await spooling(tmp_path)
-    with Locked(first.path):
+    with Locked(first.path), impatient():
         for one in ("a", "b"):
-            await first.append(entry(prediction_id=one), SOON)
+            await first.append(entry(prediction_id=one), LONG_ENOUGH)
         await first.close()
     assert count(first.path) == 0
     second = await spooling(tmp_path)
@@ -339,8 +352,8 @@ async def test_what_a_process_left_in_the_spool_is_moved_at_the_next_start_befor
 
 async def test_however_much_was_left_nothing_new_goes_past_it(tmp_path: Path) -> None:
     first = await spooling(tmp_path)
-    with Locked(first.path):
-        await asyncio.gather(*(first.append(entry(), SOON * 4) for _ in range(3 * CHUNK)))
+    with Locked(first.path), impatient():
+        await asyncio.gather(*(first.append(entry(), LONG_ENOUGH) for _ in range(3 * CHUNK)))
         await first.close()
     second = await spooling(tmp_path)
     await asyncio.gather(
@@ -359,8 +372,8 @@ async def test_closing_while_the_ledger_is_locked_writes_what_waits_to_the_spool
     ledger = await spooling(tmp_path)
     with Locked(ledger.path):
         waiting = [asyncio.create_task(ledger.append(entry(), LONG_ENOUGH)) for _ in range(50)]
-        await asyncio.sleep(0.05)
-        await ledger.close(patience=SOON)
+        await asyncio.sleep(0)
+        await ledger.close(patience=A_MOMENT)
         receipts = await asyncio.gather(*waiting)
     assert all(receipt.spooled for receipt in receipts)
     again = await spooling(tmp_path)
@@ -383,8 +396,8 @@ async def test_a_spool_is_used_by_one_process_and_a_second_one_is_refused_in_one
 async def test_drained_rows_are_told_to_whoever_listens(tmp_path: Path) -> None:
     told: list[Committed] = []
     ledger = await spooling(tmp_path, on_commit=told.extend)
-    with Locked(ledger.path):
-        await ledger.append(entry(prediction_id="a"), SOON)
+    with Locked(ledger.path), impatient():
+        await ledger.append(entry(prediction_id="a"), LONG_ENOUGH)
     await drained(ledger)
     await ledger.close()
 
@@ -402,11 +415,11 @@ async def test_a_line_that_can_never_be_written_is_found_and_kept_aside_and_the_
         real(file, files)
 
     monkeypatch.setattr(LedgerFile, "add_files", add_files)
-    with Locked(ledger.path):
-        await ledger.append(entry(prediction_id="a"), SOON)
-        await ledger.keep_files([KeptFile("sha256:bad", "plan", "plan.yaml", b"")], SOON)
-        await ledger.keep_files([KeptFile("sha256:good", "plan", "plan.yaml", b"")], SOON)
-        await ledger.append(entry(prediction_id="b"), SOON)
+    with Locked(ledger.path), impatient():
+        await ledger.append(entry(prediction_id="a"), LONG_ENOUGH)
+        await ledger.keep_files([KeptFile("sha256:bad", "plan", "plan.yaml", b"")], LONG_ENOUGH)
+        await ledger.keep_files([KeptFile("sha256:good", "plan", "plan.yaml", b"")], LONG_ENOUGH)
+        await ledger.append(entry(prediction_id="b"), LONG_ENOUGH)
     await drained(ledger)
 
     assert [row["prediction_id"] for row in predictions(ledger.path)] == ["a", "b"]

@@ -247,7 +247,7 @@ async def test_a_second_process_on_the_same_file_is_refused_in_one_sentence(ledg
         [sys.executable, "-c", SECOND_PROCESS, str(ledger.path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
 
