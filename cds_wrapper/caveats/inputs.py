@@ -36,7 +36,7 @@ def listed_in_full(labels: Iterable[str], personal: str) -> str:
 
 def shortly(template: str, labels: Sequence[str], terms: Terms) -> str:
     """What stands for `{input}` in a short form: one input, and how many more where there is room for it."""
-    named = _named(labels, terms)
+    named = [terms.personal_in_short if one == terms.personal else one for one in _named(labels, terms)]
     if len(named) < 2:
         return named[0] if named else terms.input
     counted = (_joined([label], len(named) - 1, terms) for label in named)

@@ -11,8 +11,12 @@ from cds_wrapper.vendors.features import Input
 
 def is_called(name: str, one: Input) -> bool:
     """Whether a model card's name for an input means this one of the service: its name or its label."""
-    called = _plain(name)
-    return called in {_plain(one.name), _plain(one.label)}
+    return means(name, one.name, one.label)
+
+
+def means(name: str, *called: str) -> bool:
+    """Whether a name is one of these, but for capitals, blanks and underlines."""
+    return _plain(name) in map(_plain, called)
 
 
 def _plain(name: str) -> str:

@@ -68,6 +68,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     months: tuple[str, ...]
     # Not in every file that was ever kept.
     personal: str = "a personal detail"
+    personal_in_short: str = "personal detail"
     moment: str = "{clock} on {day}"
     minutes: tuple[str, str] = ("{n} minute", "{n} minutes")
     hours: tuple[str, str] = ("{n} hour", "{n} hours")

@@ -39,6 +39,7 @@ from cds_wrapper.vendors.base import (
     VendorCall,
     VersionSource,
 )
+from cds_wrapper.vendors.features import NO_FEATURES, Features
 
 _NOT_CALLED = VendorCall()
 
@@ -116,21 +117,28 @@ def _files(
     return files, lost
 
 
-def recorded_prediction(row: Mapping[str, Any], service: ServiceDefinition) -> Prediction | NoPrediction:
+def recorded_prediction(
+    row: Mapping[str, Any], service: ServiceDefinition, features: Features = NO_FEATURES
+) -> Prediction | NoPrediction:
     """The vendor's answer as far as the record keeps it: everything but the vendor's words."""
     status = Status(row["status"])
+    score_at = datetime.fromisoformat(row["score_at"]) if row["score_at"] else None
     model = ModelVersion(row["model_id"], row["model_version"], VersionSource(row["model_version_source"]))
     if status not in {Status.ANSWERED, Status.NO_CARDS}:
-        return NoPrediction(status, model, _NOT_CALLED, row["reason"], tuple(row["inputs_missing"] or ()))
-    score, threshold = row["score"], service.threshold
+        missing = tuple(row["inputs_missing"] or ())
+        return NoPrediction(status, model, _NOT_CALLED, row["reason"], missing, score_at)
+    score, threshold, own = row["score"], service.threshold, service.score_card
+    has_a_card = status is Status.ANSWERED and (own is None or own.has_a_card(row["band"], features))
     return Prediction(
-        cards=(VendorCard(),) if status is Status.ANSWERED else (),
+        cards=(VendorCard(),) if has_a_card else (),
         score=score,
         score_kind=ScoreKind(row["score_kind"]) if row["score_kind"] else None,
         flagged=None if score is None or threshold is None else score >= threshold,
         model=model,
         call=_NOT_CALLED,
         reason=row["reason"],
+        score_only=own is not None,
+        score_at=score_at,
     )
 
 
@@ -148,7 +156,7 @@ def _people_mismatches(
     if isinstance(prediction, Prediction):
         if row["flagged"] != prediction.flagged:
             yield "flagged: the record's differs from what its score and the threshold give"
-        if row["band"] != service.band_of(prediction.score):
+        if not service.may_lie_in(row["band"], prediction.score):
             yield "band: the record's differs from what its score gives"
 
 
@@ -222,10 +230,27 @@ def _why(reason: CaveatReason, service: ServiceDefinition) -> str:
             return "the score has not been checked on enough patients here"
         case Reason.GROUP_UNKNOWN:
             return f"this patient's {about} is not known, and knowing it could change the card"
-        case Reason.DOUBTFUL_INPUT | Reason.MISSING_INPUT | Reason.LABEL_MISMATCH:
-            return reason.text
+        case Reason.MISSING_INPUT | Reason.DOUBTFUL_INPUT | Reason.LABEL_MISMATCH:
+            return _why_input(reason, service)
         case _:
             assert_never(reason.reason)
+
+
+def _why_input(reason: CaveatReason, service: ServiceDefinition) -> str:
+    named = ", ".join(name for name, _ in reason.inputs)
+    if reason.reason is Reason.LABEL_MISMATCH:
+        return reason.text
+    if reason.reason is Reason.MISSING_INPUT:
+        meant = "; the model counts them as normal" if reason.direction else ""
+        return f"the score was calculated without {named}{meant}"
+    rule = next(
+        (one for one in service.book.contents.measured_less_well if one.id == reason.finding_id), None
+    )
+    if rule is None:
+        return f"{named} came under a code that the model card says it was not made for"
+    about = " and ".join(reason.attributes)
+    errs = f": {_direction(reason)}" if reason.direction else ""
+    return f"{named} is measured less accurately in patients of this {about}{errs} ({rule.source})"
 
 
 def _direction(reason: CaveatReason) -> str:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cds_wrapper.caveats.evidence import Evidence, EvidenceSource, Grade, LocalResult, OutsideFinding
+from cds_wrapper.caveats.caveat import MISSING_AS_NORMAL, Side
+from cds_wrapper.caveats.evidence import (
+    Direction,
+    Evidence,
+    EvidenceSource,
+    Grade,
+    LocalResult,
+    MeasuredLessWell,
+    OutsideFinding,
+)
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.caveats.policy import Caveat, CaveatReason, Reason, Scope, side_of
 from cds_wrapper.caveats.wording import CaveatWords, choose_words
@@ -50,6 +59,13 @@ def _reason(service: ServiceDefinition, key: str) -> CaveatReason | None:
     for finding in service.book.findings:
         if finding.id == key:
             return _of_finding(finding)
+    for rule in service.book.contents.measured_less_well:
+        if rule.id == key:
+            return _of_measuring(rule)
+    if key == MISSING_AS_NORMAL:
+        return CaveatReason(
+            Reason.MISSING_INPUT, Scope.PATIENT, direction=Direction.SCORES_TOO_LOW, side=Side.ANY
+        )
     named = next((reason for reason in Reason if reason.value == key), None)
     return _of_kind(named, service) if named else None
 
@@ -67,6 +83,22 @@ def _of_finding(finding: OutsideFinding) -> CaveatReason:
         figures=finding.figures,
         external=finding.source is not EvidenceSource.LOCAL,
         since=finding.since,
+    )
+
+
+def _of_measuring(rule: MeasuredLessWell) -> CaveatReason:
+    """The reason that an input is measured less accurately in a group, on the side on which it matters."""
+    direction = Direction(rule.direction) if rule.direction else None
+    return CaveatReason(
+        Reason.DOUBTFUL_INPUT,
+        Scope.PATIENT,
+        direction=direction,
+        side=side_of(direction, None) if direction else None,
+        attributes=tuple(rule.where),
+        groups=tuple((name, levels[0]) for name, levels in rule.where.items() if len(levels) == 1),
+        finding_id=rule.id,
+        inputs=((rule.input, rule.input),),
+        recheck=rule.recheck,
     )
 
 

@@ -25,6 +25,7 @@ from cds_wrapper.caveats.policy import key_of
 from cds_wrapper.pages.attributes import source_attributes
 from cds_wrapper.pages.caveat_lines import caveat_lines, overall_result
 from cds_wrapper.pages.decisions import decisions_of, ordered
+from cds_wrapper.pages.inputs import doubted_inputs
 from cds_wrapper.pages.meaning import meaning_of
 from cds_wrapper.pages.page import STYLE, page, style
 from cds_wrapper.pages.published import (
@@ -107,6 +108,7 @@ def evidence_page(
         "horizon": horizon(service.outcome.horizon),
         "lines": lines,
         "meaning": meaning_of(reason.reason if reason else None, reason.direction if reason else None),
+        "doubted_inputs": doubted_inputs(service),
         "rules": [rule.say for rule in card.out_of_scope if may_say(rule, scheme, hidden)],
         "overall": overall_result(service),
         "smallest_count": SMALLEST_COUNT,

@@ -75,6 +75,18 @@ _INPUT: Final = Meaning(
     high="The same holds for a high score.",
     do="Check the value the card names if the result matters.",
 )
+_INPUT_TOO_LOW: Final = Meaning(
+    low="A value the score was calculated from was missing and counted as normal, or may look better than it"
+    " is. The true score may be higher: a low score is no reassurance.",
+    high="A high score is not put in doubt by this; the true score may be higher still.",
+    do="Look at the value the card names, or measure it again. Do not rule the outcome out because the score"
+    " is low.",
+)
+_INPUT_TOO_HIGH: Final = Meaning(
+    low="A value the score was calculated from may look worse than it is. The true score may be lower still.",
+    high="The true score may be lower than the number.",
+    do="Check the value the card names before you act on a high score, and before you dismiss it.",
+)
 _PROXY: Final = Meaning(
     low="The score was built to predict something that stands in for the need. Where care was hard"
     " to get, need can be higher than the number says.",
@@ -103,11 +115,23 @@ def meaning_of(reason: Reason | None, direction: Direction | None) -> Meaning:
         case Reason.GROUP_UNKNOWN:
             return _UNKNOWN
         case Reason.DOUBTFUL_INPUT | Reason.MISSING_INPUT:
-            return _INPUT
+            return _of_input(direction)
         case Reason.LABEL_MISMATCH:
             return _PROXY
         case _:
             assert_never(reason)
+
+
+def _of_input(direction: Direction | None) -> Meaning:
+    match direction:
+        case Direction.SCORES_TOO_LOW | Direction.MISSES_MORE:
+            return _INPUT_TOO_LOW
+        case Direction.SCORES_TOO_HIGH | Direction.FALSE_ALARMS_MORE:
+            return _INPUT_TOO_HIGH
+        case None:
+            return _INPUT
+        case _:
+            assert_never(direction)
 
 
 def _of_gap(direction: Direction | None) -> Meaning:

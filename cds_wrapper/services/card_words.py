@@ -48,7 +48,7 @@ def card_word_mistakes(read: ReadService) -> Iterator[Mistake]:
         yield from _rule_mistakes(read.card)
     if read.plan and read.card and read.subgroups and read.rules:
         hidden = hidden_names(read.subgroups.model, read.card.model, read.rules)
-        yield from _naming_mistakes(read.plan, hidden)
+        yield from _naming_mistakes(read.plan, read.card, hidden)
 
 
 def _service_mistakes(service: ReadFile[ServiceFile]) -> Iterator[Mistake]:
@@ -107,7 +107,9 @@ def _names_in(reported: str) -> Iterator[str]:
     return (word.casefold() for word in capital if len(word) >= _SHORTEST_NAME)
 
 
-def _naming_mistakes(plan: ReadFile[PlanFile], hidden: frozenset[str]) -> Iterator[Mistake]:
+def _naming_mistakes(
+    plan: ReadFile[PlanFile], card: ReadFile[CardFile], hidden: frozenset[str]
+) -> Iterator[Mistake]:
     if not hidden:
         return
     longest_first = sorted(hidden, key=len, reverse=True)
@@ -117,3 +119,9 @@ def _naming_mistakes(plan: ReadFile[PlanFile], hidden: frozenset[str]) -> Iterat
             if isinstance(text, str) and (found := names.search(text)):
                 problem = f'says "{found[0]}": subgroups.yaml lets no card name this group.'
                 yield plan.document.mistake(("wording", name, part), problem)
+    for index, one in enumerate(card.model.inputs):
+        for number, group in enumerate(one.measured_less_well):
+            if found := names.search(group.recheck or ""):
+                path = ("inputs", index, "measured_less_well", number, "recheck")
+                problem = f'says "{found[0]}": subgroups.yaml lets no card name this group.'
+                yield card.document.mistake(path, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cds_wrapper.caveats.evidence import usable_for_caution
+from cds_wrapper.caveats.model_inputs import means
 from cds_wrapper.cds_library import HOOKS, Status
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services import build
@@ -30,6 +31,7 @@ def warnings_about(read: ReadService) -> Iterator[Mistake]:
     if read.service and read.card:
         yield from _question_warnings(read.card.document, read.card.model, read.service.model)
         yield from _threshold_warnings(read.card.document, read.card.model, read.service.model)
+        yield from _input_warnings(read.card.document, read.card.model, read.service.model)
 
 
 def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mistake]:
@@ -132,6 +134,15 @@ def _question_warnings(document: Document, card: CardFile, service: ServiceFile)
             " reported. Leave it if the study was about something else; write it alike if it was not."
         )
         yield document.mistake(("evidence", "metrics", index, key), problem)
+
+
+def _input_warnings(document: Document, card: CardFile, service: ServiceFile) -> Iterator[Mistake]:
+    """What the card says of an input that no input of the service is: nobody will read it."""
+    for index, one in enumerate(card.inputs):
+        known = any(means(one.name, name, feature.label) for name, feature in service.features.items())
+        if one.measured_less_well and not known:
+            problem = f"is about `{one.name}`, which is neither name nor label of an input under `features`."
+            yield document.mistake(("inputs", index, "measured_less_well"), problem)
 
 
 def _threshold_warnings(document: Document, card: CardFile, service: ServiceFile) -> Iterator[Mistake]:

@@ -22,6 +22,7 @@ from cds_wrapper.services.score_card_build import paragraphs, score_number, zone
 from cds_wrapper.services.score_card_file import BandFile, ScoreCardFile
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.yaml_files import Document, KeyPath
+from cds_wrapper.vendors.features import IfMissing
 
 ROOM: Final = SUMMARY_LIMIT - LONGEST_SHORT_FORM - len(" – ")
 """Characters of a summary beside which the longest short form still fits."""
@@ -111,11 +112,7 @@ def _flag_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake
 def _band_mistakes(
     document: Document, path: KeyPath, band: BandFile, service: ServiceFile
 ) -> Iterator[Mistake]:
-    if band.card != "none":
-        for key, there in (("say", band.say), ("indicator", band.indicator)):
-            if there is None:
-                problem = f"`{band.id}` lacks `{key}`: its scores have a card (or write `card: none`)."
-                yield document.mistake((*path, "id"), problem)
+    yield from _silence_mistakes(document, path, band, service)
     passage = Passage(policy_of(service.cards))
     for index, link in enumerate(band.links):
         if not passage.opens(link.url):
@@ -134,6 +131,24 @@ def _band_mistakes(
                 yield document.mistake((*below, number, "resource"), problem)
 
 
+def _silence_mistakes(
+    document: Document, path: KeyPath, band: BandFile, service: ServiceFile
+) -> Iterator[Mistake]:
+    """A band has words, or it is silent where nothing was missing that would make its score higher."""
+    normal = IfMissing.COUNTED_AS_NORMAL
+    as_normal = [name for name, one in service.features.items() if one.if_missing is normal]
+    if band.card == "none" and as_normal:
+        problem = (
+            f"would be as silent where `{as_normal[0]}` was missing, which the model counts as normal: write"
+            " `if_incomplete`."
+        )
+        yield document.mistake((*path, "card"), problem)
+    for key, there in (("say", band.say), ("indicator", band.indicator)):
+        if there is None and band.card != "none":
+            problem = f"`{band.id}` lacks `{key}`: its scores have a card (or write `card: none`)."
+            yield document.mistake((*path, "id"), problem)
+
+
 def _unknown_tokens(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield from (token for token in _TOKEN.findall(value) if not CONTEXT.fullmatch(token))
@@ -148,13 +163,8 @@ def _unknown_tokens(value: object) -> Iterator[str]:
 # Words ------------------------------------------------------------------------------------------------------
 
 
-def score_word_mistakes(
-    document: Document, service: ServiceFile, wording: Wording, labels: tuple[str, ...] = ()
-) -> Iterator[Mistake]:
-    """What the card of a score would say and must not, and where it would not fit.
-
-    `labels` are those of the inputs that may be missing.
-    """
+def score_word_mistakes(document: Document, service: ServiceFile, wording: Wording) -> Iterator[Mistake]:
+    """What the card of a score would say and must not, and where it would not fit."""
     card = service.score_card
     if card is None or service.vendor.score is None or not service.bands or not service.thresholds:
         return
@@ -172,7 +182,7 @@ def score_word_mistakes(
     if wrong:
         return
     for band in service.bands:
-        values = _longest(service, band, wording, labels)
+        values = _longest(service, band, wording)
         yield from _filled_mistakes(document, service, card, values, wording)
 
 
@@ -228,9 +238,7 @@ def _filled_mistakes(
         yield document.mistake((_CARD, "detail"), problem)
 
 
-def _longest(
-    service: ServiceFile, band: BandFile, wording: Wording, labels: tuple[str, ...]
-) -> Mapping[str, str]:
+def _longest(service: ServiceFile, band: BandFile, wording: Wording) -> Mapping[str, str]:
     score = service.vendor.score
     low, high = score.recorded_range if score else (0.0, 1.0)
     number = score_number(service)
@@ -240,7 +248,7 @@ def _longest(
         "score": number.longest(low, high),
         "band": band.say or band.id,
         "threshold": number.mark(service.thresholds[0].at),
-        "missing": ", ".join(labels) or wording.terms.input,
+        "missing": ", ".join(one.label for one in service.features.values()) or wording.terms.input,
         "score_at": fill(wording.terms.moment, {"clock": clock, "day": "30 September 2026"}),
         "flags": "; ".join(flag.say for flag in flags.values()) or "-",
     }

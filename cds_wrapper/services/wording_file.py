@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cds_wrapper.caveats.inputs import listed
 from cds_wrapper.caveats.wording import (
     ServiceWords,
     UnusableWording,
@@ -75,20 +76,32 @@ def wording_mistakes(read: ReadService, approved: ReadWording) -> Iterator[Mista
         wording = approved.wording.replaced({name: replaced[name] for name in replaced.keys() & known.keys()})
         # No file names what a score was built to predict instead of the outcome: the approved words say it.
         proxy = {"proxy": wording.terms.proxy}
-        longest = _longest(read.service.model, read.card.model, read.subgroups.model) | proxy
+        longest = _longest(read.service.model, read.card.model, read.subgroups.model, wording) | proxy
         for mistake in wording.mistakes(longest):
             yield _placed(mistake, read, read.service)
         yield from score_word_mistakes(read.service.document, read.service.model, wording)
 
 
-def _longest(service: ServiceFile, card: CardFile, subgroups: SubgroupsFile) -> dict[str, str]:
+def _longest(
+    service: ServiceFile, card: CardFile, subgroups: SubgroupsFile, wording: Wording
+) -> dict[str, str]:
     """The longest value this service's files give to each placeholder."""
     values = dict(
         longest_values(words_of(service, card), build.scheme_of(subgroups), build.card_of(card, ""))
     )
-    names = service.vendor.missing_inputs.names.values() if service.vendor.missing_inputs else ()
-    inputs = sorted(names, key=len, reverse=True)
-    return {**values, "input": inputs[0], "inputs": ", ".join(inputs[:2])} if inputs else values
+    names = [*service.vendor.missing_inputs.names.values()] if service.vendor.missing_inputs else []
+    names += [one.label for one in service.features.values()]
+    inputs = sorted(names, key=lambda label: (len(label.split()), len(label)), reverse=True)
+    recheck = {"recheck": max(_rechecks(card), key=len)} if any(_rechecks(card)) else {}
+    if not inputs:
+        return {**values, **recheck}
+    terms = wording.terms
+    return {**values, **recheck, "input": inputs[0], "inputs": listed((*inputs[:1], *inputs), terms)}
+
+
+def _rechecks(card: CardFile) -> tuple[str, ...]:
+    groups = (group for one in card.inputs for group in one.measured_less_well)
+    return tuple(group.recheck for group in groups if group.recheck)
 
 
 def _placed(mistake: WordingMistake, read: ReadService, service: ReadFile[ServiceFile]) -> Mistake:
@@ -97,7 +110,7 @@ def _placed(mistake: WordingMistake, read: ReadService, service: ReadFile[Servic
         part = mistake.part.removeprefix("elsewhere.")
         return read.plan.document.mistake(("wording", mistake.id, part), mistake.problem)
     if mistake.part == "summary":
-        problem = f"or a name under `vendor.missing_inputs` is too long: `{mistake.id}` {mistake.problem}"
+        problem = f"or the name of an input is too long: `{mistake.id}` {mistake.problem}"
         return service.document.mistake(("title",), problem)
     problem = f"or a label of subgroups.yaml, or a rule of model_card.yaml is too long: text {mistake}"
     return service.document.mistake(("outcome", "name"), problem)

@@ -22,6 +22,7 @@ from cds_wrapper.caveats.evidence import (
     Figures,
     Grade,
     LocalResult,
+    MeasuredLessWell,
     OutOfScopeRule,
     TrainingGroup,
     evidence_token,
@@ -30,6 +31,7 @@ from cds_wrapper.caveats.orders import Order, Ordered
 from cds_wrapper.caveats.policy import Reason
 from cds_wrapper.pages.evidence import evidence_routes
 from cds_wrapper.pages.published import hidden_in
+from cds_wrapper.patient.subgroups import Display
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 
 HOOKS = Path(__file__).parents[3] / "hooks"
@@ -396,3 +398,46 @@ async def test_pages_can_be_read_without_seeing_them(browser: httpx.AsyncClient,
 
 async def test_nothing_but_reading_is_possible(browser: httpx.AsyncClient) -> None:
     assert (await browser.post(address(FINDING))).status_code == 405
+
+
+OXIMETRY = MeasuredLessWell(
+    id="measured_less_well:oxygen saturation:1",
+    input="oxygen saturation",
+    where={"race": ("black",)},
+    direction="scores_too_low",
+    recheck="Readings may be too high: confirm with a blood gas.",
+    source="N Engl J Med 2020;383:2477",
+)
+
+
+def with_oximetry(display: Display = Display.GENERIC) -> ServiceDefinition:
+    contents = replace(BOOK.contents, measured_less_well=(OXIMETRY,))
+    race = replace(SERVICE.scheme.attributes["race"], display=display, labels={"black": "Black patients"})
+    scheme = replace(SERVICE.scheme, attributes={**SERVICE.scheme.attributes, "race": race})
+    return replace(SERVICE, book=EvidenceBook.of(contents), scheme=scheme)
+
+
+async def page_about(service: ServiceDefinition, key: str) -> str:
+    async with browser_of(ServiceCatalog((service,))) as client:
+        return (await client.get(address(key, service.book))).text
+
+
+async def test_the_page_of_an_input_measured_less_well_says_so_in_the_cards_words() -> None:
+    text = await page_about(with_oximetry(), OXIMETRY.id)
+    assert "Oxygen saturation is measured less accurately in similar patients." in text
+    assert "N Engl J Med 2020;383:2477" in text
+    assert "a low score is no reassurance" in text
+    assert "Black patients" not in text
+
+
+async def test_a_group_in_which_an_input_is_in_doubt_is_named_only_where_a_card_may() -> None:
+    hidden, shown = with_oximetry(), with_oximetry(Display.SHOW)
+    assert "whom this page does not name" in await page_about(hidden, GENERAL)
+    assert "Measured less accurately in Black patients." in await page_about(shown, GENERAL)
+
+
+async def test_what_was_counted_as_normal_has_a_page_of_its_own() -> None:
+    as_normal = await page_about(SERVICE, "missing_input:scores_too_low")
+    omitted = await page_about(SERVICE, "missing_input")
+    assert "counted as normal. The true score may be higher." in as_normal
+    assert "The score may change once recorded." in omitted

@@ -11,14 +11,15 @@ from cds_wrapper.caveats.score_card import Speaks
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import validate
 from cds_wrapper.services.folders import read_folder
-from cds_wrapper.services.reading import SERVICE
+from cds_wrapper.services.lint import warnings_about
+from cds_wrapper.services.reading import CARD, SERVICE, SourceFile, read_service
 from cds_wrapper.services.score_card_build import paragraphs, score_card_of, score_number
 from cds_wrapper.services.score_card_checks import ROOM, score_card_mistakes, score_word_mistakes
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.yaml_files import Document, read_document
 from tests.spec.prevent import CARD as MODEL_CARD
 from tests.spec.prevent import WORDING
-from tests.unit.services.files import CVD_RISK
+from tests.unit.services.files import CVD_RISK, spoil
 
 BANDS = """
 bands:
@@ -183,3 +184,59 @@ def test_without_a_form_a_probability_is_a_whole_per_cent_and_anything_else_a_wh
     assert score is not None
     vendor = service.vendor.model_copy(update={"score": score.model_copy(update={"kind": "index"})})
     assert score_number(service.model_copy(update={"vendor": vendor})).text(12.0) == "12"
+
+
+INPUT = """
+features:
+  pulse:
+    label: pulse
+    prefetch: bmi
+    codes: ["http://loinc.org|8867-4"]
+    unit: /min
+    if_missing: counted_as_normal
+"""
+
+
+def test_a_band_is_not_silent_where_a_missing_input_counts_as_normal() -> None:
+    silent = BANDS.replace("card: if_incomplete", "card: none")
+    assert mistakes(silent) == []
+    (found,) = mistakes(silent + INPUT)
+    assert (found.key, "write `if_incomplete`" in found.problem) == ("bands[0].card", True)
+    omitted = INPUT.replace("counted_as_normal", "omitted")
+    assert mistakes(silent + omitted) == []
+
+
+def spoil_card(new: str) -> list[tuple[str, str]]:
+    old = (
+        '  - {name: eGFR, fhir_path: "Observation, LOINC 98979-8, or from creatinine", is_demographic: false}'
+    )
+    spoilt = spoil("model_card", old, old[:-1] + ", measured_less_well: [" + new + "]}")
+    return [(one.key, one.problem) for one in spoilt.mistakes if one.key.startswith("inputs")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("{where: {race: [black]}, source: x}", None),
+        ("{where: {}, source: x}", "names nobody"),
+        ("{where: {race: [balck]}, source: x}", "no group of `race`"),
+        ("{where: {race: [black]}, direction: too_low, source: x}", "one of: scores_too_low"),
+        ("{where: {race: [black]}, source: x, recheck: a b c d e f g h i j k l m}", "more than 12 words"),
+        ("{where: {race: [black]}}", "is missing"),
+    ],
+)
+def test_a_group_in_which_an_input_is_measured_less_well_is_one_that_is_told_apart(
+    rule: str, problem: str | None
+) -> None:
+    found = spoil_card(rule)
+    assert [problem is not None and problem in one for _, one in found] == ([True] if problem else [])
+
+
+def test_a_rule_about_no_input_of_the_service_is_worth_a_second_look() -> None:
+    folder = read_folder(CVD_RISK)
+    old = 'or from creatinine", is_demographic: false}'
+    new = old[:-1] + ", measured_less_well: [{where: {race: [black]}, source: x}]}"
+    card = folder.sources[CARD].content.decode().replace(old, new)
+    sources = {**folder.sources, CARD: SourceFile(CARD, "x", card.encode())}
+    keys = [one.key for one in warnings_about(read_service(sources, folder.table))]
+    assert "inputs[5].measured_less_well" in keys
