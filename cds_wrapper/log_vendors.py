@@ -31,4 +31,26 @@ VENDOR_TOKEN_READ = event(
     "service_id",
 )
 
-VENDOR_EVENTS = (CIRCUIT_OPENED, CIRCUIT_CLOSED, VENDOR_TOKEN_UNAVAILABLE, VENDOR_TOKEN_READ)
+WORKER_STARTED = event(
+    "worker_started",
+    Level.INFO,
+    "The process of a service's Python callable has imported it and can be asked.",
+    "service_id",
+)
+WORKER_ENDED = event(
+    "worker_ended",
+    Level.WARNING,
+    "The process of a service's Python callable is gone, and another is started: `timed_out` (a call was not"
+    " over by its deadline), `ended` (by itself), `import_raised_...` (the callable cannot be imported),"
+    " `import_timed_out`, `import_ended`, `not_spawned`.",
+    "service_id reason",
+)
+
+VENDOR_EVENTS = (
+    CIRCUIT_OPENED,
+    CIRCUIT_CLOSED,
+    VENDOR_TOKEN_UNAVAILABLE,
+    VENDOR_TOKEN_READ,
+    WORKER_STARTED,
+    WORKER_ENDED,
+)

@@ -152,7 +152,7 @@ def _vendors(catalog: ServiceCatalog) -> Iterator[Mistake]:
     for service in catalog:
         vendor = service.vendor
         addresses = {
-            "url": vendor.url,
+            "url": vendor.url or None,
             "discovery.url": vendor.offer.url if vendor.offer else None,
             "feedback": vendor.feedback,
             "authentication.token_url": vendor.authentication.token_url if vendor.authentication else None,

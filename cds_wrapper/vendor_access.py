@@ -33,7 +33,7 @@ from cds_wrapper.signing import (
 )
 from cds_wrapper.vendor_kinds import build_vendor
 from cds_wrapper.vendor_tokens import FetchedFor, open_tokens
-from cds_wrapper.vendors.base import Vendor
+from cds_wrapper.vendors.base import Lasting
 from cds_wrapper.vendors.guard import Guarded
 from cds_wrapper.vendors.peer import VendorPeer
 
@@ -234,7 +234,11 @@ async def open_vendors(
         pool = shared
         if tls is not None:
             pool = await _opened(_pool(tls, _ca_bundle(settings), policy.most_in_flight), stack)
-        vendor = vendor_of(service, settings, pool, access.of(service))
+        peer = VendorPeer(service.vendor.url, settings.max_vendor_bytes, pool, access.of(service))
+        vendor = build_vendor(service, peer, lines)
+        if isinstance(vendor, Lasting):
+            await vendor.open()
+            stack.push_async_callback(vendor.close)
         key = service.id, service.hook
         model = service.vendor.model.configured
         vendors[key] = Guarded(vendor, key, model, service.time_budget, policy, lines)
@@ -245,11 +249,3 @@ async def _opened(pool: Outbound, stack: AsyncExitStack) -> Outbound:
     await pool.open()
     stack.push_async_callback(pool.close)
     return pool
-
-
-def vendor_of(
-    service: ServiceDefinition, settings: Settings, outbound: Outbound, credential: Credential | None = None
-) -> Vendor:
-    """The adapter for the protocol a service names."""
-    peer = VendorPeer(service.vendor.url, settings.max_vendor_bytes, outbound, credential)
-    return build_vendor(service, peer)

@@ -12,11 +12,13 @@ from importlib.metadata import entry_points
 from typing import Final, TypeVar
 
 from cds_wrapper.errors import ConfigurationRefused, Mistake
+from cds_wrapper.log import OperatorLog
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.services.definitions import VendorConfig
-from cds_wrapper.services.vendor_kinds import CDS_HOOKS, GROUP, MLFLOW, OPEN_INFERENCE, REST
+from cds_wrapper.services.vendor_kinds import CDS_HOOKS, GROUP, MLFLOW, OPEN_INFERENCE, PYTHON, REST
 from cds_wrapper.vendors.base import Vendor
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendors.in_process import InProcessVendor, PythonCall
 from cds_wrapper.vendors.open_inference import InferenceModel, OpenInferenceVendor
 from cds_wrapper.vendors.peer import VendorPeer
 from cds_wrapper.vendors.rest_json import RestForm, RestJSONVendor
@@ -31,13 +33,14 @@ class VendorSetup:
 
     `config` is `vendor` of the service's file, checked; an adapter of another package finds its own part in
     `config.asking`, as it stands under `options`. `peer` asks the vendor over HTTP within a deadline, signed
-    as the file says. `threshold` is the score from which a patient is flagged.
+    as the file says. `threshold` is the score from which a patient is flagged, `lines` the operator log.
     """
 
     service_id: str
     config: VendorConfig
     threshold: float | None
     peer: VendorPeer
+    lines: OperatorLog
 
     @property
     def bare(self) -> BareScore:
@@ -75,20 +78,25 @@ def _rest(setup: VendorSetup) -> Vendor:
     return RestJSONVendor(setup.peer, setup.asking(RestForm), setup.bare)
 
 
+def _python(setup: VendorSetup) -> Vendor:
+    return InProcessVendor(setup.service_id, setup.asking(PythonCall), setup.bare, setup.lines)
+
+
 KINDS: Final[Mapping[str, Builder]] = {
     CDS_HOOKS: _cds_hooks,
     OPEN_INFERENCE: _open_inference,
     MLFLOW: _rest,
     REST: _rest,
+    PYTHON: _python,
 }
 
 
-def build_vendor(service: ServiceDefinition, peer: VendorPeer) -> Vendor:
+def build_vendor(service: ServiceDefinition, peer: VendorPeer, lines: OperatorLog) -> Vendor:
     """The adapter for the protocol that a service names.
 
     `ConfigurationRefused` when another package's adapter cannot be loaded or refuses its options.
     """
-    setup = VendorSetup(service.id, service.vendor, service.threshold, peer)
+    setup = VendorSetup(service.id, service.vendor, service.threshold, peer, lines)
     ours = KINDS.get(service.vendor.protocol)
     return ours(setup) if ours else _brought(setup)
 

@@ -22,6 +22,7 @@ from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.vendors.cds_hooks import MissingInputs
 from cds_wrapper.vendors.features import FeatureReader
 from cds_wrapper.vendors.guard import GuardPolicy
+from cds_wrapper.vendors.in_process import PythonCall
 from cds_wrapper.vendors.open_inference import InferenceModel
 from cds_wrapper.vendors.question import Forwarding
 from cds_wrapper.vendors.rest_json import RestForm
@@ -68,7 +69,7 @@ class VendorOffer:
     joins: bool
 
 
-Asking = InferenceModel | RestForm | Mapping[str, Any]
+Asking = InferenceModel | RestForm | PythonCall | Mapping[str, Any]
 """What one protocol adds; of an adapter that another package brings, what the file has under `options`."""
 
 

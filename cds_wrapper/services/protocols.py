@@ -7,7 +7,8 @@ import jmespath
 from cds_wrapper.services.definitions import Asking
 from cds_wrapper.services.protocols_file import InferenceFile, LookUpFile, MLflowFile, RestFile
 from cds_wrapper.services.service_file import VendorFile
-from cds_wrapper.services.vendor_kinds import MLFLOW, OPEN_INFERENCE, REST
+from cds_wrapper.services.vendor_kinds import MLFLOW, OPEN_INFERENCE, PYTHON, REST
+from cds_wrapper.vendors.in_process import PythonCall
 from cds_wrapper.vendors.look_up import LookUp
 from cds_wrapper.vendors.open_inference import InferenceModel, Tensor
 from cds_wrapper.vendors.rest_body import AllInputs, BodyForm, Frame, Template, named_inputs, records
@@ -23,6 +24,9 @@ def asking_of(vendor: VendorFile, encounter_key: str | None) -> Asking:
             return _inference(vendor.inference)
         case protocol if protocol == MLFLOW and vendor.mlflow:
             return _mlflow(vendor, vendor.mlflow)
+        case protocol if protocol == PYTHON and vendor.python:
+            python = vendor.python
+            return PythonCall(python.call, python.folder, tuple(python.environment))
         case protocol if protocol == REST:
             return _rest(vendor.rest or RestFile(), encounter_key)
         case _:

@@ -20,7 +20,7 @@ from cds_wrapper.services.fields import (
     Words,
     at_most_words,
 )
-from cds_wrapper.services.protocols_file import InferenceFile, MLflowFile, RestFile, StandIns
+from cds_wrapper.services.protocols_file import InferenceFile, MLflowFile, PythonFile, RestFile, StandIns
 from cds_wrapper.services.score_card_file import BandFile, ScoreCardFile, TimeZoneName
 from cds_wrapper.services.vendor_file import (
     AuthenticationFile,
@@ -98,8 +98,8 @@ class VendorFile(FileModel):
     """Whom to ask, and how to read the answer."""
 
     protocol: Words = Field(
-        description="How to speak to it: `cds-hooks`, `open-inference`, `mlflow`, `rest`, or the name of an"
-        " adapter that another package brings."
+        description="How to speak to it: `cds-hooks`, `open-inference`, `mlflow`, `rest`, `python`, or the"
+        " name of an adapter that another package brings."
     )
     url: Annotated[Words, AfterValidator(is_address)] | None = Field(
         None,
@@ -156,6 +156,7 @@ class VendorFile(FileModel):
     )
     mlflow: MLflowFile | None = Field(None, description="For `mlflow`: the columns of the model.")
     rest: RestFile | None = Field(None, description="For `rest`: what is sent.")
+    python: PythonFile | None = Field(None, description="For `python`: the callable.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="For an adapter that another package brings: whatever it wants."
     )

@@ -23,6 +23,7 @@ CDS_HOOKS: Final = "cds-hooks"
 OPEN_INFERENCE: Final = "open-inference"
 MLFLOW: Final = "mlflow"
 REST: Final = "rest"
+PYTHON: Final = "python"
 
 GROUP: Final = "cds_wrapper.vendors"
 """The entry-point group of adapters that other packages bring; an adapter's name is its protocol."""
@@ -32,6 +33,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     OPEN_INFERENCE: ("url", "inference", "score"),
     MLFLOW: ("url", "mlflow", "score"),
     REST: ("url", "score"),
+    PYTHON: ("python", "score"),
 }
 """The keys under `vendor` that a protocol needs beside those that all do."""
 
@@ -51,9 +53,11 @@ ONLY_FOR: Final[Mapping[str, str]] = {
     "inference": OPEN_INFERENCE,
     "mlflow": MLFLOW,
     "rest": REST,
+    "python": PYTHON,
 }
 """The keys that mean something to one protocol alone."""
 
+_OVER_HTTP: Final = ("url", "authentication", "tls")
 _SCORE_PATH_NEEDED: Final = (CDS_HOOKS, REST)
 _IDENTIFIERS: Final = (PATIENT, ENCOUNTER)
 _IN_TEXT: Final = re.compile(r"\{([^{}]*)\}")
@@ -93,6 +97,9 @@ def _table_mistakes(document: Document, vendor: VendorFile) -> Iterator[Mistake]
     for key, protocol in ONLY_FOR.items():
         if key in written and vendor.protocol != protocol:
             yield document.mistake(("vendor", key), f"is for `{protocol}` only.")
+    for key in _OVER_HTTP:
+        if key in written and vendor.protocol == PYTHON:
+            yield document.mistake(("vendor", key), "is not for `python`, which is not asked over HTTP.")
     if "options" in written and vendor.protocol in NEEDS:
         yield document.mistake(("vendor", "options"), "is for adapters that another package brings.")
     if vendor.send_when_missing and vendor.protocol == CDS_HOOKS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cds_wrapper.cds import CDSRequest, Prefetch
 from cds_wrapper.cds_answer import Members, VendorCard
@@ -170,4 +170,17 @@ class Vendor(Protocol):
         self, request: CDSRequest, prefetch: Prefetch, features: Features, deadline: Deadline
     ) -> Prediction | NoPrediction:
         """Ask once; never raises for trouble that is the vendor's."""
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A vendor that holds something while we run, such as a process; opened before the first call."""
+
+    async def open(self) -> None:
+        """Begin; whoever cannot begin yet stops nobody's start."""
+        ...
+
+    async def close(self) -> None:
+        """End whatever was begun."""
         ...

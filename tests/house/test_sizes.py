@@ -26,6 +26,8 @@ BROAD_EXCEPT = {
     ("cds_wrapper/ledger/threads.py", "_run"),
     # The FHIRPath library raises `Exception` itself for data that an expression cannot work with.
     ("cds_wrapper/vendors/fhirpath.py", "__call__"),
+    # A site's own callable, in a process that is not ours.
+    ("cds_wrapper/vendors/worker.py", "_outcome"),
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

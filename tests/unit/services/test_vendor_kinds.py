@@ -9,6 +9,7 @@ import pytest
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.definitions import ServiceDefinition
 from cds_wrapper.services.load import examine_services
+from cds_wrapper.vendors.in_process import PythonCall
 from cds_wrapper.vendors.open_inference import InferenceModel, Tensor
 from cds_wrapper.vendors.rest_body import Frame
 from cds_wrapper.vendors.rest_json import Predictions, RestForm
@@ -39,6 +40,10 @@ REST = """\
     body: {age: "{age}", source: ours}
 """
 REST_MODEL = MODEL.replace("kind:", "path: result.risk, kind:")
+PYTHON = """\
+  protocol: python
+  python: {call: "our_models.news2:score", folder: /srv/models}
+"""
 LOOK_UP = """\
   protocol: rest
   url: https://risk.example.org/scores
@@ -88,6 +93,12 @@ def test_a_rest_api_that_is_looked_up_by_encounter_has_the_encounter_read(tmp_pa
     assert isinstance(service.vendor.asking, RestForm) and service.vendor.asking.look_up is not None
     key = service.vendor.asking.look_up.encounter_key
     assert key == "wrapper-encounter" and "the vendor's look-up" in service.own_queries[0].purposes
+
+
+def test_a_callable_of_the_sites_own(tmp_path: Path) -> None:
+    vendor = loaded(tmp_path, PYTHON + MODEL).vendor
+    assert vendor.asking == PythonCall("our_models.news2:score", "/srv/models")
+    assert vendor.url == ""
 
 
 # what stands there, what somebody wrote instead, the key that is named, part of what is said
