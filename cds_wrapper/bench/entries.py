@@ -24,6 +24,7 @@ from cds_wrapper.patient.demographics import describe
 from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction, VendorCall
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendors.guard import Guarded
 
 _SPENT = Spent(total_ms=52.5, decide_ms=0.6)
 _VENDOR_MS = 50.2
@@ -77,10 +78,11 @@ def lived(call: HookCall, rt: Runtime) -> Lived:
 
 
 def _read(vendor: object, call: HookCall) -> Prediction | NoPrediction:
-    if not isinstance(vendor, CDSHooksVendor):
+    asked = vendor.vendor if isinstance(vendor, Guarded) else vendor
+    if not isinstance(asked, CDSHooksVendor):
         raise TypeError("the benchmark's service has a vendor that speaks CDS Hooks")
     cost = VendorCall(_VENDOR_MS, 200, 1, len(call.body), len(call.answer))
-    return vendor.read(Answer(200, call.answer), cost)
+    return asked.read(Answer(200, call.answer), cost)
 
 
 async def _still_there() -> bool:
