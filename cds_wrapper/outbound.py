@@ -1,8 +1,8 @@
 """The only way out: one pooled HTTP session, one deadline, capped answers, foreign errors translated.
 
 Nothing else in the service imports an HTTP client. No redirect is ever followed: patient data and tokens
-would follow it. What may have reached a peer is never sent a second time. No error raised here holds a URL or
-a body.
+would follow it. What may have reached a vendor is never sent a second time. No error raised here holds a URL
+or a body.
 """
 
 from __future__ import annotations
@@ -150,9 +150,28 @@ class Outbound:
         `size_limit` caps the answer in bytes; a larger one is given up as soon as that is known. `headers`
         go beside our own.
         """
+        return await self._sent("POST", url, body, deadline, size_limit, {**_JSON, **(headers or {})})
+
+    async def get_json(
+        self, url: str, deadline: Deadline, size_limit: int, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """GET an answer as `post_json` does: sent at most once."""
+        return await self._sent("GET", url, None, deadline, size_limit, {**_UNPACKED, **(headers or {})})
+
+    async def _sent(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        deadline: Deadline,
+        size_limit: int,
+        headers: Mapping[str, str],
+    ) -> Answer:
         for attempt in range(1, MOST_ATTEMPTS + 1):
             try:
-                return await self._post_once(url, body, deadline, size_limit, headers, attempt)
+                return await self._sent_once(method, url, body, deadline, size_limit, headers, attempt)
+            except _SentOnceError as error:
+                raise OutboundTrouble(translate(error.met), attempt) from None
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 kind = translate(error)
             is_last = attempt == MOST_ATTEMPTS or deadline.remaining <= AGAIN_AFTER
@@ -161,13 +180,14 @@ class Outbound:
             await self._pause(AGAIN_AFTER.total_seconds())
         raise OutboundTrouble(kind, attempt)
 
-    async def _post_once(
+    async def _sent_once(
         self,
+        method: str,
         url: str,
-        body: bytes,
+        body: bytes | None,
         deadline: Deadline,
         size_limit: int,
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
         attempt: int,
     ) -> Answer:
         if self._session is None:
@@ -179,19 +199,24 @@ class Outbound:
         timeout = aiohttp.ClientTimeout(
             total=left, sock_connect=left * CONNECT_WITHIN, ceil_threshold=math.inf
         )
-        async with self._session.post(
+        async with self._session.request(
+            method,
             url,
             data=body,
-            headers=_JSON if headers is None else {**_JSON, **headers},
+            headers=headers,
             timeout=timeout,
             allow_redirects=False,
+            middlewares=_NEVER_AGAIN if body is None else None,
         ) as response:
             return Answer(response.status, await _read(response, size_limit), attempt)
 
     async def get(
         self, url: str, deadline: Deadline, size_limit: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """GET a document once, such as a key set or a FHIR resource; raises as `post_json` does.
+        """GET a document, such as a key set or a FHIR resource; raises as `post_json` does.
+
+        The library asks a second time when a connection was closed before anything came: so a read survives
+        a server that closes connections sooner than we think.
 
         JSON unless `headers` say otherwise. The answer is asked for uncompressed: a small one that unpacks
         into a large one is no answer.
@@ -234,8 +259,32 @@ class Outbound:
 
 _ACCEPT_JSON = {"accept": "application/json"}
 _JSON = {"content-type": "application/json", **_ACCEPT_JSON}
+_UNPACKED = {"accept-encoding": "identity", **_ACCEPT_JSON}
 # The transport trips over the reason of a status line that is no UTF-8 (httpx-aiohttp 0.2).
 _OF_READING = (TimeoutError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, UnicodeError)
+
+
+class _SentOnceError(aiohttp.ClientError):
+    """A connection that ended before anything came; `met` is what the library calls it."""
+
+    def __init__(self, met: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.met = met
+
+
+async def _never_again(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keeps the library from sending a GET again whose connection ended: it may have reached the peer."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _SentOnceError(error) from None
+
+
+_NEVER_AGAIN: Final = (_never_again,)
 
 
 async def _read_raw(response: httpx.Response, size_limit: int) -> bytes:

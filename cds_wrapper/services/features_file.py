@@ -12,6 +12,7 @@ from cds_wrapper.services.fields import FileModel, OneOrMore, Words, at_most_wor
 from cds_wrapper.vendors.feature_dates import ELAPSED_UNITS
 from cds_wrapper.vendors.features import IfMissing
 
+_FARTHEST: Final = timedelta(days=54_750)
 _BACK: Final = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?)?", re.ASCII)
 
 
@@ -20,7 +21,10 @@ def _look_back(value: object) -> object:
     if match is None or not any(part and int(part) for part in match.groups()):
         raise ValueError("is no length of time to look back: write `PT24H`, `P7D` or `P365D`.")
     weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
-    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)
+    minutes += 60 * (hours + 24 * (days + 7 * weeks))
+    if minutes > _FARTHEST // timedelta(minutes=1):
+        raise ValueError(f"looks back further than anybody's life: at most {_FARTHEST.days} days.")
+    return timedelta(minutes=minutes)
 
 
 LookBack = Annotated[

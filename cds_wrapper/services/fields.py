@@ -59,7 +59,10 @@ def _seconds(value: object) -> object:
     if any(match.groups()[:4]):
         raise ValueError("is counted in hours, minutes and seconds: write `PT0.5S` for half a second.")
     hours, minutes, seconds = (float(part or 0) for part in match.groups()[4:])
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise ValueError("is longer than any time that can be counted.") from None
 
 
 def _days(value: object) -> object:

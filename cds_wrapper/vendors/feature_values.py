@@ -110,11 +110,16 @@ def _plain_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return None
     number = value if isinstance(value, int) else float(value)
-    return number if math.isfinite(number) else None
+    try:
+        return number if math.isfinite(number) else None
+    except OverflowError:
+        return None  # a whole number of more digits than a float holds
 
 
 def _in_range(number: float, rule: Rule) -> float | Lack:
     low, high = rule.lowest, rule.highest
+    if not math.isfinite(number):  # too large for our unit
+        return Lack.OUT_OF_RANGE
     if (low is not None and number < low) or (high is not None and number > high):
         return Lack.OUT_OF_RANGE
     return number

@@ -83,7 +83,7 @@ class VendorPeer:
         url = whom.url if whom else self.url
         sent = {**(whom.headers if whom else {}), **(headers or {})} or None
         if body is None:
-            return await self.outbound.get(url, deadline, self.size_limit, sent)
+            return await self.outbound.get_json(url, deadline, self.size_limit, sent)
         return await self.outbound.post_json(url, body, deadline, self.size_limit, sent)
 
 

@@ -249,3 +249,27 @@ async def test_a_call_beyond_the_pools_size_waits_for_no_longer_than_its_own_tim
     await outbound.close()
     assert isinstance(long, OutboundTrouble) and isinstance(short, OutboundTrouble)
     assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize(("resets", "kind"), [(False, Trouble.CLOSED_EARLY), (True, Trouble.RESET)])
+async def test_a_score_that_is_read_is_asked_for_once_too(resets: bool, kind: Trouble) -> None:
+    """The library would send a GET again whose connection ended before anything came."""
+    questions = 0
+
+    async def ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal questions
+        await reader.readuntil(b"\r\n\r\n")
+        questions += 1
+        if resets:
+            without_waiting = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, without_waiting)
+            writer.transport.abort()
+        writer.close()
+
+    outbound = Outbound()
+    await outbound.open()
+    async with listening(ends) as port:
+        with pytest.raises(OutboundTrouble) as trouble:
+            await outbound.get_json(f"http://127.0.0.1:{port}/", Deadline.after(timedelta(seconds=5)), 100)
+    await outbound.close()
+    assert (questions, trouble.value.kind, trouble.value.attempts) == (1, kind, 1)

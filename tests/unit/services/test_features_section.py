@@ -58,6 +58,8 @@ def test_inputs_that_are_declared_rightly_become_a_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "at", "says", "suggestion"),
     [
+        ("within: P30D", "within: P1000000D", "within", "looks back further than anybody's life", None),
+        ("within: P30D", "within: P99999999999999W", "within", "looks back further", None),
         ("path: birthDate", "path: birthDat", "path", "which `Patient` has not in FHIR R4", "birthDate"),
         ("path: birthDate", "path: birthDate.", "path", "is no FHIRPath", None),
         ("path: birthDate", "path: gender", "path", "no date", None),

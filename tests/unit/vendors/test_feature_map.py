@@ -245,6 +245,20 @@ def test_what_is_outside_the_range_is_missing(value: float, lack: Lack | None) -
     assert read_one(bundle(observation(value=value)), range=[0, 350]).lack is lack
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "lack"),
+    [
+        (10**400, "/min", Lack.UNREADABLE),
+        (-(10**400), "/min", Lack.UNREADABLE),
+        (10**308, "/s", Lack.OUT_OF_RANGE),
+    ],
+    ids=["endless", "endlessly negative", "endless in our unit"],
+)
+def test_a_number_that_no_float_holds_is_missing(value: int, unit: str, lack: Lack) -> None:
+    found = read_one(observation(valueQuantity=quantity(value, unit)))
+    assert (found.value, found.lack) == (None, lack)
+
+
 def test_a_bare_number_needs_no_unit_where_none_is_declared() -> None:
     score = bundle(observation(valueInteger=7))
     assert read_one(score, unit="1").value == 7
