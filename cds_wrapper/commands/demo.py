@@ -19,6 +19,7 @@ from cds_wrapper import log
 from cds_wrapper.app import create_app
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, tell
 from cds_wrapper.commands.serving import run
+from cds_wrapper.demo.queries import SERVICES
 from cds_wrapper.demo.screen import Surroundings, screen_routes
 from cds_wrapper.demo.supervisor import (
     HIGHEST_PORT,
@@ -35,7 +36,6 @@ from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.settings import Profile, Settings, read_settings
 
 DATA = Path("demo-data")
-SERVICE = "cvd-risk"
 FAILED_TO_START = 1
 # Enough to find the record of a call that has just been answered, however busy a demonstration may be.
 RECENT = 200
@@ -165,7 +165,6 @@ def demo_app(settings: Settings, lines: log.OperatorLog, ports: Ports, parts: Pa
         fhir_url=ports.fhir_url,
         wrapper_url=ports.wrapper_url,
         vendor_url=ports.vendor_url,
-        service_id=SERVICE,
         find_record=find_record,
         switch_vendor=switch_vendor,
         token=secrets.token_urlsafe(24),
@@ -179,6 +178,7 @@ def _introduce(files: DemoFiles, ports: Ports) -> None:
     typer.echo(f"  records, keys and operator log in {files.folder}")
     typer.echo(f"  hospital's files: {files.hooks} (a copy, with the vendor's address of this run)")
     typer.echo(f"  vendor {ports.vendor_url}/cds-services, FHIR server {ports.fhir_url}/metadata")
+    typer.echo(f"  services on {ports.wrapper_url}/cds-services: {', '.join(sorted(SERVICES.values()))}")
 
 
 def _say_when_ready(ports: Ports, stopped: threading.Event) -> None:

@@ -59,6 +59,13 @@ def command(
     request: Annotated[Path, typer.Argument(help="A file with the JSON body of a hook call.")],
     service: Annotated[str, typer.Option(help="Id of the service to call.")],
     hooks: Annotated[Path | None, typer.Option(help="Folder with the services' files.")] = None,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z"],
+            help="Call as of this moment, such as 2026-06-30T12:00:00Z; without it, now.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the answer and the record as one JSON object.")
     ] = False,
@@ -76,7 +83,7 @@ def command(
     try:
         settings = read_settings()
         catalog = load_services(hooks or settings.hooks)
-        call = read_request(_bytes(request), datetime.now(UTC))
+        call = read_request(_bytes(request), at or datetime.now(UTC))
     except WrapperError as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None

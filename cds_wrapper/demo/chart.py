@@ -10,21 +10,30 @@ from typing import Final
 from cds_wrapper.demo import codes
 from cds_wrapper.demo.cases import NAMED_CASES
 from cds_wrapper.demo.fhir_values import JSON, birth_date, coded, items, mapping, taken_at, text
+from cds_wrapper.demo.inpatients import INPATIENT_CASES
+from cds_wrapper.demo.queries import PATIENT_VIEW
 
 NOT_ON_FILE: Final = "not on file"
-_CASES: Final = {case.profile.id: case for case in NAMED_CASES}
-_UNITS: Final = {"{1.73_m2}": "1.73 m²", "mm[Hg]": "mm Hg", "kg/m2": "kg/m²"}
+_CASES: Final = {case.profile.id: case for case in (*NAMED_CASES, *INPATIENT_CASES)}
+_UNITS: Final = {
+    "{1.73_m2}": "1.73 m²",
+    "mm[Hg]": "mm Hg",
+    "kg/m2": "kg/m²",
+    "[degF]": "°F",
+    "Cel": "°C",
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Listed:
-    """A line of the patient list; `title` and `why` only for a named case."""
+    """A line of the patient list; `title` and `why` only for a named case, `hook` is its story's."""
 
     id: str
     name: str
     who: str
     title: str = ""
     why: str = ""
+    hook: str = PATIENT_VIEW
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,6 +58,7 @@ class Chart:
     record_number: str
     on_file: tuple[Fact, ...]
     results: tuple[Fact, ...]
+    stay: tuple[Fact, ...]
     problems: tuple[str, ...]
     medicines: tuple[str, ...]
 
@@ -69,6 +79,7 @@ def _line(patient: JSON, today: date) -> Listed:
         who=f"{_age(patient, today)}, {sex}",
         title=case.title if case else "",
         why=case.why if case else "",
+        hook=case.hook if case else PATIENT_VIEW,
     )
 
 
@@ -91,9 +102,10 @@ def chart_of(
     observations: Sequence[JSON],
     conditions: Sequence[JSON],
     medications: Sequence[JSON],
+    encounters: Sequence[JSON],
     today: date,
 ) -> Chart:
-    """The chart of one patient; observations in any order."""
+    """The chart of one patient; observations and encounters in any order."""
     newest_first = sorted(observations, key=taken_at, reverse=True)
     return Chart(
         patient=_line(patient, today),
@@ -101,6 +113,7 @@ def chart_of(
         record_number=_record_number(patient),
         on_file=tuple(_on_file(patient)),
         results=tuple(_results(newest_first)),
+        stay=tuple(_stay(encounters)),
         problems=tuple(_display(mapping(one.get("code"))) for one in conditions),
         medicines=tuple(_display(mapping(one.get("medicationCodeableConcept"))) for one in medications),
     )
@@ -162,11 +175,25 @@ _RESULTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Creatinine": codes.CREATININE,
     "Body mass index": codes.BMI,
     "Smoking": codes.SMOKING_STATUS,
+    "Respirations": codes.RESPIRATIONS,
+    "Oxygen saturation": codes.SATURATION,
+    "Inhaled oxygen": (codes.OXYGEN_FLOW, codes.OXYGEN_SHARE),
+    "Pulse": codes.PULSE,
+    "Responsiveness": codes.ALERTNESS,
+    "Temperature": codes.TEMPERATURE,
 }
 
 
-_ONLY_IF_THERE: Final = frozenset({"Creatinine"})
-"""eGFR says the same: nobody misses it."""
+_BEDSIDE: Final = (
+    "Respirations",
+    "Oxygen saturation",
+    "Inhaled oxygen",
+    "Pulse",
+    "Responsiveness",
+    "Temperature",
+)
+_ONLY_IF_THERE: Final = frozenset({"Creatinine", *_BEDSIDE})
+"""eGFR says the same as creatinine, and nobody misses bedside values at a clinic."""
 
 
 def _results(newest_first: Sequence[JSON]) -> Iterable[Fact]:
@@ -180,6 +207,29 @@ def _result(label: str, loinc: Sequence[str], newest_first: Sequence[JSON]) -> F
             day = taken_at(observation).date().isoformat()
             return Fact(label, _value(observation), day)
     return Fact(label, NOT_ON_FILE)
+
+
+def current_stay(encounters: Sequence[JSON]) -> JSON | None:
+    """The Encounter that is going on."""
+    return next((one for one in encounters if one.get("status") == "in-progress"), None)
+
+
+def _stay(encounters: Sequence[JSON]) -> Iterable[Fact]:
+    """The stay that is going on, and what lies behind; nothing at a clinic."""
+    now = current_stay(encounters)
+    if now is None:
+        return
+    yield Fact("In hospital since", _day(now, "start"))
+    going = mapping(mapping(now.get("hospitalization")).get("dischargeDisposition"))
+    yield Fact("Goes to", _display(going) if going else NOT_ON_FILE)
+    for label, kind in (("Earlier stays until", "IMP"), ("Emergency visits", "EMER")):
+        past = [one for one in encounters if one is not now and mapping(one.get("class")).get("code") == kind]
+        days = sorted((_day(one, "end") for one in past), reverse=True)
+        yield Fact(label, ", ".join(days) or "none on file")
+
+
+def _day(encounter: JSON, end: str) -> str:
+    return text(mapping(encounter.get("period")).get(end))[:10] or NOT_ON_FILE
 
 
 def _value(observation: JSON) -> str:

@@ -12,6 +12,7 @@ SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ICD10CM = "http://hl7.org/fhir/sid/icd-10-cm"
 UCUM = "http://unitsofmeasure.org"
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
 
 TOTAL_CHOLESTEROL = ("2093-3", "14647-2")
@@ -22,6 +23,14 @@ PRESSURE_PANELS = ("85354-9", "55284-4")
 BMI = ("39156-5",)
 SMOKING_STATUS = ("72166-2",)
 CREATININE = ("2160-0", "38483-4")
+
+RESPIRATIONS = ("9279-1",)
+SATURATION = ("59408-5", "2708-6")
+OXYGEN_FLOW = "3151-8"
+OXYGEN_SHARE = "3150-6"
+PULSE = ("8867-4",)
+ALERTNESS = ("67775-7", "80288-4")
+TEMPERATURE = ("8310-5",)
 
 EGFR_CURRENT = "98979-8"
 """CKD-EPI 2021, the formula without race that the PREVENT equations were fitted with."""

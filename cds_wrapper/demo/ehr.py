@@ -15,9 +15,14 @@ import aiohttp
 import msgspec
 
 from cds_wrapper.demo.fhir_values import JSON, items, mapping, text
-from cds_wrapper.demo.requests import fill_templates, patient_view_context, write_request
+from cds_wrapper.demo.queries import PATIENT_VIEW, SERVICES
+from cds_wrapper.demo.requests import (
+    encounter_context,
+    fill_templates,
+    patient_view_context,
+    write_request,
+)
 
-HOOK: Final = "patient-view"
 PATIENCE: Final = aiohttp.ClientTimeout(total=15)
 FHIR_JSON: Final = "application/fhir+json"
 
@@ -30,7 +35,7 @@ VendorSwitch = Callable[[bool], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the screen stands among: three addresses without a path, the service, a record, a switch.
+    """What the screen stands among: three addresses without a path, a record, a switch.
 
     `token` opens the FHIR server, for the screen itself and for whom it is passed on to.
     """
@@ -38,10 +43,30 @@ class Surroundings:
     fhir_url: str
     wrapper_url: str
     vendor_url: str
-    service_id: str
     find_record: RecordFinder
     switch_vendor: VendorSwitch
     token: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Firing:
+    """What the EHR fires a hook about; `encounter_id` is None outside a hospital stay."""
+
+    hook: str
+    patient_id: str
+    encounter_id: str | None = None
+
+    @property
+    def service_id(self) -> str:
+        """The service that answers this hook."""
+        return SERVICES[self.hook]
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The hook's context; a hook about a stay names it."""
+        if self.hook == PATIENT_VIEW or self.encounter_id is None:
+            return patient_view_context(self.patient_id)
+        return encounter_context(self.patient_id, self.encounter_id)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,28 +106,27 @@ class EHR:
             return None
         return [mapping(mapping(entry).get("resource")) for entry in items(bundle.get("entry"))]
 
-    async def open_chart(
-        self, patient_id: str, hook_instance: str, sends_prefetch: bool = True
+    async def fire(
+        self, firing: Firing, hook_instance: str, sends_prefetch: bool = True
     ) -> HookAnswer | None:
-        """Fire `patient-view`: discovery, prefetch, call. None when the service is not offered.
+        """Fire a hook: discovery, prefetch, call. None when the service is not offered.
 
         Without prefetch the call brings the FHIR server's address and a token for it instead.
         """
-        templates = await self._templates()
+        templates = await self._templates(firing)
         if templates is None:
             return None
-        context = patient_view_context(patient_id)
+        context = firing.context
         queries = fill_templates(templates, context)
         if sends_prefetch:
             found = await asyncio.gather(*(self.find(query) for query in queries.values()))
             prefetch = {key: value for key, value in zip(queries, found, strict=True) if value is not None}
-            body = write_request(HOOK, hook_instance, context, prefetch)
+            body = write_request(firing.hook, hook_instance, context, prefetch)
         else:
             prefetch, access = {}, _access(self._around.token)
-            body = write_request(HOOK, hook_instance, context, {}, self._around.fhir_url, access)
-        status, answer = await self._post(
-            f"{self._around.wrapper_url}/cds-services/{self._around.service_id}", body
-        )
+            body = write_request(firing.hook, hook_instance, context, {}, self._around.fhir_url, access)
+        url = f"{self._around.wrapper_url}/cds-services/{firing.service_id}"
+        status, answer = await self._post(url, body)
         return HookAnswer(hook_instance, status, answer, tuple(prefetch), len(queries))
 
     async def order_fault(self, mode: str, seconds: float) -> bool:
@@ -111,10 +135,10 @@ class EHR:
         status, _ = await self._post(f"{self._around.vendor_url}/demo/fault", order)
         return status == 200
 
-    async def _templates(self) -> dict[str, str] | None:
+    async def _templates(self, firing: Firing) -> dict[str, str] | None:
         discovery = await self._get(f"{self._around.wrapper_url}/cds-services") or {}
         for service in map(mapping, items(discovery.get("services"))):
-            if service.get("id") == self._around.service_id and service.get("hook") == HOOK:
+            if service.get("id") == firing.service_id and service.get("hook") == firing.hook:
                 return {key: text(query) for key, query in mapping(service.get("prefetch")).items()}
         return None
 
@@ -146,7 +170,7 @@ def _access(token: str) -> Mapping[str, Any]:
         "token_type": "Bearer",
         "expires_in": 300,
         "scope": "patient/Patient.read patient/Observation.read patient/Condition.read"
-        " patient/MedicationRequest.read",
+        " patient/MedicationRequest.read patient/Encounter.read",
         "subject": "cds-wrapper-demonstration",
     }
 

@@ -131,7 +131,7 @@ def _impossible(body: dict[str, Any]) -> dict[str, Any]:
         case {"outputs": [*outputs]}:
             return body | {"outputs": [output | {"data": [_POINTS]} for output in outputs]}
         case {"predictions": [*_]}:
-            return body | {"predictions": [_PROBABILITY]}
+            return body | {"predictions": [[1 - _PROBABILITY, _PROBABILITY]]}
         case _:
             return body
 

@@ -94,7 +94,8 @@ def _sorted(found: list[JSON], order: str) -> list[JSON]:
 
 def _date_key(resource: JSON) -> datetime:
     """The moment a resource is about: compared as a moment, since time zones differ within one record."""
-    recorded = instant(resource.get("recordedDate")) or instant(resource.get("authoredOn"))
+    begun = mapping(resource.get("period")).get("start")
+    recorded = instant(resource.get("recordedDate")) or instant(resource.get("authoredOn")) or instant(begun)
     return recorded or taken_at(resource)
 
 
@@ -131,9 +132,9 @@ def _token(*path: str) -> Matcher:
 def _tokens(value: object) -> Iterable[tuple[str, str]]:
     if isinstance(value, str):
         yield "", value
-    for one in value if isinstance(value, list) else [value]:
-        for coding in items(mapping(one).get("coding")):
-            yield text(mapping(coding).get("system")), text(mapping(coding).get("code"))
+    for one in map(mapping, value if isinstance(value, list) else [value]):
+        for coding in map(mapping, items(one.get("coding")) or [one]):
+            yield text(coding.get("system")), text(coding.get("code"))
 
 
 def _plain(name: str) -> Matcher:
@@ -168,6 +169,11 @@ def _identifier(resource: JSON, value: str) -> bool:
     )
 
 
+def _encounter(resource: JSON, value: str) -> bool:
+    reference = text(mapping(resource.get("encounter")).get("reference"))
+    return bool(reference) and reference.rsplit("/", 1)[-1] == value.rstrip("/").rsplit("/", 1)[-1]
+
+
 _ABOUT_A_PATIENT: Final[Mapping[str, Matcher]] = {
     "_id": _plain("id"),
     "patient": _subject,
@@ -182,9 +188,15 @@ _MATCHERS: Final[Mapping[str, Mapping[str, Matcher]]] = {
         "identifier": _identifier,
         "gender": _plain("gender"),
     },
-    "Observation": {**_ABOUT_A_PATIENT, "status": _plain("status")},
+    "Encounter": {
+        **{name: _ABOUT_A_PATIENT[name] for name in ("_id", "patient", "subject")},
+        "class": _token("class"),
+        "status": _plain("status"),
+    },
+    "Observation": {**_ABOUT_A_PATIENT, "status": _plain("status"), "encounter": _encounter},
     "Condition": {
         **_ABOUT_A_PATIENT,
+        "encounter": _encounter,
         "clinical-status": _token("clinicalStatus"),
         "verification-status": _token("verificationStatus"),
     },

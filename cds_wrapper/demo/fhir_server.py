@@ -2,17 +2,18 @@
 
     python -m cds_wrapper.demo.fhir_server --port 8082
 
-It answers the reads and searches that a CDS Hooks prefetch uses. Ages are right whenever it is started,
-because the population is made for the day of the start (`--today 2026-06-30`: that of the fixtures).
+It answers the reads and searches that a CDS Hooks prefetch uses. Ages are right and bedside values recent
+however long it runs, because the population is made again every hour (`--today 2026-06-30`: that of the
+fixtures, made once).
 """
 
 from __future__ import annotations
 
 import argparse
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -33,12 +34,36 @@ _MEDIA_TYPE: Final = "application/fhir+json"
 _NOT_LET_IN: Final = Problem(401, "login", "show the token this server was started with")
 
 
-def create_fhir_server(store: Store, started_on: date, token: str | None = None) -> Starlette:
-    """Build the app over a store; `started_on` dates its CapabilityStatement.
+class Renewed:
+    """A store that is made again when somebody asks for it after more than `every`."""
+
+    def __init__(
+        self,
+        make: Callable[[datetime], Store],
+        clock: Callable[[], datetime],
+        every: timedelta = timedelta(hours=1),
+    ) -> None:
+        self._make, self._clock, self._every = make, clock, every
+        self._made_at = clock()
+        self._store = make(self._made_at)
+
+    def __call__(self) -> Store:
+        """The store as of now."""
+        now = self._clock()
+        if now - self._made_at > self._every:
+            self._store, self._made_at = self._make(now), now
+        return self._store
+
+
+def create_fhir_server(
+    store: Store | Callable[[], Store], started_on: date, token: str | None = None
+) -> Starlette:
+    """Build the app over a store, or what gives one; `started_on` dates its CapabilityStatement.
 
     With `token` nothing but that statement is given to anybody who does not show it.
     """
-    server = _Server(store, capability_statement(started_on), token)
+    held = (lambda: store) if isinstance(store, Store) else store
+    server = _Server(held, capability_statement(started_on), token)
     return Starlette(
         routes=[
             Route("/metadata", server.metadata, methods=["GET"]),
@@ -51,7 +76,7 @@ def create_fhir_server(store: Store, started_on: date, token: str | None = None)
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    store: Store
+    store: Callable[[], Store]
     capabilities: JSON
     token: str | None = None
 
@@ -65,14 +90,14 @@ class _Server:
     async def read(self, request: Request) -> Response:
         if not self._is_let_in(request):
             return _reply(_NOT_LET_IN)
-        return _reply(self.store.read(request.path_params["kind"], request.path_params["resource_id"]))
+        return _reply(self.store().read(request.path_params["kind"], request.path_params["resource_id"]))
 
     async def search(self, request: Request) -> Response:
         if not self._is_let_in(request):
             return _reply(_NOT_LET_IN)
         kind = request.path_params["kind"]
         parameters = request.query_params.multi_items()
-        found = self.store.search(kind, parameters)
+        found = self.store().search(kind, parameters)
         if isinstance(found, Problem):
             return _reply(found)
         return _fhir(searchset(found, kind, parameters, str(request.base_url).rstrip("/")))
@@ -111,7 +136,7 @@ def capability_statement(on: date) -> dict[str, Any]:
 
 
 def _capability(kind: str) -> dict[str, Any]:
-    tokens = {"name": "string", "patient": "reference", "subject": "reference"}
+    tokens = {"name": "string", **dict.fromkeys(("patient", "subject", "encounter"), "reference")}
     return {
         "type": kind,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
@@ -133,10 +158,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--token", help="answer only those who show this token (as Bearer)")
     chosen = parser.parse_args(arguments)
-    today = chosen.today or datetime.now(UTC).date()
-    store = Store(populate(today).resources)
+    store = Store(populate(chosen.today).resources) if chosen.today else Renewed(population_at, utc_now)
+    today = chosen.today or utc_now().date()
     serve(create_fhir_server(store, today, chosen.token), chosen.host, chosen.port)
     return 0
+
+
+def utc_now() -> datetime:
+    """Read the clock."""
+    return datetime.now(UTC)
+
+
+def population_at(now: datetime) -> Store:
+    """The population as it stands at a moment."""
+    return Store(populate(now.date(), now=now).resources)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from cds_wrapper.demo.prevent_inputs import TEMPLATES
+from cds_wrapper.demo.inpatient_resources import stay_id
 from cds_wrapper.demo.profiles import NamedCase
-from cds_wrapper.demo.requests import build_request
+from cds_wrapper.demo.queries import QUERIES, SERVICES
+from cds_wrapper.demo.requests import build_call, encounter_context, patient_view_context
 from cds_wrapper.demo.store import Store
 
 _BASE_URL: Final = "http://127.0.0.1:8082"
@@ -27,10 +28,12 @@ numbers with `999` (a block that is given to nobody), telephone numbers with `55
 | file | holds |
 |---|---|
 | `population.ndjson` | the demonstration's FHIR resources, one a line, as they stand on 2026-06-30 |
-| `cases.json` | the named cases: patient id, title, why it is interesting |
-| `requests/<case>.json` | a whole `patient-view` request (CDS Hooks 2.0) for each named case |
+| `cases.json` | the named cases: patient id, hook, service, title, why it is interesting |
+| `requests/<case>.json` | a whole hook call (CDS Hooks 2.0) for each named case |
 
-The ages are right on 2026-06-30. A running demonstration makes the same population for the day it is started.
+The ages are right on 2026-06-30, and the bedside values of those in hospital are of noon (UTC) of that day:
+`cds-wrapper try` has `--at 2026-06-30T12:00:00Z` for them. A running demonstration makes the same population
+for the hour it is asked in.
 
 Made again by `python -m cds_wrapper.demo.population --write fixtures`; a test compares
 the two. Do not edit by hand.
@@ -43,20 +46,30 @@ def fixture_files(
     """Make every file below `fixtures/`: path -> content."""
     resources, cases = list(resources), list(cases)
     store = Store(resources)
-    index = {case.profile.id: {"title": case.title, "why": case.why} for case in cases}
+    index = {case.profile.id: _entry(case) for case in cases}
     files = {
         PurePosixPath("README.md"): README.encode(),
         PurePosixPath("population.ndjson"): b"".join(msgspec.json.encode(one) + b"\n" for one in resources),
         PurePosixPath("cases.json"): _pretty(index),
     }
     return files | {
-        PurePosixPath("requests", f"{case_id}.json"): _request(store, case_id) for case_id in index
+        PurePosixPath("requests", f"{case.profile.id}.json"): _pretty(_request(store, case)) for case in cases
     }
 
 
-def _request(store: Store, case_id: str) -> bytes:
-    hook_instance = str(uuid.uuid5(_NAMESPACE, case_id))
-    return _pretty(build_request(store, TEMPLATES, case_id, hook_instance, _BASE_URL))
+def _entry(case: NamedCase) -> dict[str, str]:
+    """What the index says of a case."""
+    return {"hook": case.hook, "service": SERVICES[case.hook], "title": case.title, "why": case.why}
+
+
+def _request(store: Store, case: NamedCase) -> dict[str, Any]:
+    """The hook call that a case's story is about."""
+    patient_id = case.profile.id
+    context = patient_view_context(patient_id)
+    if case.stay is not None:
+        context = encounter_context(patient_id, stay_id(case.profile))
+    hook_instance = str(uuid.uuid5(_NAMESPACE, patient_id))
+    return build_call(store, QUERIES[case.hook], case.hook, context, hook_instance, _BASE_URL)
 
 
 def _pretty(value: object) -> bytes:

@@ -37,7 +37,12 @@ def invoke(model: ReadmissionModel, body: bytes) -> Answer:
         stays = [_stay(record) for record in _records(asked)]
     except _Refused as refused:
         return 400, _error(str(refused))
-    return 200, {"predictions": [round(model.probability(stay), _DIGITS) for stay in stays]}
+    return 200, {"predictions": [_both_classes(model.probability(stay)) for stay in stays]}
+
+
+def _both_classes(probability: float) -> list[float]:
+    """Not readmitted and readmitted, as a model that was saved with `predict_proba` answers."""
+    return [round(1 - probability, _DIGITS), round(probability, _DIGITS)]
 
 
 def _error(sentence: str) -> dict[str, Any]:

@@ -12,13 +12,15 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from cds_wrapper.demo.cases import NAMED_CASES
 from cds_wrapper.demo.clinical_resources import write_clinical
 from cds_wrapper.demo.fixtures import fixture_files, write_files
+from cds_wrapper.demo.inpatient_resources import write_stay
+from cds_wrapper.demo.inpatients import INPATIENT_CASES
 from cds_wrapper.demo.patient_resource import SYNTHETIC, write_patient
 from cds_wrapper.demo.profiles import (
     Clinical,
@@ -34,6 +36,7 @@ from cds_wrapper.demo.profiles import (
 
 FIXTURE_DAY: Final = date(2026, 6, 30)
 SIZE: Final = 120
+"""Patients of the clinic; those in hospital come on top."""
 _SEED: Final = 20260630
 
 _GIVEN: Final = ("Ariel", "Blake", "Cameron", "Dana", "Eden", "Frankie", "Gray", "Hollis", "Indigo", "Jules")
@@ -54,24 +57,29 @@ _FAMILY: Final = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Population:
-    """Every resource, and the named cases among the patients."""
+    """Every resource, and the named cases among the patients: at the clinic, and in hospital."""
 
     resources: tuple[dict[str, Any], ...]
     cases: tuple[NamedCase, ...]
+    inpatients: tuple[NamedCase, ...]
 
     def __repr__(self) -> str:
         return f"Population({len(self.resources)} resources)"
 
 
-def populate(today: date, size: int = SIZE) -> Population:
-    """Make the population as it stands on `today`."""
+def populate(today: date, size: int = SIZE, now: datetime | None = None) -> Population:
+    """Make the population as it stands on `today`; hospital stays as of `now` (noon in UTC without it)."""
     profiles = [case.profile for case in NAMED_CASES]
     draw = Draw(random.Random(_SEED))  # noqa: S311 - a reproducible population is the point
     profiles += [_profile(draw, number) for number in range(len(profiles) + 1, size + 1)]
     resources = [_CLINICIAN]
     for profile in profiles:
         resources += [write_patient(profile, today), *write_clinical(profile, today)]
-    return Population(tuple(resources), NAMED_CASES)
+    moment = now or datetime.combine(today, time(12), UTC)
+    for case in INPATIENT_CASES:
+        resources += [write_patient(case.profile, today), *write_clinical(case.profile, today)]
+        resources += write_stay(case.profile, case.stay, moment) if case.stay else []
+    return Population(tuple(resources), NAMED_CASES, INPATIENT_CASES)
 
 
 _CLINICIAN: Final[dict[str, Any]] = {
@@ -191,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     population = populate(FIXTURE_DAY)
-    files = fixture_files(population.resources, population.cases)
+    files = fixture_files(population.resources, (*population.cases, *population.inpatients))
     if chosen.write is not None:
         write_files(files, chosen.write)
     size = sum(map(len, files.values()))

@@ -116,10 +116,58 @@ class Profile:
     home: Home = field(default_factory=lambda: Home(3))
 
 
+class Alertness(enum.Enum):
+    """Level of responsiveness (ACVPU), by the answer codes of LOINC 67775-7."""
+
+    ALERT = "LA9340-6"
+    CONFUSED = "LA6560-2"
+    VOICE = "LA17108-4"
+    PAIN = "LA17107-6"
+    UNRESPONSIVE = "LA9343-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Observations at the bedside; None is not recorded, 0 litres of oxygen a minute is air.
+
+    Per minute, per cent, mm Hg and degrees Celsius. `fahrenheit` and `kilopascal` say in which unit they are
+    written down. `old` names those that were taken 30 hours ago.
+    """
+
+    respirations: float | None
+    saturation: float | None
+    oxygen: float | None
+    systolic: float | None
+    pulse: float | None
+    alertness: Alertness | None
+    temperature: float | None
+    fahrenheit: bool = False
+    kilopascal: bool = False
+    old: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Inpatient:
+    """A stay in hospital that is going on: since how many hours, what was seen, what lies behind.
+
+    `stays` and `visits` are earlier stays and emergency visits, by how many days ago they ended.
+    `destination` is a code of FHIR's discharge dispositions; None is not decided.
+    """
+
+    hours: int
+    vitals: Vitals | None = None
+    stays: tuple[int, ...] = ()
+    visits: tuple[int, ...] = ()
+    diagnoses: int = 2
+    destination: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NamedCase:
-    """A patient with a story. Title and reason stand beside the record, never in it."""
+    """A patient with a story, told when an EHR fires `hook`. Title and reason are never in the record."""
 
     profile: Profile
     title: str
     why: str
+    hook: str = "patient-view"
+    stay: Inpatient | None = None

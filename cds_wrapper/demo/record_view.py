@@ -265,7 +265,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "under_review": "early figures are being looked at",
 }
 _SCOPES: Final[Mapping[str, str]] = {
-    "patient": "specific to this patient’s groups",
+    "patient": "specific to this patient",
     "model": "holds for every patient today: one line in the card’s detail",
 }
 

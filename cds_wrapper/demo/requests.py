@@ -32,6 +32,11 @@ def patient_view_context(patient_id: str, user: str = CLINICIAN) -> dict[str, st
     return {"userId": user, "patientId": patient_id}
 
 
+def encounter_context(patient_id: str, encounter_id: str, user: str = CLINICIAN) -> dict[str, str]:
+    """Build the context of `encounter-start` and `encounter-discharge`."""
+    return patient_view_context(patient_id, user) | {"encounterId": encounter_id}
+
+
 def fill_template(template: str, context: Mapping[str, Any]) -> str | None:
     """Replace the prefetch tokens of a template by percent-encoded values; None if one cannot be resolved.
 
@@ -84,9 +89,22 @@ def build_request(
     store: Store, templates: Mapping[str, str], patient_id: str, hook_instance: str, base_url: str
 ) -> dict[str, Any]:
     """Build a `patient-view` request for one patient from a store; what the store refuses is left out."""
-    context = patient_view_context(patient_id)
+    return build_call(
+        store, templates, "patient-view", patient_view_context(patient_id), hook_instance, base_url
+    )
+
+
+def build_call(
+    store: Store,
+    templates: Mapping[str, str],
+    hook: str,
+    context: Mapping[str, Any],
+    hook_instance: str,
+    base_url: str,
+) -> dict[str, Any]:
+    """Build the call of any hook, prefetch from a store; what the store refuses is left out."""
     answers = {
         key: store.answer(query, base_url) for key, query in fill_templates(templates, context).items()
     }
     prefetch = {key: answer for key, answer in answers.items() if not isinstance(answer, Problem)}
-    return write_request("patient-view", hook_instance, context, prefetch)
+    return write_request(hook, hook_instance, context, prefetch)

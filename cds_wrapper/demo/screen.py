@@ -24,9 +24,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cds_wrapper.demo.card_view import CardView, view_card
-from cds_wrapper.demo.chart import Chart, Listed, chart_of, listed
-from cds_wrapper.demo.ehr import EHR, PATIENCE, HookAnswer, Surroundings
+from cds_wrapper.demo.chart import Chart, Listed, chart_of, current_stay, listed
+from cds_wrapper.demo.ehr import EHR, PATIENCE, Firing, HookAnswer, Surroundings
 from cds_wrapper.demo.faults import Fault
+from cds_wrapper.demo.fhir_values import JSON, text
+from cds_wrapper.demo.queries import ENCOUNTER_DISCHARGE, ENCOUNTER_START, PATIENT_VIEW, SERVICES
 from cds_wrapper.demo.record_view import RecordView, view_record
 
 __all__ = ["Surroundings", "screen_routes"]
@@ -73,11 +75,31 @@ REHEARSALS: Final = (
 _BY_NAME: Final[Mapping[str, Rehearsal]] = {one.name: one for one in REHEARSALS}
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something a clinician does, and the hook an EHR fires then; all but the first need a hospital stay."""
+
+    hook: str
+    label: str
+
+    @property
+    def service_id(self) -> str:
+        return SERVICES[self.hook]
+
+
+MOMENTS: Final = (
+    Moment(PATIENT_VIEW, "Opens the chart"),
+    Moment(ENCOUNTER_START, "Admits the patient"),
+    Moment(ENCOUNTER_DISCHARGE, "Discharges the patient"),
+)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Choice:
     """What a form asked for."""
 
     patient: str = ""
+    hook: str = ""
     fault: str = ""
     sends: str = ""
     query: str = ""
@@ -85,9 +107,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Opened:
-    """A patient's chart with what the hook brought; `answer` and `record` are None when a part is away."""
+    """A patient's chart with what the hook brought; `answer` and `record` are None when a part is away.
+
+    `moments` are those that can be for this patient, `now` is the one that the hook was fired for.
+    """
 
     chart: Chart
+    moments: tuple[Moment, ...]
+    now: Moment
     answer: HookAnswer | None
     cards: tuple[CardView, ...]
     record: RecordView | None
@@ -138,7 +165,7 @@ class Screen:
             await self._obey(ehr, choice.fault)
             self._sends_prefetch = {"prefetch": True, "token": False}.get(choice.sends, self._sends_prefetch)
             everybody, opened = await asyncio.gather(
-                _list_patients(ehr, choice.query), self._open(ehr, choice.patient)
+                _list_patients(ehr, choice.query), self._open(ehr, choice)
             )
         cases, others = everybody if everybody is not None else ([], [])
         html = self._template.render(
@@ -163,19 +190,24 @@ class Screen:
         if wanted.fault is None or await ehr.order_fault(wanted.fault.value, wanted.seconds):
             self._now = wanted
 
-    async def _open(self, ehr: EHR, patient_id: str) -> Opened | None:
+    async def _open(self, ehr: EHR, choice: Choice) -> Opened | None:
         """Read the chart and fire the hook; None without a patient."""
-        if not _PATIENT_ID.fullmatch(patient_id):
+        if not _PATIENT_ID.fullmatch(choice.patient):
             return None
-        chart, answer = await asyncio.gather(
-            _read_chart(ehr, patient_id),
-            ehr.open_chart(patient_id, str(uuid.uuid4()), self._sends_prefetch),
-        )
-        if chart is None:
+        read = await _read_chart(ehr, choice.patient)
+        if read is None:
             return None
+        chart, stay = read
+        moments = MOMENTS if stay else MOMENTS[:1]
+        wanted = choice.hook or chart.patient.hook
+        now = next((one for one in moments if one.hook == wanted), moments[0])
+        firing = Firing(now.hook, choice.patient, text(stay.get("id")) if stay else None)
+        answer = await ehr.fire(firing, str(uuid.uuid4()), self._sends_prefetch)
         row = await self._record_of(answer.hook_instance) if answer else None
         return Opened(
             chart=chart,
+            moments=moments,
+            now=now,
             answer=answer,
             cards=tuple(view_card(card) for card in answer.cards) if answer else (),
             record=view_record(row) if row else None,
@@ -198,19 +230,23 @@ async def _list_patients(ehr: EHR, query: str) -> tuple[list[Listed], list[Liste
     return None if patients is None else listed(patients, datetime.now(UTC).date())
 
 
-async def _read_chart(ehr: EHR, patient_id: str) -> Chart | None:
+async def _read_chart(ehr: EHR, patient_id: str) -> tuple[Chart, JSON | None] | None:
+    """The chart and the stay that is going on; None when there is no such patient."""
     known = quote(patient_id, safe="")
-    patient, observations, conditions, medications = await asyncio.gather(
+    patient, observations, conditions, medications, encounters = await asyncio.gather(
         ehr.find(f"Patient/{known}"),
         ehr.search(f"Observation?patient={known}&_sort=-date&_count=100"),
         ehr.search(f"Condition?patient={known}&clinical-status=active"),
         ehr.search(f"MedicationRequest?patient={known}&status=active"),
+        ehr.search(f"Encounter?patient={known}"),
     )
     if patient is None:
         return None
-    return chart_of(
-        patient, observations or [], conditions or [], medications or [], datetime.now(UTC).date()
+    today = datetime.now(UTC).date()
+    chart = chart_of(
+        patient, observations or [], conditions or [], medications or [], encounters or [], today
     )
+    return chart, current_stay(encounters or [])
 
 
 _PATIENT_ID = re.compile(r"[A-Za-z0-9-][A-Za-z0-9.-]{0,63}")

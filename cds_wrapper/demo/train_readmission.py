@@ -24,7 +24,7 @@ from cds_wrapper.demo.readmission_card import Entry, metric_rows, training_rows
 from cds_wrapper.demo.stays import PastStay, UnreadableFile, read_stays, split
 
 MODEL_ID: Final = "readmission-diabetes"
-MODEL_VERSION: Final = "1"
+MODEL_VERSION: Final = "2026.1"
 _DIGITS: Final = 4
 _FAILED: Final = 1
 _WORDS: Final = {

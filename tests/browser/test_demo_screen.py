@@ -144,6 +144,52 @@ def test_the_card_says_how_far_the_score_works_for_this_patient(
     page.screenshot(path=tmp_path / f"{patient}.png")
 
 
+IN_HOSPITAL = [
+    (
+        "ward-no-alertness-71",
+        "deterioration",
+        "NEWS2 5 of 20 (medium) – true score may be higher: no level of consciousness",
+        "Calculated without level of consciousness, counted as normal.",
+    ),
+    (
+        "ward-oximetry-62",
+        "deterioration",
+        "NEWS2 6 of 20 (medium) – true risk may be higher for this patient",
+        "Oxygen saturation is measured less accurately in similar patients.",
+    ),
+    (
+        "back-again-66",
+        "readmission",
+        "30-day readmission risk 34 % (higher than average)",
+        "not yet been checked on enough patients here",
+    ),
+]
+
+
+@pytest.mark.parametrize(("patient", "service", "summary", "caveat"), IN_HOSPITAL, ids=lambda one: one[:20])
+def test_a_patient_in_hospital_has_the_card_of_the_service_that_answers_then(
+    page: Page, tmp_path: Path, patient: str, service: str, summary: str, caveat: str
+) -> None:
+    choose(page, patient)
+    assert page.inner_text(".card h3") == summary
+    assert caveat in page.inner_text(".card .detail > p:first-child")
+    assert f"{service} answers." in page.inner_text(".cds")
+    assert "Status answered " in record_of(page)
+    page.screenshot(path=tmp_path / f"{patient}.png")
+
+
+def test_the_same_patient_can_be_opened_admitted_and_discharged(page: Page) -> None:
+    choose(page, "ward-low-67")
+    for hook, begins in (
+        ("encounter-discharge", "30-day readmission risk"),
+        ("patient-view", "10-year cardiovascular risk"),
+        ("encounter-start", "NEWS2 0 of 20 (low)"),
+    ):
+        page.click(f'button[name="hook"][value="{hook}"]')
+        page.wait_for_selector(f'button[name="hook"][value="{hook}"][aria-pressed="true"]')
+        assert page.inner_text(".card h3").startswith(begins)
+
+
 def test_a_score_that_cannot_be_calculated_is_said_and_recorded(page: Page) -> None:
     choose(page, "no-hdl")
     assert "not calculated, HDL cholesterol missing. This does not mean low risk." in card_of(page)

@@ -14,7 +14,7 @@ LARGEST_BYTES = 3_000_000
 
 def made() -> dict[PurePosixPath, bytes]:
     population = populate(FIXTURE_DAY)
-    return fixture_files(population.resources, population.cases)
+    return fixture_files(population.resources, (*population.cases, *population.inpatients))
 
 
 def committed() -> dict[PurePosixPath, bytes]:
@@ -50,9 +50,9 @@ def test_every_named_case_has_a_request_and_an_entry() -> None:
     assert requests == set(index)
     for case in requests:
         body = json.loads((FIXTURES / "requests" / f"{case}.json").read_bytes())
-        assert body["hook"] == "patient-view"
+        assert body["hook"] == index[case]["hook"]
         assert body["context"]["patientId"] == case
-        assert set(index[case]) == {"title", "why"}
+        assert set(index[case]) == {"hook", "service", "title", "why"}
 
 
 def test_writing_takes_away_the_request_of_a_case_that_is_no_more(tmp_path: Path) -> None:

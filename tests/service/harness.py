@@ -18,6 +18,7 @@ import httpx
 
 from cds_wrapper.app import create_app
 from cds_wrapper.demo.population import FIXTURE_DAY
+from cds_wrapper.demo.supervisor import VENDOR_IN_HOOKS
 from cds_wrapper.ledger.pseudonyms import new_keys_file
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.settings import Profile, Settings
@@ -26,7 +27,7 @@ from tests.contract.wire import conforms
 ROOT = Path(__file__).parents[2]
 NOON = datetime.combine(FIXTURE_DAY, time(12), UTC)
 """The moment every call of these tests comes in: the fixtures' patients have the ages they are named for."""
-VENDOR_IN_FILE = "http://127.0.0.1:8081/cds-services/prevent"
+VENDOR_IN_FILE = f"{VENDOR_IN_HOOKS}cds-services/prevent"
 BUDGET_IN_FILE = "time_budget: PT0.5S"
 UNHURRIED = {BUDGET_IN_FILE: "time_budget: PT10S", "ledger_reserve: PT0.1S": "ledger_reserve: PT4S"}
 """Half a second is right for a clinician, and short for a machine that does other things besides a test."""
@@ -37,12 +38,12 @@ SILENCE = {BUDGET_IN_FILE: "time_budget: PT4.5S", "ledger_reserve: PT0.1S": "led
 
 
 def copy_hooks(folder: Path, vendor_url: str, **replacements: str) -> Path:
-    """The shipped hooks/ with another vendor address; `replacements` change further text of service.yaml.
+    """A hooks/ of `cvd-risk` alone with another vendor; `replacements` change more of service.yaml.
 
     An answer has ten seconds instead of half a one, unless a replacement says otherwise.
     """
     hooks = folder / "hooks"
-    shutil.copytree(ROOT / "hooks", hooks)
+    shutil.copytree(ROOT / "hooks" / "cvd-risk", hooks / "cvd-risk")
     service = hooks / "cvd-risk" / "service.yaml"
     text = service.read_text().replace(VENDOR_IN_FILE, vendor_url)
     for old, new in replacements.items():
@@ -52,6 +53,17 @@ def copy_hooks(folder: Path, vendor_url: str, **replacements: str) -> Path:
         for old, new in UNHURRIED.items():
             text = text.replace(old, new)
     service.write_text(text)
+    return hooks
+
+
+def copy_every_service(folder: Path, vendor: str) -> Path:
+    """The whole shipped hooks/ with another vendor's server, without a path; answers have ten seconds too."""
+    hooks = Path(shutil.copytree(ROOT / "hooks", folder / "hooks"))
+    for service in hooks.glob("*/service.yaml"):
+        text = service.read_text().replace(VENDOR_IN_HOOKS, f"{vendor}/")
+        for old, new in UNHURRIED.items():
+            text = text.replace(old, new)
+        service.write_text(text)
     return hooks
 
 

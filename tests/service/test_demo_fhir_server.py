@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -10,8 +11,9 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from cds_wrapper.demo.fhir_server import create_fhir_server
-from cds_wrapper.demo.population import FIXTURE_DAY, populate
+from cds_wrapper.demo.fhir_server import Renewed, create_fhir_server, population_at
+from cds_wrapper.demo.inpatients import INPATIENT_CASES
+from cds_wrapper.demo.population import FIXTURE_DAY, SIZE, populate
 from cds_wrapper.demo.prevent_inputs import TEMPLATES
 from cds_wrapper.demo.requests import build_request, fill_templates, patient_view_context
 from cds_wrapper.demo.store import Store
@@ -67,7 +69,7 @@ async def test_every_patient_is_reached_by_following_the_pages() -> None:
         bundle = await get(path)
         found += [entry["resource"]["id"] for entry in bundle["entry"]]
         path = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
-    assert len(found) == len(set(found)) == bundle["total"] == 120
+    assert len(found) == len(set(found)) == bundle["total"] == SIZE + len(INPATIENT_CASES)
 
 
 async def test_over_http_the_prefetch_is_the_one_of_the_fixtures() -> None:
@@ -89,6 +91,20 @@ async def test_over_http_the_prefetch_is_the_one_of_the_fixtures() -> None:
 )
 async def test_what_it_does_not_know_is_an_operation_outcome(path: str, status: int) -> None:
     OperationOutcome.model_validate(await get(path, status))
+
+
+async def test_bedside_values_stay_recent_however_long_it_runs() -> None:
+    now = datetime(2026, 6, 30, 12, tzinfo=UTC)
+    clock = [now]
+    renewed = Renewed(population_at, lambda: clock[0])
+    app = create_fhir_server(renewed, FIXTURE_DAY)
+    taken = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+        for hours in (0, 0.9, 30):
+            clock[0] = now + timedelta(hours=hours)
+            pulse = (await client.get("/Observation/ward-low-67-bedside-pulse")).json()
+            taken.append(clock[0] - datetime.fromisoformat(pulse["effectiveDateTime"]))
+    assert taken == [timedelta(minutes=40), timedelta(minutes=94), timedelta(minutes=40)]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

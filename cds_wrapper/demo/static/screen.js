@@ -31,7 +31,7 @@
     const card = document.querySelector(".card h3");
     const name = document.getElementById("banner-name");
     if (fields.has("fault")) {
-      document.querySelector('.faults [aria-pressed="true"]').focus({ preventScroll: true });
+      document.querySelector('.rehearse .faults [aria-pressed="true"]').focus({ preventScroll: true });
     } else if (name) {
       name.focus({ preventScroll: true });
       document.getElementById("chart").scrollTop = 0;

@@ -53,7 +53,12 @@ def test_production_is_refused_with_every_reason_at_once() -> None:
     said = refused.stderr.strip().splitlines()
     (event,) = [json.loads(line) for line in said if line.startswith("{")]
     reasons = [line for line in said if not line.startswith("{")]
-    for part in ("clients.yaml: is missing", "PSEUDONYM_KEYS", "PUBLIC_URL", "`vendor.url` is plain http"):
+    for part in (
+        "clients.yaml: is missing",
+        "PSEUDONYM_KEYS",
+        "PUBLIC_URL",
+        "cvd-risk/service.yaml: `vendor.url` is plain http",
+    ):
         assert len([line for line in reasons if part in line]) == 1, part
     assert "CDS_WRAPPER_PROFILE to `development`" in refused.stderr
     assert event["event"] == "settings_refused"

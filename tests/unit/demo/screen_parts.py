@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from cds_wrapper.demo.ehr import Surroundings
 from cds_wrapper.demo.fhir_server import create_fhir_server
 from cds_wrapper.demo.population import populate
-from cds_wrapper.demo.prevent_inputs import TEMPLATES
+from cds_wrapper.demo.queries import QUERIES, SERVICES
 from cds_wrapper.demo.screen import screen_routes
 from cds_wrapper.demo.store import Store
 from cds_wrapper.demo.vendor import create_vendor
@@ -119,6 +119,7 @@ class FakeWrapper:
     cards: list[Mapping[str, Any]] = field(default_factory=lambda: [CARD])
     status: int = 200
     asked: list[dict[str, Any]] = field(default_factory=list)
+    services: list[str] = field(default_factory=list)
     changes: dict[str, object] = field(default_factory=dict)
     vendor_switched: list[bool] = field(default_factory=list)
     late: int = 0
@@ -127,15 +128,19 @@ class FakeWrapper:
         return Starlette(
             routes=[
                 Route("/cds-services", self.discover),
-                Route("/cds-services/cvd-risk", self.invoke, methods=["POST"]),
+                Route("/cds-services/{service}", self.invoke, methods=["POST"]),
             ]
         )
 
     async def discover(self, _request: Request) -> Response:
-        service = {"id": "cvd-risk", "hook": "patient-view", "description": "x", "prefetch": dict(TEMPLATES)}
-        return JSONResponse({"services": [service]})
+        services = [
+            {"id": SERVICES[hook], "hook": hook, "description": "x", "prefetch": dict(queries)}
+            for hook, queries in QUERIES.items()
+        ]
+        return JSONResponse({"services": services})
 
     async def invoke(self, request: Request) -> Response:
+        self.services.append(request.path_params["service"])
         self.asked.append(await request.json())
         return JSONResponse({"cards": self.cards}, status_code=self.status)
 
@@ -179,7 +184,6 @@ async def the_stage() -> AsyncIterator[Stage]:
             fhir_url=fhir,
             wrapper_url=front,
             vendor_url=vendor,
-            service_id="cvd-risk",
             find_record=wrapper.find_record,
             switch_vendor=wrapper.switch_vendor,
         )

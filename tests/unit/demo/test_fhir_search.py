@@ -52,6 +52,31 @@ STORE = Store(
             "subject": {"reference": "Patient/p1"},
         },
         {
+            "resourceType": "Condition",
+            "id": "c2",
+            "clinicalStatus": {"coding": [{"system": "urn:status", "code": "active"}]},
+            "subject": {"reference": "Patient/p2"},
+            "encounter": {"reference": "Encounter/e1"},
+        },
+        *(
+            {
+                "resourceType": "Encounter",
+                "id": f"e{number}",
+                "status": status,
+                "class": {"system": codes.ACT, "code": kind},
+                "subject": {"reference": "Patient/p2"},
+                "period": {"start": begun},
+            }
+            for number, (status, kind, begun) in enumerate(
+                (
+                    ("in-progress", "IMP", "2026-06-01T00:00:00Z"),
+                    ("finished", "IMP", "2025-01-01T00:00:00Z"),
+                    ("finished", "EMER", "2026-01-01T00:00:00Z"),
+                ),
+                start=1,
+            )
+        ),
+        {
             "resourceType": "MedicationRequest",
             "id": "m1",
             "status": "active",
@@ -92,6 +117,14 @@ SEARCHES = [
     ("Observation?patient=p1&category=laboratory&_id=o3", ["o3"]),
     ("Condition?patient=p1&clinical-status=active", ["c1"]),
     ("Condition?patient=p1&clinical-status=resolved", []),
+    ("Condition?patient=p2&encounter=e1", ["c2"]),
+    ("Condition?patient=p2&encounter=Encounter/e1", ["c2"]),
+    ("Condition?patient=p2&encounter=e2", []),
+    ("Condition?patient=p1&encounter=", []),
+    ("Encounter?patient=p2&_sort=-date", ["e1", "e3", "e2"]),
+    (f"Encounter?patient=p2&class={codes.ACT}%7CIMP&status=finished", ["e2"]),
+    ("Encounter?patient=p2&class=IMP,EMER&_sort=date", ["e2", "e3", "e1"]),
+    ("Encounter?patient=p1", []),
     ("MedicationRequest?patient=p1&status=active", ["m1"]),
     ("MedicationRequest?patient=p1&status=stopped,active", ["m1"]),
     ("Patient?name=birch", ["p1"]),

@@ -10,6 +10,7 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from cds_wrapper.demo.codes import US_CORE
 from cds_wrapper.demo.fhir_values import birth_date
+from cds_wrapper.demo.inpatients import INPATIENT_CASES
 from cds_wrapper.demo.patient_resource import POSTAL_CODES
 from cds_wrapper.demo.person import Person, read_person
 from cds_wrapper.demo.population import FIXTURE_DAY, SIZE, populate
@@ -39,8 +40,10 @@ def test_every_resource_is_valid_fhir_r4() -> None:
     for resource in POPULATION.resources:
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
     kinds = Counter(resource["resourceType"] for resource in POPULATION.resources)
-    assert kinds["Patient"] == SIZE
-    assert set(kinds) == {"Patient", "Observation", "Condition", "MedicationRequest", "Practitioner"}
+    assert kinds["Patient"] == SIZE + len(INPATIENT_CASES)
+    assert set(kinds) == {
+        "Patient", "Observation", "Condition", "MedicationRequest", "Practitioner", "Encounter",
+    }  # fmt: skip
 
 
 def test_every_resource_is_labelled_synthetic_and_none_as_a_test_patient() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cds_wrapper.demo.population import FIXTURE_DAY, populate
+from cds_wrapper.demo.inpatients import INPATIENT_CASES
+from cds_wrapper.demo.population import FIXTURE_DAY, SIZE, populate
 from cds_wrapper.demo.survey import load_folder, main, survey
 
 CLINICAL = Path(__file__).parents[3] / "../shared/data/synthea/clinical"
@@ -26,14 +27,14 @@ def test_the_synthea_sample_is_counted(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_patient_is_scored_or_has_a_reason() -> None:
     found = survey(populate(FIXTURE_DAY).resources)
-    assert found.patients == 120
+    assert found.patients == SIZE + len(INPATIENT_CASES)
     assert found.scored < found.patients
     assert sum(found.reasons.values()) >= found.patients - found.scored
     assert sum(found.egfr_codes.values()) == found.scored
 
 
 def test_now_is_taken_from_the_data() -> None:
-    assert survey(populate(FIXTURE_DAY).resources).now.date().isoformat() == "2026-05-16"
+    assert survey(populate(FIXTURE_DAY).resources).now.date().isoformat() == FIXTURE_DAY.isoformat()
 
 
 def test_the_command_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 
 from cds_wrapper.demo.cases import NAMED_CASES
+from cds_wrapper.demo.inpatients import INPATIENT_CASES
+from cds_wrapper.demo.queries import QUERIES
 from cds_wrapper.demo.screen import REHEARSALS
 from tests.unit.demo.screen_parts import CARD, Stage, the_stage
 
@@ -28,8 +30,9 @@ def text_of(page: str) -> str:
 async def test_the_list_has_every_named_case_on_top_and_everybody_else_below(stage: Stage) -> None:
     page = (await stage.browser.get("/")).text
     listed = re.findall(r'<button name="patient" value="([^"]+)" class="person', page)
-    assert listed[: len(NAMED_CASES)] == [case.profile.id for case in NAMED_CASES]
-    assert len(listed) > len(NAMED_CASES)
+    named = [case.profile.id for case in (*NAMED_CASES, *INPATIENT_CASES)]
+    assert listed[: len(named)] == named
+    assert len(listed) > len(named)
 
 
 async def test_every_screen_says_that_it_is_a_demonstration(stage: Stage) -> None:
@@ -52,6 +55,46 @@ async def test_opening_a_chart_fires_the_hook_as_an_ehr_does(stage: Stage) -> No
     assert request["context"]["patientId"] == "black-35"
     assert request["prefetch"]["patient"]["id"] == "black-35"
     assert request["prefetch"]["lipids"]["entry"]
+
+
+@pytest.mark.parametrize(
+    ("patient", "hook", "service"),
+    [
+        ("ward-low-67", "encounter-start", "deterioration"),
+        ("back-again-66", "encounter-discharge", "readmission"),
+    ],
+)
+async def test_a_patient_in_hospital_fires_the_hook_of_the_story(
+    stage: Stage, patient: str, hook: str, service: str
+) -> None:
+    page = await stage.open(patient)
+    (request,) = stage.wrapper.asked
+    assert (request["hook"], stage.wrapper.services) == (hook, [service])
+    assert request["context"]["encounterId"] == f"{patient}-stay"
+    assert set(request["prefetch"]) == set(QUERIES[hook])
+    assert f'value="{hook}" aria-pressed="true"' in page
+    assert "In hospital since" in page
+
+
+async def test_the_chart_of_a_patient_in_hospital_can_be_opened_at_other_moments(stage: Stage) -> None:
+    await stage.open("ward-low-67", hook="encounter-discharge")
+    await stage.open("ward-low-67", hook="patient-view", fault="html")
+    assert stage.wrapper.services == ["readmission", "cvd-risk"]
+    assert "encounterId" not in stage.wrapper.asked[1]["context"]
+
+
+async def test_somebody_at_a_clinic_is_neither_admitted_nor_discharged(stage: Stage) -> None:
+    page = await stage.open("black-35", hook="encounter-start")
+    assert stage.wrapper.services == ["cvd-risk"]
+    assert "Admits the patient" not in page
+    assert "Hospital stay" not in page
+
+
+async def test_the_chart_shows_bedside_values_in_the_units_they_were_written_in(stage: Stage) -> None:
+    shown = text_of(await stage.open("ward-other-units-54"))
+    assert "Temperature 102.7 °F" in shown
+    assert "15.7/9.7 kPa" in shown
+    assert "Responsiveness not on file" not in text_of(await stage.open("ward-no-alertness-71"))
 
 
 async def test_each_opening_is_a_firing_of_its_own(stage: Stage) -> None:

@@ -63,7 +63,7 @@ def test_a_card_without_optional_members_can_be_shown() -> None:
     ],
 )
 def test_a_birth_date_is_shown_as_precisely_as_it_is_known(born: str | None, age: str, written: str) -> None:
-    chart = chart_of({"id": "x", "gender": "male", "birthDate": born}, [], [], [], TODAY)
+    chart = chart_of({"id": "x", "gender": "male", "birthDate": born}, [], [], [], [], TODAY)
     assert (chart.patient.who, chart.born) == (f"{age}, male", written)
 
 
@@ -75,7 +75,9 @@ def test_the_newest_result_is_the_one_that_is_shown() -> None:
             "valueQuantity": {"value": value, "unit": "mg/dL"},
         }
 
-    chart = chart_of({"id": "x"}, [cholesterol("2025-01-01", 1), cholesterol("2026-01-01", 2)], [], [], TODAY)
+    chart = chart_of(
+        {"id": "x"}, [cholesterol("2025-01-01", 1), cholesterol("2026-01-01", 2)], [], [], [], TODAY
+    )
     assert (chart.results[0].value, chart.results[0].day) == ("2 mg/dL", "2026-01-01")
 
 

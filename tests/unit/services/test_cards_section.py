@@ -12,7 +12,7 @@ from tests.unit.services.files import HOOKS, spoil
 
 
 def test_a_site_that_says_nothing_lets_nothing_through() -> None:
-    (service,) = load_services(HOOKS)
+    (service,) = load_services(HOOKS).of("cvd-risk")
     assert service.cards == HOLD == policy_of(CardsFile())
     assert not service.cards.lets_actions_through
 

@@ -73,9 +73,12 @@ def only(mistakes: tuple[Mistake, ...]) -> Mistake:
 def test_what_the_repository_ships_has_no_mistake() -> None:
     assert load_problems(HOOKS) == ()
     catalog = load_services(HOOKS)
-    assert [(service.id, service.hook) for service in catalog] == [("cvd-risk", "patient-view")]
-    assert len(catalog) == 1
-    assert catalog.of("cvd-risk") == catalog.services
+    assert [(service.id, service.hook) for service in catalog] == [
+        ("cvd-risk", "patient-view"),
+        ("deterioration", "encounter-start"),
+        ("readmission", "encounter-discharge"),
+    ]
+    assert catalog.of("cvd-risk") == catalog.services[:1]
     assert catalog.of("another") == ()
 
 
@@ -263,14 +266,14 @@ def test_a_table_with_a_wrong_line_is_named(hooks: Path) -> None:
 def test_bytes_that_are_not_a_service_are_refused_in_replay() -> None:
     with pytest.raises(ConfigurationRefused):
         definition_from_files({"service": b"id: x\n"})
-    (service,) = load_services(HOOKS)
+    (service,) = load_services(HOOKS).of("cvd-risk")
     files = {file.kind: file.content for file in service.files} | {"plan": b"version: 1\n"}
     with pytest.raises(ConfigurationRefused):
         definition_from_files(files)
 
 
 def test_what_is_kept_has_the_digest_of_its_bytes() -> None:
-    (service,) = load_services(HOOKS)
+    (service,) = load_services(HOOKS).of("cvd-risk")
     assert {file.kind for file in service.files} == {
         "service", "model_card", "subgroups", "plan", "wording", "deprivation", "edition",
     }  # fmt: skip
@@ -346,7 +349,8 @@ def test_a_figure_at_somebody_elses_threshold_is_a_warning(hooks: Path) -> None:
 
 
 def test_a_board_is_told_whose_cards_will_be_marked() -> None:
-    (warning,) = (one for one in warnings_of(load_services(HOOKS)) if one.key == "respond")
+    warnings = [one for one in warnings_of(load_services(HOOKS)) if one.key == "respond"]
+    (warning,) = (one for one in warnings if one.file.startswith("cvd-risk"))
     assert warning.problem.startswith(
         "marks the summary of every card for age_band=<30; race=aian; race=other; sex=other; age_band=80+; "
         "age_band=30-39 with race=black."

@@ -40,7 +40,7 @@ GONE = object()
 
 @cache
 def shipped() -> dict[str, bytes]:
-    (service,) = load_services(HOOKS)
+    (service,) = load_services(HOOKS).of("cvd-risk")
     return {file.kind: file.content for file in service.files if file.kind != "edition"}
 
 
