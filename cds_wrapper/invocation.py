@@ -294,7 +294,8 @@ async def own_error(
     reply = error_reply(service, rt, call)
     life = call.life or nothing_known(request, client, service, call)
     prediction = NoPrediction(Status.ERROR, service.vendor.model.configured, VendorCall())
-    returned = Returned(reply.http_status, reply.cards, len(reply.body), abandoned=False)
+    ordered = call.standing.decision_id if call.standing else None
+    returned = Returned(reply.http_status, reply.cards, len(reply.body), abandoned=False, ordered=ordered)
     entry = record_of(life, prediction, None, None, returned, call.spent(), rt.pseudonyms, rt.namespace)
     await rt.ledger.append(entry, call.left, if_late=[unrecorded_card_id(call)])
     call.has_been_recorded()

@@ -80,7 +80,9 @@ def replay(
     subgroups = service.scheme.assign(demographics)
     mismatches = list(_people_mismatches(row, demographics, subgroups, prediction, service))
     if row["caveat_level"] is None:
-        return Explanation(row["prediction_id"], title, _error_story(row), tuple(mismatches))
+        return Explanation(
+            row["prediction_id"], title, (*_error_story(row), *_ordered(order)), tuple(mismatches)
+        )
     standing = service.plan.standing(order, datetime.fromisoformat(row["occurred_at"]))
     decision = decide(service, book, subgroups, prediction, standing)
     mismatches += _decision_mismatches(row, decision)

@@ -59,12 +59,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What goes back to the EHR: status, cards and bytes; `abandoned` when the EHR had hung up by then."""
+    """What goes back to the EHR: status, cards and bytes; `abandoned` when the EHR had hung up by then.
+
+    `ordered` is the id of the order whose card goes back when nothing could be decided.
+    """
 
     http_status: int
     cards: tuple[Card, ...]
     bytes_out: int
     abandoned: bool
+    ordered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def record_of(
             **input_columns(life.request, life.prefetch, prediction, service.own_keys),
             **prediction_columns(prediction, first.id if first else None, first.at if first else None),
             "band": _band(service, prediction),
-            **_decision_columns(decision, composition),
+            **_decision_columns(decision, composition, returned.ordered),
             **_version_columns(service),
             **_returned_columns(life, returned, spent),
             "vendor_cards": _vendor_cards(life, prediction, composition, returned),
@@ -196,9 +200,11 @@ def _columns_of(decision: Decision) -> Mapping[str, object]:
     }
 
 
-def _decision_columns(decision: Decision | None, composition: Composition | None) -> Mapping[str, object]:
+def _decision_columns(
+    decision: Decision | None, composition: Composition | None, ordered: str | None
+) -> Mapping[str, object]:
     if decision is None or composition is None:
-        return _UNDECIDED
+        return {**_UNDECIDED, "decision_id": ordered}
     changes = json_text_of_texts(composition.changes)
     return {**decision.columns, "caveat_in_summary": composition.in_summary, "changes_made": changes}
 

@@ -206,6 +206,22 @@ async def test_our_own_trouble_shows_what_was_ordered(
     assert vendor.asked == []
 
 
+async def test_the_record_of_our_own_trouble_names_the_order_whose_card_went_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fakes.running(fakes.answers(fakes.card_answer())) as vendor:
+        async with wrapper(tmp_path, copy_hooks(tmp_path, vendor.url)) as running:
+            await order(running, Ordered.STOP)
+            await with_a_bug_of_ours(running, monkeypatch)
+            await running.call(request_of("black-35"))
+            monkeypatch.undo()
+    reader = LedgerReader(tmp_path / "ledger.db")
+    (row,) = reader.recent(1)
+    assert (row["status"], row["decision_id"]) == ("error", "the-order")
+    explained = replay(row, reader.kept_file, reader.decision)
+    assert explained.mismatches == () and "It was under the order stop of " in explained.story[-1]
+
+
 # Before the first go-live -----------------------------------------------------------------------------------
 
 
