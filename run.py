@@ -12,6 +12,7 @@ For whoever changes the code:
     python3 run.py lint                  style, types and import floors, as continuous integration does
     python3 run.py format                put the code into the house's format
     python3 run.py lock                  pin the dependencies of pyproject.toml anew, into constraints.txt
+    python3 run.py model-servers         install MLServer and MLflow beside .venv, for the tests against them
 
 The environment is made once and renewed only when pyproject.toml or constraints.txt has changed.
 """
@@ -52,6 +53,8 @@ CHECKS = (
     ("-c", IMPORT_FLOORS),
     ("-c", IMAGE_STYLE),
 )
+MODEL_SERVERS = ("mlserver", "mlflow")
+PINS = ROOT / "tests" / "model_servers"
 EXTRAS = ("test", "monitor", "otel", "quality")
 
 
@@ -68,6 +71,7 @@ def main(arguments: List[str]) -> int:
         "lint": lint,
         "format": format_code,
         "lock": lock_dependencies,
+        "model-servers": install_model_servers,
     }
     command = own.get(arguments[0])
     return command(arguments[1:]) if command else run_program(arguments)
@@ -110,6 +114,41 @@ def lock_dependencies(arguments: List[str]) -> int:
     form = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
     command = ["pip", "compile", "pyproject.toml", *extras, *form, "--quiet", "-o", "constraints.txt"]
     return subprocess.call([str(PYTHON), "-m", "uv", *command, *arguments], cwd=str(ROOT))
+
+
+def install_model_servers(_: List[str]) -> int:
+    """Make .venv-mlserver and .venv-mlflow, a gigabyte and a half, unless they are as their pins say."""
+    failed = [server for server in MODEL_SERVERS if not install_model_server(server)]
+    return 1 if failed else 0
+
+
+def install_model_server(server: str) -> bool:
+    """One environment of its own: these packages and ours do not go together. Whether it is there now."""
+    environment, pins = ROOT / (".venv-%s" % server), PINS / ("requirements-%s.txt" % server)
+    mark, wanted = environment / INSTALLED.name, hashlib.sha256(pins.read_bytes()).hexdigest()
+    if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
+        return True
+    say("Installing %s into %s." % (server, environment.name))
+    python = environment / "bin" / "python"
+    # uv takes a tenth of pip's time; where it finds no index, pip's own settings may name one.
+    hashed = ["--no-deps", "--require-hashes", "-r", str(pins)]
+    by_uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *hashed]
+    by_pip = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+        "--no-input",
+        *hashed,
+    ]
+    made = subprocess.call([sys.executable, "-m", "venv", "--clear", str(environment)]) == 0
+    if made and (subprocess.call(by_uv) == 0 or subprocess.call(by_pip) == 0):
+        mark.write_text(wanted, encoding="utf-8")
+        return True
+    say("%s could not be installed (the reason is above); its tests are skipped." % server)
+    return False
 
 
 def become(*arguments: str) -> NoReturn:
