@@ -148,11 +148,15 @@ class TrainingGroup:
 
 @dataclass(frozen=True, slots=True)
 class ModelInput:
-    """One input of the model, and whether it is a characteristic of the person."""
+    """One input of the model, and whether it is a characteristic of the person.
+
+    `doubted_codes` are those, as `system|code`, under which it is not what the model was made for.
+    """
 
     name: str
     is_demographic: bool
     fhir_path: str | None = None
+    doubted_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +196,8 @@ class ModelCard:
     estimates: tuple[Estimate, ...] = ()
     outcome_studies: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+
+    @property
+    def doubted_codes(self) -> frozenset[str]:
+        """Every code under which an input is not what the model was made for."""
+        return frozenset(code for one in self.inputs for code in one.doubted_codes)

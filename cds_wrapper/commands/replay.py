@@ -23,7 +23,7 @@ from cds_wrapper.cds_answer import VendorCard
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.invocation import decide
 from cds_wrapper.ledger.decisions import order_of
-from cds_wrapper.ledger.entries import demographic_columns
+from cds_wrapper.ledger.entries import FEATURES, demographic_columns, named_as_missing
 from cds_wrapper.ledger.record import Decision
 from cds_wrapper.ledger.values import JSONText
 from cds_wrapper.patient.demographics import Demographics
@@ -72,7 +72,8 @@ def replay(
         service = definition_from_files(deciding, row["hook"])
         book = EvidenceBook.from_json(files[EDITION])
         demographics = Demographics.from_record(row["demographics"])
-        prediction = recorded_prediction(row, service)
+        features = recorded_features(row, service)
+        prediction = recorded_prediction(row, service, features)
         order = _order(row, decision_of)
     except (ConfigurationRefused, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         problem = f"the record or a kept file cannot be read as what it was ({type(error).__name__})"
@@ -84,7 +85,7 @@ def replay(
             row["prediction_id"], title, (*_error_story(row), *_ordered(order)), tuple(mismatches)
         )
     standing = service.plan.standing(order, datetime.fromisoformat(row["occurred_at"]))
-    decision = decide(service, book, subgroups, prediction, standing)
+    decision = decide(service, book, subgroups, prediction, standing, features)
     mismatches += _decision_mismatches(row, decision)
     story = (*_story(row, service, decision), *_ordered(order))
     return Explanation(row["prediction_id"], title, story, tuple(mismatches))
@@ -119,6 +120,14 @@ def _files(
     return files, lost
 
 
+def recorded_features(row: Mapping[str, Any], service: ServiceDefinition) -> Features:
+    """The model's inputs as far as the record keeps them: everything but their values."""
+    recorded = (row["inputs"] or {}).get(FEATURES)
+    if service.features is None or recorded is None:
+        return NO_FEATURES
+    return Features.from_record(recorded, service.features.declared)
+
+
 def recorded_prediction(
     row: Mapping[str, Any], service: ServiceDefinition, features: Features = NO_FEATURES
 ) -> Prediction | NoPrediction:
@@ -127,7 +136,7 @@ def recorded_prediction(
     score_at = datetime.fromisoformat(row["score_at"]) if row["score_at"] else None
     model = ModelVersion(row["model_id"], row["model_version"], VersionSource(row["model_version_source"]))
     if status not in {Status.ANSWERED, Status.NO_CARDS}:
-        missing = tuple(row["inputs_missing"] or ())
+        missing = named_as_missing(row, features)
         return NoPrediction(status, model, _NOT_CALLED, row["reason"], missing, score_at)
     score, threshold, own = row["score"], service.threshold, service.score_card
     has_a_card = status is Status.ANSWERED and (own is None or own.has_a_card(row["band"], features))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cds_wrapper.demo.fhir_values import items, mapping
+from cds_wrapper.ledger.entries import FEATURES
 
 Row = Mapping[str, Any]
 NOTHING: Final = "–"
@@ -97,7 +98,7 @@ _ANSWERED: Final = frozenset({"answered", "no_cards"})
 
 def _steps(row: Row) -> Iterator[Step]:
     """The rooms a request passes, each with what happened there."""
-    inputs = [mapping(one) for one in mapping(row["inputs"]).values()]
+    inputs = [mapping(one) for key, one in mapping(row["inputs"]).items() if key != FEATURES]
     there = [one for one in inputs if one.get("state") in {"present", "empty"}]
     sent = [one for one in there if one.get("source") != "fhir"]
     read = len(there) - len(sent)

@@ -154,12 +154,26 @@ COLUMNS: tuple[Column, ...] = (
         "inputs",
         "What became of each prefetch key, also of the wrapper's own: `state`; `source` (`prefetch`,"
         " `fhir`, or `both` for a first page that came and further ones that were read) and `read_at` (of"
-        " prefetch: when it came with the call), where it was looked for; `why` it could not be read.",
+        " prefetch: when it came with the call), where it was looked for; `why` it could not be read."
+        " Where the service declares the model's inputs, `features` holds each by its name: `path` of the"
+        " element, `code` it came under, `source` (`prefetch`, `fhir`, `context`), `age_s` in seconds, why it"
+        " is `missing` and whether the vendor `named` it so, whether it is `doubtful`; its `value` only where"
+        " the site wants it kept.",
         stream=False,
     ),
-    _integer("inputs_used", "How many inputs were there and usable, the wrapper's own keys left out."),
-    _json("inputs_missing", "Inputs the vendor named as missing, by the names the service declares."),
-    _json("inputs_doubtful", "Inputs known to be less reliable in this patient's group; null: not judged."),
+    _integer(
+        "inputs_used",
+        "How many inputs were there and usable: of those declared, or where none are, of the vendor's keys.",
+    ),
+    _json(
+        "inputs_missing",
+        "Inputs named as missing by the vendor, then those declared and not found, by their names on a card.",
+    ),
+    _json(
+        "inputs_doubtful",
+        "Inputs that came under a code the model card doubts, or are known to be less reliable in this"
+        " patient's group; null where none are declared.",
+    ),
     # What was made of it.
     _text("caveat_level", "How far the model may be relied on for this patient."),
     _json("caveat_reasons", "Why, strongest first, as `reason[:direction[:side]]`."),

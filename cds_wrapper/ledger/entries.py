@@ -21,6 +21,7 @@ from cds_wrapper.ledger.pseudonyms import Pseudonyms
 from cds_wrapper.ledger.values import (
     FORMS,
     Checker,
+    JSONText,
     Plain,
     json_text,
     json_text_of_texts,
@@ -30,6 +31,7 @@ from cds_wrapper.ledger.values import (
 from cds_wrapper.patient.demographics import Demographics
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.vendors.base import NoPrediction, Prediction
+from cds_wrapper.vendors.features import NO_FEATURES, Features
 
 _texts = msgspec.json.Decoder(tuple[str, ...])
 _OWN = tuple(column for column in COLUMNS if column.name not in COMMITTED)
@@ -257,23 +259,52 @@ def input_columns(
     prefetch: Prefetch,
     prediction: Prediction | NoPrediction,
     own_keys: Collection[str] = (),
+    features: Features = NO_FEATURES,
+    doubtful: Sequence[str] = (),
 ) -> dict[str, object]:
-    """What the vendor was given: what became of each prefetch key, and what was missing.
+    """What the vendor was given: what became of each prefetch key and input, what was missing or in doubt.
 
     `own_keys` are those asked for by the wrapper alone: their state is kept, but they are no inputs.
+    `doubtful` are labels.
     """
     received = timestamp(request.received_at)
     states = prefetch.states.items()
-    used = [key for key, state in states if state in _USABLE and key not in own_keys]
+    keys = {key: _input(key, state, request.prefetch, prefetch.reading, received) for key, state in states}
     named = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
+    if not features.inputs:
+        used = [key for key, state in states if state in _USABLE and key not in own_keys]
+        return {
+            "inputs": json_text_of_texts(keys),
+            "inputs_used": len(used),
+            "inputs_missing": list(named),
+            "inputs_doubtful": None,
+        }
+    missing = (*named, *(one.label for one in features.missing))
     return {
-        "inputs": json_text_of_texts(
-            {key: _input(key, state, request.prefetch, prefetch.reading, received) for key, state in states}
-        ),
-        "inputs_used": len(used),
-        "inputs_missing": list(named),
-        "inputs_doubtful": None,
+        "inputs": JSONText(json_text({**keys, FEATURES: _features(features, named)})),
+        "inputs_used": sum(one.value is not None for one in features.inputs),
+        "inputs_missing": list(dict.fromkeys(missing)),
+        "inputs_doubtful": list(doubtful),
     }
+
+
+FEATURES = "features"
+"""The member of `inputs` that holds the declared inputs; all others are prefetch keys."""
+
+
+def _features(features: Features, named: Collection[str]) -> dict[str, dict[str, object]]:
+    recorded = features.to_record()
+    for one in features.missing:
+        if one.label in named:
+            recorded[one.name]["named"] = True
+    return recorded
+
+
+def named_as_missing(row: Mapping[str, Any], features: Features) -> tuple[str, ...]:
+    """What of a row's `inputs_missing` the prediction itself named: the rest was only not found."""
+    recorded = (row["inputs"] or {}).get(FEATURES, {})
+    only_not_found = {one.label for one in features.missing if not recorded[one.name].get("named")}
+    return tuple(name for name in row["inputs_missing"] or () if name not in only_not_found)
 
 
 _USABLE = frozenset({PrefetchState.PRESENT, PrefetchState.TRUNCATED})

@@ -9,7 +9,7 @@ from uuid import UUID
 from cds_wrapper import __version__
 from cds_wrapper.caveats.cards import Composition, card_uuid
 from cds_wrapper.caveats.plan import Disposition
-from cds_wrapper.caveats.policy import Caveat
+from cds_wrapper.caveats.policy import Caveat, Reason
 from cds_wrapper.caveats.wording import CaveatWords
 from cds_wrapper.cds import Card, CDSRequest, Prefetch
 from cds_wrapper.cds_client import TrustedClient
@@ -130,7 +130,14 @@ def record_of(
                 encounter,
             ),
             **demographic_columns(life.demographics, life.subgroups),
-            **input_columns(life.request, life.prefetch, prediction, service.own_keys),
+            **input_columns(
+                life.request,
+                life.prefetch,
+                prediction,
+                service.own_keys,
+                life.features,
+                _doubtful(life.features, decision),
+            ),
             **prediction_columns(prediction, first.id if first else None, first.at if first else None),
             "band": _band(service, prediction),
             **_decision_columns(decision, composition, returned.ordered),
@@ -141,6 +148,15 @@ def record_of(
             "bytes_in": life.request.body_bytes,
         }
     )
+
+
+def _doubtful(features: Features, decision: Decision | None) -> tuple[str, ...]:
+    """Labels of the inputs in doubt: by their code, and by the group this patient is of."""
+    if not features.inputs:
+        return ()
+    reasons = decision.caveat.reasons if decision else ()
+    by_group = {name for one in reasons if one.reason is Reason.DOUBTFUL_INPUT for name, _ in one.inputs}
+    return tuple(one.label for one in features.inputs if one in features.doubtful or one.name in by_group)
 
 
 def _band(service: ServiceDefinition, prediction: Prediction | NoPrediction) -> str | None:

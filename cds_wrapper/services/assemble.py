@@ -100,7 +100,7 @@ def _definition(whole: _Whole, hook: str) -> ServiceDefinition:
         book=book,
         versions=_versions(whole),
         files=(*map(_kept, whole.sources), kept_edition(book)),
-        features=feature_map(service.features, frozenset()),
+        features=feature_map(service.features, card.doubted_codes),
         score_card=score_card_of(service, card, wording),
     )
 

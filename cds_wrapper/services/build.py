@@ -212,7 +212,10 @@ def card_of(card: CardFile, digest: str) -> ModelCard:
             )
             for group in card.training.demographics
         ),
-        inputs=tuple(ModelInput(one.name, one.is_demographic, one.fhir_path) for one in card.inputs),
+        inputs=tuple(
+            ModelInput(one.name, one.is_demographic, one.fhir_path, tuple(one.doubted_codes))
+            for one in card.inputs
+        ),
         measured_less_well=tuple(_measured_less_well(card)),
         estimates=tuple(map(estimate_of, card.evidence.metrics)),
         outcome_studies=tuple(card.evidence.outcome_studies),

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cds_wrapper.caveats.model_card import IntervalKind, Metric, State
-from cds_wrapper.services.fields import FileModel, Horizon, Name, Where, Words, at_most_words
+from cds_wrapper.services.fields import FileModel, Horizon, Name, SystemCode, Where, Words, at_most_words
 
 STATES = frozenset(state.value for state in State)
 FRACTIONS = frozenset({Metric.AUROC, Metric.AUPRC, Metric.BRIER}) | {
@@ -157,6 +157,11 @@ class InputFile(FileModel):
     name: Words = Field(description="The input.")
     fhir_path: Words | None = Field(None, description="Where it stands in FHIR.")
     is_demographic: bool = Field(description="Whether it describes the person, as age or sex do.")
+    doubted_codes: list[SystemCode] = Field(
+        default_factory=list,
+        description="Codes, as `system|code`, under which it is not what the model was made for. A card says"
+        " so where an input of `service.yaml` came under one.",
+    )
     measured_less_well: list[MeasuredLessWellFile] = Field(
         default_factory=list,
         description="Groups in which it is measured less accurately. A card says so where `name` is the name"

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from cds_wrapper.services.fields import FileModel, OneOrMore, Words, at_most_words, written
+from cds_wrapper.services.fields import FileModel, OneOrMore, SystemCode, Words, at_most_words
 from cds_wrapper.vendors.feature_dates import ELAPSED_UNITS
 from cds_wrapper.vendors.features import IfMissing
 
@@ -32,15 +32,6 @@ LookBack = Annotated[
 ]
 """How far back a value may lie, in weeks, days, hours and minutes: `PT24H`, `P365D`."""
 
-Code = Annotated[
-    str,
-    written(
-        r"(?:https?://|urn:)[^\s|]+\|[^\s|*]+\*?",
-        "needs its system: write `http://loinc.org|8867-4`; a `*` at the end stands for all that begin so.",
-    ),
-]
-"""A code as `system|code`."""
-
 
 def _ascending(limits: list[float]) -> list[float]:
     if limits[0] >= limits[1]:
@@ -59,7 +50,7 @@ class FeatureFile(FileModel):
         None, description="The field of the hook's context it is looked for in, instead of a prefetch key."
     )
     type: Words = Field("Observation", description="Type of the resources looked at; others are passed over.")
-    codes: list[Code] = Field(
+    codes: list[SystemCode] = Field(
         default_factory=list,
         description="Codes that count, as `system|code`: of the resource, or of an Observation's component.",
     )
@@ -107,7 +98,8 @@ class FeatureFile(FileModel):
     )
     if_missing: IfMissing = Field(
         description="Without it: `required` no score; `omitted` the model copes; `counted_as_normal` a points"
-        " score counts nothing for it, so the true score may be higher."
+        " score counts nothing for it, so the true score may be higher; `not_judged` the vendor may have it"
+        " from elsewhere and says itself when it lacks it."
     )
     keep_value: bool = Field(
         False, description="Whether the record keeps its value, beside where it came from."

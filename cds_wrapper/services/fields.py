@@ -149,6 +149,15 @@ FileName = Annotated[
 ]
 """The name of a file beside the one that names it."""
 
+SystemCode = Annotated[
+    str,
+    written(
+        r"(?:https?://|urn:)[^\s|]+\|[^\s|*]+\*?",
+        "needs its system: write `http://loinc.org|8867-4`; a `*` at the end stands for all that begin so.",
+    ),
+]
+"""A code as `system|code`."""
+
 Span = Annotated[
     timedelta, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "format": "duration"})
 ]

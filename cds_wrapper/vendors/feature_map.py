@@ -63,6 +63,14 @@ class FeatureMap:
         }
         object.__setattr__(self, "wanted", wanted)
 
+    @property
+    def declared(self) -> tuple[Input, ...]:
+        """Every declared input, before anybody's is looked for."""
+        return tuple(
+            Input(rule.name, rule.label, rule.path_text, rule.if_missing, kept=rule.kept)
+            for rule in self.rules
+        )
+
     def read(self, request: CDSRequest, prefetch: Prefetch) -> Features:
         """Every declared input, found or missing; never raises for what a resource holds."""
         reading = _Reading(request, prefetch, self.wanted)

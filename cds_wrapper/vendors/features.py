@@ -7,10 +7,10 @@ has a reason.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from cds_wrapper.cds import CDSRequest, Prefetch
 
@@ -52,6 +52,12 @@ class IfMissing(enum.Enum):
     """The model copes without; the card says that the score may change."""
     COUNTED_AS_NORMAL = "counted_as_normal"
     """A points score counts nothing for it, so the true score may be higher."""
+    NOT_JUDGED = "not_judged"
+    """The vendor may have it from elsewhere and says so itself; what was found here is only recorded."""
+
+
+NOT_KEPT = "not kept"
+"""Stands for a value that was there and that the record does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,10 @@ class Features:
 
     @property
     def missing(self) -> tuple[Input, ...]:
-        """The inputs without a value."""
-        return tuple(one for one in self.inputs if one.lack is not None)
+        """The inputs without a value, but for those that are the vendor's to judge."""
+        return tuple(
+            one for one in self.inputs if one.lack is not None and one.if_missing is not IfMissing.NOT_JUDGED
+        )
 
     @property
     def required_but_missing(self) -> tuple[str, ...]:
@@ -108,6 +116,49 @@ class Features:
         """The names of the missing inputs and of the doubtful ones: all that a caveat depends on."""
         return tuple(one.name for one in self.missing), tuple(one.name for one in self.doubtful)
 
+    def to_record(self) -> dict[str, dict[str, object]]:
+        """What a record keeps of each input by its name: no value unless the site wants it there."""
+        return {one.name: _recorded(one) for one in self.inputs}
+
+    @classmethod
+    def from_record(cls, recorded: Mapping[str, Mapping[str, Any]], declared: Iterable[Input]) -> Features:
+        """The inputs as they were, from what `to_record` made and the inputs that the service declares.
+
+        A value that was not kept is `NOT_KEPT`. `KeyError` or `ValueError` for what no record can hold.
+        """
+        return cls(tuple(_as_recorded(one, recorded[one.name]) for one in declared))
+
+
+def _recorded(one: Input) -> dict[str, object]:
+    found: dict[str, object] = {"path": one.path}
+    if one.code is not None:
+        found["code"] = one.code
+    if one.source is not None:
+        found["source"] = one.source.value
+    if one.age is not None:
+        found["age_s"] = int(one.age.total_seconds())
+    if one.lack is not None:
+        found["missing"] = one.lack.value
+    elif one.kept:
+        found["value"] = one.value
+    if one.doubtful:
+        found["doubtful"] = True
+    return found
+
+
+def _as_recorded(declared: Input, found: Mapping[str, Any]) -> Input:
+    lack = Lack(found["missing"]) if "missing" in found else None
+    return replace(
+        declared,
+        path=found["path"],
+        code=found.get("code"),
+        source=InputSource(found["source"]) if "source" in found else None,
+        age=timedelta(seconds=found["age_s"]) if "age_s" in found else None,
+        value=None if lack else found.get("value", NOT_KEPT),
+        lack=lack,
+        doubtful=found.get("doubtful", False),
+    )
+
 
 NO_FEATURES = Features()
 """Of a service that declares none."""
@@ -115,6 +166,11 @@ NO_FEATURES = Features()
 
 class FeatureReader(Protocol):
     """Reads the inputs that a service's file declares out of what came for one patient; pure."""
+
+    @property
+    def declared(self) -> tuple[Input, ...]:
+        """Every declared input, before anybody's is looked for."""
+        ...
 
     def read(self, request: CDSRequest, prefetch: Prefetch) -> Features:
         """Every declared input, found or missing; never raises for what a resource holds."""

@@ -17,16 +17,19 @@ import pytest
 from cds_wrapper.caveats.caveat import Caveat
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.caveats.wording import CaveatWords, choose_words
+from cds_wrapper.cds import read_request
 from cds_wrapper.demo.population import FIXTURE_DAY, populate
 from cds_wrapper.demo.prevent_inputs import TEMPLATES
 from cds_wrapper.demo.requests import build_request
 from cds_wrapper.demo.store import Store
 from cds_wrapper.demo.vendor import answer_hook
+from cds_wrapper.ehr.fhir import sort_prefetch
 from cds_wrapper.outbound import Answer, Outbound
 from cds_wrapper.patient.demographics import NoPatient, describe
 from cds_wrapper.services import ServiceDefinition, definition_from_files, load_services
 from cds_wrapper.vendors.base import ModelVersion, NoPrediction, Prediction, Status, VendorCall, VersionSource
 from cds_wrapper.vendors.cds_hooks import CDSHooksVendor
+from cds_wrapper.vendors.features import Features, IfMissing
 from cds_wrapper.vendors.peer import VendorPeer
 
 HOOKS = Path(__file__).parents[2] / "hooks"
@@ -265,3 +268,46 @@ def test_bands_begin_at_their_lower_limit(score: float, band: str) -> None:
 
 def test_no_score_has_no_band() -> None:
     assert service().band_of(None) is None
+
+
+def inputs_of(patient_id: str) -> Features:
+    """The model's inputs that the service looks for, in the declared prefetch of a patient."""
+    body = build_request(store(), service().prefetch, patient_id, "an-instance", "http://localhost:8082")
+    call = read_request(json.dumps(body).encode(), NOON)
+    reader = service().features
+    assert reader is not None
+    return reader.read(call, sort_prefetch(call, service().prefetch, service().patient_key))
+
+
+@pytest.mark.parametrize(
+    ("patient_id", "code", "texts"),
+    [
+        ("old-egfr-60", "http://loinc.org|48643-1", ["D2"]),
+        ("white-55", "http://loinc.org|98979-8", []),
+    ],
+)
+def test_a_kidney_result_by_a_formula_that_takes_race_is_in_doubt(
+    patient_id: str, code: str, texts: list[str]
+) -> None:
+    features = inputs_of(patient_id)
+    assert [one.code for one in features.inputs] == [code]
+    prediction = ask_vendor(patient_id)
+    subgroups = service().scheme.assign(describe(patient_of(patient_id), NOON, service().rules))
+    evidence = service().book.about(subgroups, prediction)
+    caveat = service().policy.weigh(evidence, prediction, features)
+    words = choose_words(
+        caveat,
+        service().plan.settle(caveat, prediction),
+        prediction,
+        evidence,
+        service().scheme,
+        service().wording,
+        service().words,
+    )
+    assert [text for text in words.wording_ids if text.startswith("D")] == texts
+
+
+def test_an_input_that_the_vendor_has_from_elsewhere_is_no_missing_one() -> None:
+    """The vendor computes the rate from creatinine where there is none, and names what it lacks itself."""
+    assert inputs_of("no-hdl").missing == ()
+    assert all(one.if_missing is IfMissing.NOT_JUDGED for one in inputs_of("no-hdl").inputs)

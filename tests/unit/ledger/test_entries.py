@@ -14,6 +14,7 @@ from cds_wrapper.ledger.entries import (
     demographic_columns,
     input_columns,
     keys_of,
+    named_as_missing,
     prediction_columns,
 )
 from cds_wrapper.ledger.pseudonyms import KeyKind, Pseudonyms
@@ -29,6 +30,7 @@ from cds_wrapper.vendors.base import (
     VendorCall,
     VersionSource,
 )
+from cds_wrapper.vendors.features import Features, IfMissing, Input, InputSource, Lack
 from tests.unit.ledger.examples import NOON, entry
 
 MRN, OTHER, NAMESPACE = "urn:oid:1.2.3.4", "urn:oid:9.9.9", "https://ehr.example/fhir"
@@ -218,6 +220,43 @@ def test_a_server_that_was_refused_is_the_reason_of_every_missing_input() -> Non
     made = input_columns(request(), prefetch, NoPrediction(Status.TIMED_OUT, MODEL, CALL))
 
     assert json.loads(str(made["inputs"])) == {"patient": {"state": "absent", "why": "host_refused"}}
+
+
+FEATURES = Features(
+    (
+        Input(
+            "pulse", "heart rate", "Observation.value", IfMissing.OMITTED, InputSource.PREFETCH, value=73.25
+        ),
+        Input("lactate", "lactate", "Observation.value", IfMissing.OMITTED, lack=Lack.TOO_OLD),
+        Input("ldl", "LDL", "Observation.value", IfMissing.REQUIRED, lack=Lack.NOT_SENT),
+    )
+)
+
+
+def test_declared_inputs_stand_beside_the_prefetch_keys_with_what_is_missing_and_in_doubt() -> None:
+    prefetch = Prefetch({}, {"vitals": PrefetchState.PRESENT}, b"{}", PrefetchState.PRESENT)
+    refused = NoPrediction(Status.MISSING_INPUT, MODEL, CALL, missing_inputs=("LDL", "weight"))
+
+    made = input_columns(request(), prefetch, refused, (), FEATURES, ["heart rate"])
+
+    recorded = json.loads(str(made["inputs"]))
+    assert recorded["vitals"]["state"] == "present"
+    assert recorded["features"] == {
+        "pulse": {"path": "Observation.value", "source": "prefetch"},
+        "lactate": {"path": "Observation.value", "missing": "too_old"},
+        "ldl": {"path": "Observation.value", "missing": "not_sent", "named": True},
+    }
+    assert (made["inputs_used"], made["inputs_missing"]) == (1, ["LDL", "weight", "lactate"])
+    assert made["inputs_doubtful"] == ["heart rate"]
+
+
+def test_what_the_vendor_named_is_told_from_what_was_only_not_found() -> None:
+    prefetch = Prefetch({}, {}, b"{}", PrefetchState.PRESENT)
+    for named in ((), ("LDL", "weight"), ("lactate",)):
+        refused = NoPrediction(Status.MISSING_INPUT, MODEL, CALL, missing_inputs=named)
+        made = input_columns(request(), prefetch, refused, (), FEATURES)
+        row = {"inputs": json.loads(str(made["inputs"])), "inputs_missing": made["inputs_missing"]}
+        assert named_as_missing(row, FEATURES) == named
 
 
 def test_an_entry_knows_its_cards() -> None:

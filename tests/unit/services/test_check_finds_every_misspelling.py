@@ -20,6 +20,7 @@ FOLDERS = sorted(path for path in HOOKS.iterdir() if path.is_dir())
 FREE = {
     ("prefetch",): "the vendor's own names for what it asks for",
     ("vendor", "missing_inputs", "names"): "the vendor's own codes for its inputs",
+    ("features",): "the site's own names for the model's inputs",
 }
 ROWS = ("evidence", "metrics")
 
