@@ -17,6 +17,7 @@ import typer
 from cds_wrapper import log
 from cds_wrapper.app import DEVELOPMENT_CLIENT, new_prediction_id, pseudonyms_of
 from cds_wrapper.cds import CDSRequest, read_request
+from cds_wrapper.commands.population import look, show
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, VENDOR_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, MalformedRequest, WrapperError
 from cds_wrapper.invocation import answer
@@ -27,6 +28,7 @@ from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
+from cds_wrapper.vendors.feature_dates import moment
 
 
 class NoLedger:
@@ -56,8 +58,18 @@ class NoLedger:
 
 
 def command(
-    request: Annotated[Path, typer.Argument(help="A file with the JSON body of a hook call.")],
     service: Annotated[str, typer.Option(help="Id of the service to call.")],
+    request: Annotated[Path | None, typer.Argument(help="A file with the JSON body of a hook call.")] = None,
+    population: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder or a file of FHIR resources: count the patients a score could be made for."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="With --population: the moment to look from; else each patient's last record."),
+    ] = None,
     hooks: Annotated[Path | None, typer.Option(help="Folder with the services' files.")] = None,
     at: Annotated[
         datetime | None,
@@ -74,12 +86,18 @@ def command(
 
     Orders (`stop`, `shadow`) play no part: this is how a repaired model is looked at before it is live again.
 
+    With --population no vendor is asked: it counts for how many patients of your own records a score could be
+    made, and says why not for the others. Nothing of any one patient is printed.
+
     \b
     Exit codes: 0 the vendor answered, 2 a file or setting is wrong, 3 no such service, 5 no usable answer.
 
     \b
     Example: python3 run.py try fixtures/requests/black-35.json --service cvd-risk
     """
+    if request is None:
+        count(population, service, hooks, at, as_json)
+        return
     try:
         settings = read_settings()
         catalog = load_services(hooks or settings.hooks)
@@ -104,6 +122,39 @@ def command(
         or ledger.entry["reason"]
     ):
         raise typer.Exit(VENDOR_EXIT)
+
+
+def count(
+    population: Path | None, service_id: str, hooks: Path | None, at: str | None, as_json: bool
+) -> None:
+    """Look into a population's records; exits as `command` does."""
+    try:
+        place, when = _readable(population), _moment(at)
+        catalog = load_services(hooks or read_settings().hooks)
+    except WrapperError as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    chosen = next(iter(catalog.of(service_id)), None)
+    if chosen is None:
+        typer.echo(_no_such_service(service_id, catalog), err=True)
+        raise typer.Exit(NOT_FOUND_EXIT)
+    tally, people = look(place, chosen, when)
+    show(tally, people, chosen, place, as_json=as_json)
+
+
+def _readable(population: Path | None) -> Path:
+    if population is None:
+        raise MalformedRequest("Name a file with a hook call, or `--population` and your records.")
+    if not population.exists():
+        raise MalformedRequest(f"{population}: there is no such file or folder.")
+    return population
+
+
+def _moment(at: str | None) -> datetime | None:
+    found = None if at is None else moment(at)
+    if at is not None and found is None:
+        raise MalformedRequest("`--at` is no date or time: write `2026-06-30T12:00:00Z`.")
+    return found
 
 
 def _no_such_service(service: str, catalog: ServiceCatalog) -> str:
