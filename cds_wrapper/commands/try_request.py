@@ -28,7 +28,6 @@ from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
-from cds_wrapper.vendors.feature_dates import moment
 
 
 class NoLedger:
@@ -66,16 +65,13 @@ def command(
             help="A folder or a file of FHIR resources: count the patients a score could be made for."
         ),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(help="With --population: the moment to look from; else each patient's last record."),
-    ] = None,
     hooks: Annotated[Path | None, typer.Option(help="Folder with the services' files.")] = None,
     at: Annotated[
         datetime | None,
         typer.Option(
             formats=["%Y-%m-%dT%H:%M:%S%z"],
-            help="Call as of this moment, such as 2026-06-30T12:00:00Z; without it, now.",
+            help="Call as of this moment, such as 2026-06-30T12:00:00Z; without it, now, or with --population"
+            " just after each patient's last record.",
         ),
     ] = None,
     as_json: Annotated[
@@ -125,11 +121,11 @@ def command(
 
 
 def count(
-    population: Path | None, service_id: str, hooks: Path | None, at: str | None, as_json: bool
+    population: Path | None, service_id: str, hooks: Path | None, at: datetime | None, as_json: bool
 ) -> None:
     """Look into a population's records; exits as `command` does."""
     try:
-        place, when = _readable(population), _moment(at)
+        place = _readable(population)
         catalog = load_services(hooks or read_settings().hooks)
     except WrapperError as error:
         tell(error)
@@ -138,7 +134,7 @@ def count(
     if chosen is None:
         typer.echo(_no_such_service(service_id, catalog), err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
-    tally, people = look(place, chosen, when)
+    tally, people = look(place, chosen, at)
     show(tally, people, chosen, place, as_json=as_json)
 
 
@@ -148,13 +144,6 @@ def _readable(population: Path | None) -> Path:
     if not population.exists():
         raise MalformedRequest(f"{population}: there is no such file or folder.")
     return population
-
-
-def _moment(at: str | None) -> datetime | None:
-    found = None if at is None else moment(at)
-    if at is not None and found is None:
-        raise MalformedRequest("`--at` is no date or time: write `2026-06-30T12:00:00Z`.")
-    return found
 
 
 def _no_such_service(service: str, catalog: ServiceCatalog) -> str:

@@ -163,7 +163,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _integer(
         "inputs_used",
-        "How many inputs were there and usable: of those declared, or where none are, of the vendor's keys.",
+        "How many inputs were there and usable: of those declared, or its keys where the vendor reads FHIR.",
     ),
     _json(
         "inputs_missing",

@@ -31,7 +31,7 @@ from cds_wrapper.ledger.values import (
 from cds_wrapper.patient.demographics import Demographics
 from cds_wrapper.patient.subgroups import PatientSubgroups
 from cds_wrapper.vendors.base import NoPrediction, Prediction
-from cds_wrapper.vendors.features import NO_FEATURES, Features
+from cds_wrapper.vendors.features import NO_FEATURES, Features, IfMissing
 
 _texts = msgspec.json.Decoder(tuple[str, ...])
 _OWN = tuple(column for column in COLUMNS if column.name not in COMMITTED)
@@ -271,18 +271,19 @@ def input_columns(
     states = prefetch.states.items()
     keys = {key: _input(key, state, request.prefetch, prefetch.reading, received) for key, state in states}
     named = prediction.missing_inputs if isinstance(prediction, NoPrediction) else ()
+    used = sum(state in _USABLE and key not in own_keys for key, state in states)
     if not features.inputs:
-        used = [key for key, state in states if state in _USABLE and key not in own_keys]
         return {
             "inputs": json_text_of_texts(keys),
-            "inputs_used": len(used),
+            "inputs_used": used,
             "inputs_missing": list(named),
             "inputs_doubtful": None,
         }
     missing = (*named, *(one.label for one in features.missing))
+    judged = [one for one in features.inputs if one.if_missing is not IfMissing.NOT_JUDGED]
     return {
         "inputs": JSONText(json_text({**keys, FEATURES: _features(features, named)})),
-        "inputs_used": sum(one.value is not None for one in features.inputs),
+        "inputs_used": sum(one.value is not None for one in judged) if judged else used,
         "inputs_missing": list(dict.fromkeys(missing)),
         "inputs_doubtful": list(doubtful),
     }

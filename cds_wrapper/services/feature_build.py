@@ -82,7 +82,7 @@ def _path_text(feature: FeatureFile) -> str:
 
 
 def _code_list(codes: list[str]) -> CodeList:
-    ranks = {code: rank for rank, code in reversed(list(enumerate(codes)))}
+    ranks = {code: codes.index(code) for code in codes}
     return CodeList(
         {code: rank for code, rank in ranks.items() if not code.endswith("*")},
         {code[:-1]: rank for code, rank in ranks.items() if code.endswith("*")},

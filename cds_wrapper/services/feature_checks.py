@@ -54,6 +54,33 @@ def feature_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
     for name, feature in service.features.items():
         for problem in _problems(feature, service):
             yield document.mistake(("features", name, *problem.path), problem.words, problem.suggestion)
+    if service.features and RESERVED in service.prefetch:
+        taken = "is the name under which the record keeps the model's inputs: call this key otherwise."
+        yield document.mistake(("prefetch", RESERVED), taken)
+    yield from _sent_mistakes(document, service)
+
+
+RESERVED: Final = "features"
+
+
+def _sent_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
+    """What the vendor is sent by name must be an input that is declared."""
+    for path, name in _sent(service):
+        if name not in service.features:
+            problem = f"names `{name}`, which is no input under `features`."
+            yield document.mistake(path, problem, nearest(name, service.features))
+
+
+def _sent(service: ServiceFile) -> Iterator[tuple[KeyPath, str]]:
+    inference, mlflow = service.vendor.inference, service.vendor.mlflow
+    for number, tensor in enumerate(inference.inputs if inference else ()):
+        place: KeyPath = ("vendor", "inference", "inputs", number)
+        if tensor.features is None:
+            yield (*place, "name"), tensor.name
+        for index, name in enumerate(tensor.features or ()):
+            yield (*place, "features", index), name
+    for column, name in (mlflow.columns if mlflow else {}).items():
+        yield ("vendor", "mlflow", "columns", column), name
 
 
 def _problems(feature: FeatureFile, service: ServiceFile) -> Iterator[_Problem]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from cds_wrapper.vendors.feature_dates import dated
@@ -71,7 +71,7 @@ AHEAD: Final = timedelta(days=1)
 class Wanted:
     """What the inputs of one prefetch key look for: codes, beginnings of codes, whole types."""
 
-    codes: frozenset[str]
+    codes: Mapping[tuple[str, str], str]
     beginnings: tuple[str, ...]
     types: frozenset[str]
 
@@ -81,10 +81,15 @@ class Wanted:
         asked = list(rules)
         lists = [rule.codes for rule in asked if rule.codes is not None]
         return cls(
-            frozenset(code for one in lists for code in one.exact),
+            {_halves(code): code for one in lists for code in one.exact},
             tuple(dict.fromkeys(start for one in lists for start in one.beginnings)),
             frozenset(rule.type for rule in asked if rule.codes is None),
         )
+
+
+def _halves(code: str) -> tuple[str, str]:
+    system, _, bare = code.rpartition("|")
+    return system, bare
 
 
 _WHOLE: Final = -1
@@ -129,6 +134,10 @@ class Shelf:
     def _put(self, resource: Resource) -> None:
         sketch = resource.sketch
         kind = sketch.resourceType
+        if sketch.focus or (
+            sketch.subject is not None and _is_about_something_else(sketch.subject.reference)
+        ):
+            return
         if kind in self._wanted.types:
             self._by_type.setdefault(kind, []).append(Candidate(resource, _WHOLE, None, self._source))
         concept = sketch.code if kind == "Observation" else _concept(resource, kind)
@@ -142,13 +151,23 @@ class Shelf:
         """Put it under every wanted code; whether there is any code at all."""
         coded = False
         for coding in concept.coding:
-            if coding.system is not None and coding.code is not None:
+            system, bare = coding.system, coding.code
+            if system is not None and bare is not None:
                 coded = True
-                code = f"{_SYSTEMS.get(coding.system, coding.system)}|{coding.code}"
-                if code in self._wanted.codes or code.startswith(self._wanted.beginnings):
+                code = self._wanted.codes.get((_SYSTEMS.get(system, system), bare)) or self._begun(
+                    system, bare
+                )
+                if code is not None:
                     candidate = Candidate(resource, part, code, self._source)
                     self._by_code.setdefault((kind, code), []).append(candidate)
         return coded
+
+    def _begun(self, system: str, bare: str) -> str | None:
+        """The code, where an input looks for all that begin as it does."""
+        if not self._wanted.beginnings:
+            return None
+        code = f"{_SYSTEMS.get(system, system)}|{bare}"
+        return code if code.startswith(self._wanted.beginnings) else None
 
     def candidates(self, rule: Rule) -> Iterator[tuple[int, Candidate]]:
         """What has the type and a code that the rule asks for, with the rank of that code."""
@@ -216,25 +235,31 @@ def matches(shelves: Sequence[Shelf], rule: Rule, now: datetime) -> list[Match]:
                 if at is None or at <= latest:
                     found.append(Match(candidate, rank, at))
     if len(found) > 1:
-        found.sort(key=_newest_first)
+        found.sort(key=_moment_of, reverse=True)
+        if _moment_of(found[0]) == _moment_of(found[1]):
+            found.sort(key=_order_of_one_moment)
+            found.sort(key=_moment_of, reverse=True)
         if rule.first_code_first:
-            found.sort(key=_by_rank)
+            found.sort(key=_rank_of)
     return found
 
 
-def _newest_first(one: Match) -> tuple[float, int, bool, int, int]:
-    candidate = one.candidate
-    corrected = candidate.resource.sketch.status in _CORRECTED
-    at = -one.at.timestamp() if one.at else _UNDATED
-    return at, one.rank, not corrected, candidate.part, candidate.resource.place
+def _moment_of(one: Match) -> datetime:
+    return one.at or _LONG_AGO
 
 
-def _by_rank(one: Match) -> int:
+def _rank_of(one: Match) -> int:
     return one.rank
 
 
+def _order_of_one_moment(one: Match) -> tuple[int, bool, int, int]:
+    candidate = one.candidate
+    corrected = candidate.resource.sketch.status in _CORRECTED
+    return one.rank, not corrected, candidate.part, candidate.resource.place
+
+
 _CORRECTED: Final = frozenset({"corrected", "amended"})
-_UNDATED: Final = float("inf")
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def _meets(candidate: Candidate, rule: Rule, now: datetime) -> bool:
@@ -246,10 +271,8 @@ def _meets(candidate: Candidate, rule: Rule, now: datetime) -> bool:
 
 
 def counts(resource: Resource, rule: Rule) -> bool:
-    """Whether a resource speaks of this patient and is in force."""
+    """Whether a resource is in force."""
     sketch = resource.sketch
-    if sketch.focus or (sketch.subject is not None and _is_about_something_else(sketch.subject.reference)):
-        return False
     if sketch.doNotPerform is True:
         return False
     if rule.type in _CLINICAL:

@@ -80,12 +80,14 @@ def _moment_of(value: object) -> datetime | None:
 def moment(text: str) -> datetime | None:
     """A FHIR date, dateTime or instant as an aware moment; None for what is none."""
     found = _read(text)
-    if found is None:
+    if found is None or not _FIRST_YEAR < found.year < _LAST_YEAR:
         return None
-    try:
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except OverflowError:
-        return None  # the first or the last day there is, in another time zone
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+_FIRST_YEAR: Final = 1
+_LAST_YEAR: Final = 9999
+"""The ends of what can be counted: a time zone away from them lies nowhere."""
 
 
 def _read(text: str) -> datetime | None:
@@ -124,7 +126,7 @@ def elapsed(text: str, unit: str, now: datetime) -> float | None:
     if length is not None:
         return round((now - begun) / length, 6)
     if len(text.strip()) >= len("YYYY-MM-DD"):
-        return float(_completed_years(date.fromisoformat(text.strip()[:10]), now.date()))
+        return float(_completed_years(begun.date(), now.date()))
     last = date(begun.year, begun.month, 28) if len(text.strip()) > len("YYYY") else date(begun.year, 12, 31)
     youngest, oldest = _completed_years(last, now.date()), _completed_years(begun.date(), now.date())
     return float(oldest) if youngest == oldest else None

@@ -101,8 +101,7 @@ class Resource:
     def whole(self) -> JSON:
         """Every element of it."""
         if self._whole is None:
-            decoded = _anything.decode(self._raw)
-            self._whole = decoded if isinstance(decoded, dict) else {}
+            self._whole = _decoded(self._raw)
         return self._whole
 
     def part(self, number: int) -> JSON:
@@ -110,6 +109,15 @@ class Resource:
         parts = self.whole.get("component")
         part = parts[number] if isinstance(parts, list) and number < len(parts) else None
         return part if isinstance(part, dict) else {}
+
+
+def _decoded(raw: bytes) -> JSON:
+    """Every element; none where one that the sketch passed over cannot be read."""
+    try:
+        decoded = _anything.decode(raw)
+    except UNREADABLE:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def resources_in(raw: bytes) -> Iterator[Resource]:

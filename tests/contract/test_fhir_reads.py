@@ -69,6 +69,7 @@ def of_the_reading(running: Wrapper) -> list[dict[str, Any]]:
 
 def inputs_of(row: dict[str, Any]) -> dict[str, dict[str, str]]:
     read: dict[str, dict[str, str]] = json.loads(row["inputs"])
+    read.pop("features", None)
     return read
 
 

@@ -166,7 +166,7 @@ def test_the_counts_can_be_read_by_a_script(folder: Path) -> None:
         (("--service", "cvd-risk"), "Name a file with a hook call, or `--population`"),
         (("--population", "nowhere", "--service", "cvd-risk"), "there is no such file or folder"),
         (("--population", ".", "--service", "cvd-rsk"), "Did you mean `cvd-risk`?"),
-        (("--population", ".", "--service", "cvd-risk", "--at", "yesterday"), "no date"),
+        (("--population", ".", "--service", "cvd-risk", "--at", "yesterday"), "yesterday"),
     ],
 )
 def test_what_cannot_be_looked_at_is_said(arguments: tuple[str, ...], says: str) -> None:

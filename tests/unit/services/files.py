@@ -26,12 +26,24 @@ def with_vendor(folder: Path, vendor: str, *, thresholds: bool = True) -> Path:
     service = copied / "service.yaml"
     before, _, rest = service.read_text().partition("vendor:\n")
     after = rest[rest.index("\n\n") :]
+    if "protocol: cds-hooks" not in vendor:
+        after = with_inputs(after, "age", "sbp", "sex")
     if not thresholds:
         after = after[: after.index("# Cut points")] + after[after.index("identifiers:") :]
     if thresholds and "protocol: cds-hooks" not in vendor:
         after = worded(after)
     service.write_text(f"{before}vendor:\n{vendor}{after}")
     return copied.parent
+
+
+def with_inputs(service: str, *names: str) -> str:
+    """The same with these inputs in the place of the shipped ones."""
+    start, end = service.index("features:\n"), service.index("# Cut points")
+    how = "prefetch: bmi, codes: [http://loinc.org|1-8], unit: '1', if_missing: omitted"
+    inputs = "".join(f"  {name}: {{label: {name}, {how}}}\n" for name in names)
+    return (
+        f"{service[:start]}features:\n{inputs}\n{service[end:]}" if names else service[:start] + service[end:]
+    )
 
 
 def worded(service: str) -> str:

@@ -45,7 +45,9 @@ features:
 def hooks_with(folder: Path, features: str) -> Path:
     shutil.copytree(CVD_RISK, folder / "cvd-risk", dirs_exist_ok=True)
     file = folder / "cvd-risk" / "service.yaml"
-    file.write_text(CVD_RISK.joinpath("service.yaml").read_text() + features)
+    shipped = CVD_RISK.joinpath("service.yaml").read_text()
+    before, _, rest = shipped.partition("\nfeatures:\n")
+    file.write_text(before + "\n" + rest[rest.index("\n# Cut points") :] + features)
     return folder
 
 
@@ -103,13 +105,51 @@ def test_a_wrong_input_is_found_in_its_line(
     assert any(says in problem and suggestion == near for problem, near in found), found
 
 
-def test_a_process_whose_services_declare_no_path_loads_no_library_for_them() -> None:
+def loaded_for(hooks: Path) -> str:
+    """Which of the libraries a process has in it that has read these services, as one that serves does."""
     code = (
         "import sys, cds_wrapper.app\n"
         "from pathlib import Path\n"
         "from cds_wrapper.services import load_services\n"
-        f"load_services(Path({str(CVD_RISK.parent)!r}))\n"
+        f"load_services(Path({str(hooks)!r}))\n"
         "print(sorted({'fhirpathpy', 'antlr4', 'pint', 'ucumvert', 'numpy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == "[]", result.stderr
+    return result.stdout.strip() or result.stderr
+
+
+def test_a_library_is_loaded_only_where_a_service_needs_it(tmp_path: Path) -> None:
+    shutil.copytree(CVD_RISK, tmp_path / "none" / "cvd-risk")
+    assert loaded_for(tmp_path / "none") == "[]"
+    assert loaded_for(CVD_RISK.parent) == "['antlr4', 'fhirpathpy']"
+    rare = RIGHT.replace('unit: "mm[Hg]"', 'unit: "mm[Hg]"\n    other_units: {odd: "cm[Hg]"}')
+    assert "'ucumvert'" in loaded_for(hooks_with(tmp_path / "rare", rare))
+
+
+def test_a_prefetch_key_may_not_have_the_name_of_the_inputs_in_the_record(tmp_path: Path) -> None:
+    hooks = hooks_with(tmp_path, RIGHT)
+    file = hooks / "cvd-risk" / "service.yaml"
+    file.write_text(file.read_text().replace("  bmi:", "  features:", 1))
+    assert ["call this key otherwise" in mistake.problem for mistake in load_problems(hooks)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "section", "near"),
+    [
+        (
+            "open-inference",
+            "inference: {model: m, output: o, inputs: [{name: x, features: [systolc]}]}",
+            "systolic",
+        ),
+        ("mlflow", "mlflow: {columns: {x: systolc}}", "systolic"),
+    ],
+)
+def test_what_a_vendor_is_sent_must_be_declared(
+    tmp_path: Path, protocol: str, section: str, near: str
+) -> None:
+    hooks = hooks_with(tmp_path, RIGHT)
+    file = hooks / "cvd-risk" / "service.yaml"
+    text = file.read_text().replace("protocol: cds-hooks", f"protocol: {protocol}\n  {section}", 1)
+    file.write_text(text)
+    found = [one.suggestion for one in load_problems(hooks) if "no input under `features`" in one.problem]
+    assert found == [near]

@@ -19,7 +19,7 @@ from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.yaml_files import Document, read_document
 from tests.spec.prevent import CARD as MODEL_CARD
 from tests.spec.prevent import WORDING
-from tests.unit.services.files import CVD_RISK, spoil
+from tests.unit.services.files import CVD_RISK, spoil, with_inputs
 
 BANDS = """
 bands:
@@ -52,7 +52,7 @@ score_card:
 
 def read(text: str = BANDS, protocol: str = "open-inference") -> tuple[Document, ServiceFile]:
     """The shipped service as one of a vendor without cards."""
-    shipped = read_folder(CVD_RISK).sources[SERVICE].content.decode()
+    shipped = with_inputs(read_folder(CVD_RISK).sources[SERVICE].content.decode())
     start, end = shipped.index("bands:"), shipped.index("identifiers:")
     document, mistakes = read_document("x/service.yaml", (shipped[:start] + text + shipped[end:]).encode())
     assert document is not None
@@ -148,7 +148,7 @@ def test_what_is_looked_for_beside_the_score_is_said_and_lifts_to_a_band_that_ex
 
 
 def test_the_time_zone_must_be_one_that_is_known() -> None:
-    shipped = read_folder(CVD_RISK).sources[SERVICE].content.decode()
+    shipped = with_inputs(read_folder(CVD_RISK).sources[SERVICE].content.decode())
     document, _ = read_document("x", (shipped + "\ntime_zone: Europe/Atlantis\n").encode())
     assert document is not None
     _, found = validate(document, ServiceFile)
@@ -207,9 +207,7 @@ def test_a_band_is_not_silent_where_a_missing_input_counts_as_normal() -> None:
 
 
 def spoil_card(new: str) -> list[tuple[str, str]]:
-    old = (
-        '  - {name: eGFR, fhir_path: "Observation, LOINC 98979-8, or from creatinine", is_demographic: false}'
-    )
+    old = 'fhir_path: "Observation, LOINC 2085-9 or 14646-4", is_demographic: false}'
     spoilt = spoil("model_card", old, old[:-1] + ", measured_less_well: [" + new + "]}")
     return [(one.key, one.problem) for one in spoilt.mistakes if one.key.startswith("inputs")]
 
@@ -234,9 +232,9 @@ def test_a_group_in_which_an_input_is_measured_less_well_is_one_that_is_told_apa
 
 def test_a_rule_about_no_input_of_the_service_is_worth_a_second_look() -> None:
     folder = read_folder(CVD_RISK)
-    old = 'or from creatinine", is_demographic: false}'
+    old = '2085-9 or 14646-4", is_demographic: false}'
     new = old[:-1] + ", measured_less_well: [{where: {race: [black]}, source: x}]}"
     card = folder.sources[CARD].content.decode().replace(old, new)
     sources = {**folder.sources, CARD: SourceFile(CARD, "x", card.encode())}
     keys = [one.key for one in warnings_about(read_service(sources, folder.table))]
-    assert "inputs[5].measured_less_well" in keys
+    assert "inputs[3].measured_less_well" in keys
