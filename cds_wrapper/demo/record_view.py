@@ -52,6 +52,7 @@ class RecordView:
     caveat: tuple[Line, ...]
     done: tuple[Line, ...]
     inputs: tuple[Line, ...]
+    features: tuple[Line, ...]
     keys: tuple[Line, ...]
     timings: tuple[Timing, ...]
     columns: tuple[tuple[str, str], ...]
@@ -68,6 +69,7 @@ def view_record(row: Row) -> RecordView:
         caveat=tuple(_caveat(row)),
         done=tuple(_done(row)),
         inputs=tuple(_inputs(row)),
+        features=tuple(_features(row)),
         keys=tuple(_keys(row)),
         timings=tuple(_timings(row)),
         columns=tuple((name, _plain(value)) for name, value in row.items()),
@@ -334,9 +336,39 @@ _SOURCES: Final[Mapping[str, str]] = {
 
 def _inputs(row: Row) -> Iterator[Line]:
     for key, one in mapping(row["inputs"]).items():
+        if key == FEATURES:
+            continue
         found = mapping(one)
         why = _word(found["why"]) if "why" in found else ""
         yield Line(key, _word(found.get("state", NOTHING)), why or _SOURCES.get(found.get("source", ""), ""))
+
+
+def _features(row: Row) -> Iterator[Line]:
+    """What the model was given: from where and how old, or why not. The record holds no value of it."""
+    for name, one in mapping(mapping(row["inputs"]).get(FEATURES)).items():
+        found = mapping(one)
+        state = f"missing: {_word(found['missing'])}" if "missing" in found else "found"
+        told = (
+            _code(found.get("code")),
+            _age(found.get("age_s")),
+            "in doubt" if found.get("doubtful") else "",
+        )
+        yield Line(_word(name), state, ", ".join(part for part in told if part))
+
+
+def _code(code: object) -> str:
+    return str(code).rpartition("|")[2] if code else ""
+
+
+def _age(seconds: object) -> str:
+    """An age as a person says it: minutes, hours or days."""
+    if not isinstance(seconds, int | float):
+        return ""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        number = int(seconds // length)
+        if number > 1 or (number == 1 and unit == "minute"):
+            return f"{number} {unit}{'s' if number > 1 else ''} old"
+    return "just taken"
 
 
 def _keys(row: Row) -> Iterator[Line]:

@@ -17,6 +17,7 @@ import uvicorn
 from cds_wrapper.demo.vendor import create_vendor
 from tests.service.harness import NOON, Wrapper, copy_every_service, request_of, wrapper
 
+NEWS2_INPUTS = ("respirations", "saturation", "on_oxygen", "systolic", "pulse", "alert", "temperature")
 HOOK_SERVICE = {"encounter-start": "deterioration", "encounter-discharge": "readmission"}
 
 
@@ -124,6 +125,27 @@ async def test_what_is_missing_is_named_and_said_to_count_as_normal(tmp_path: Pa
         card, _ = await ask(one, "ward-old-values-76")
     assert "respiratory rate, systolic blood pressure, temperature" in card["detail"]
     assert "counted as normal" in card["detail"].lower()
+
+
+async def test_the_record_says_of_every_observation_where_it_came_from_or_why_not(tmp_path: Path) -> None:
+    async with running(tmp_path) as (one, _):
+        _, row = await ask(one, "ward-old-values-76")
+        _, other = await ask(one, "ward-no-oxygen-58")
+    features = json.loads(row["inputs"])["features"]
+    assert set(features) == set(NEWS2_INPUTS)
+    assert {name for name, found in features.items() if found.get("missing") == "too_old"} == {
+        "respirations", "systolic", "temperature",
+    }  # fmt: skip
+    assert features["pulse"]["code"] == "http://loinc.org|8867-4"
+    assert features["pulse"]["age_s"] == 40 * 60
+    assert {found["source"] for found in features.values()} == {"prefetch"}
+    assert json.loads(row["inputs_missing"]) == [
+        "respiratory rate", "systolic blood pressure", "temperature",
+    ]  # fmt: skip
+    assert row["inputs_used"] == 4
+    assert json.loads(other["inputs"])["features"]["on_oxygen"]["missing"] == "not_recorded"
+    for value in (128, 97, 36.9):
+        assert str(value) not in row["inputs"], "the record keeps no value of an input"
 
 
 async def test_oximetry_is_doubted_for_the_group_it_is_measured_less_well_in_and_names_nobody(

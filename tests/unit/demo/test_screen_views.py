@@ -67,6 +67,25 @@ def test_a_birth_date_is_shown_as_precisely_as_it_is_known(born: str | None, age
     assert (chart.patient.who, chart.born) == (f"{age}, male", written)
 
 
+def test_the_record_says_of_each_input_of_the_model_where_it_came_from_or_why_not() -> None:
+    features = {
+        "pulse": {"code": "http://loinc.org|8867-4", "age_s": 2400, "source": "prefetch"},
+        "temperature": {"missing": "too_old", "age_s": 108_000, "code": "http://loinc.org|8310-5"},
+        "on_oxygen": {"missing": "not_recorded"},
+        "egfr": {"code": "http://loinc.org|48643-1", "age_s": 86_400 * 45, "doubtful": True},
+        "days": {"age_s": 30},
+    }
+    view = view_record(a_record("i", inputs={"features": features}))
+    assert [(line.label, line.value, line.note) for line in view.features] == [
+        ("pulse", "found", "8867-4, 40 minutes old"),
+        ("temperature", "missing: too old", "8310-5, 30 hours old"),
+        ("on oxygen", "missing: not recorded", ""),
+        ("egfr", "found", "48643-1, 45 days old, in doubt"),
+        ("days", "found", "just taken"),
+    ]
+    assert view.inputs == ()
+
+
 def test_the_newest_result_is_the_one_that_is_shown() -> None:
     def cholesterol(day: str, value: int) -> dict[str, Any]:
         return {
