@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from cds_wrapper.caveats.markup import clean_markdown
+from cds_wrapper.caveats.vendor_text import clean_line
 from cds_wrapper.caveats.wording import never_said
 from cds_wrapper.errors import Mistake
 from cds_wrapper.patient.demographics import DemographicRules
@@ -56,6 +58,11 @@ def _service_mistakes(service: ReadFile[ServiceFile]) -> Iterator[Mistake]:
     yield from _said(service.document, ("title",), model.title)
     yield from _said(service.document, ("outcome", "name"), model.outcome.name)
     yield from _said(service.document, ("outcome", "phrase"), model.outcome.phrase or "")
+    for name, feature in model.features.items():
+        path: KeyPath = ("features", name, "label")
+        yield from _said(service.document, path, feature.label)
+        if clean_markdown(clean_line(feature.label)) != feature.label:
+            yield service.document.mistake(path, "is not plain text of one line, as a card would say it.")
 
 
 def _label_mistakes(subgroups: ReadFile[SubgroupsFile]) -> Iterator[Mistake]:

@@ -113,8 +113,9 @@ class Features:
 
     @property
     def condition(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the missing inputs and of the doubtful ones: all that a caveat depends on."""
-        return tuple(one.name for one in self.missing), tuple(one.name for one in self.doubtful)
+        """The names of the inputs without a value and of the doubtful ones: all that a caveat depends on."""
+        without = tuple(one.name for one in self.inputs if one.value is None)
+        return without, tuple(one.name for one in self.doubtful)
 
     def to_record(self) -> dict[str, dict[str, object]]:
         """What a record keeps of each input by its name: no value unless the site wants it there."""

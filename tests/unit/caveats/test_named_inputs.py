@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from cds_wrapper.caveats.inputs import as_a_sentence, listed, listed_in_full, sh
 from cds_wrapper.caveats.model_card import ModelInput
 from cds_wrapper.caveats.model_inputs import PersonalInputs, is_called
 from cds_wrapper.caveats.moments import Clock
-from cds_wrapper.vendors.features import IfMissing, Input
+from cds_wrapper.vendors.features import Features, IfMissing, Input, Lack
 from tests.spec.prevent import WORDING
 
 TERMS = WORDING.terms
@@ -96,6 +97,16 @@ def test_what_describes_the_person_has_no_label_on_a_card() -> None:
         "",
         "lactate",
     )
+
+
+def test_a_caveat_is_remembered_by_which_inputs_have_a_value_and_which_are_in_doubt() -> None:
+    """Also by one that is the vendor's to judge: a rule about a group asks whether it was used."""
+    absent = replace(an_input("pulse", "pulse"), if_missing=IfMissing.NOT_JUDGED, lack=Lack.NOT_RECORDED)
+    there = replace(absent, lack=None, value=70.0)
+    in_doubt = replace(there, doubtful=True)
+    conditions = [Features((one,)).condition for one in (absent, there, in_doubt)]
+    assert len(set(conditions)) == 3
+    assert Features((there,)).condition == Features((replace(there, value=71.0),)).condition
 
 
 NIGHT = datetime(2026, 9, 30, 23, 5, tzinfo=UTC)

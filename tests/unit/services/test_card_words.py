@@ -121,3 +121,20 @@ def test_a_ratio_about_something_else_is_a_warning_and_no_mistake(
 def test_a_ratio_about_the_services_own_question_is_no_warning(horizon: str) -> None:
     read, _ = changed("model_card", YOUNG_BLACK, YOUNG_BLACK.replace("P10Y", horizon))
     assert not [one for one in warnings_about(read) if one.key.startswith("evidence")]
+
+
+@pytest.mark.parametrize(
+    "label", ["<b>eGFR</b>", "[eGFR](https://evil.example)", "eGFR ![x](y)", "```eGFR", "biased eGFR"]
+)
+def test_the_name_of_an_input_is_plain_text_that_a_card_may_say(label: str) -> None:
+    read, line = changed("service", "    label: eGFR", f"    label: '{label}'")
+    assert places(list(card_word_mistakes(read))) == [("cvd-risk/service.yaml", line)]
+
+
+def test_how_to_measure_again_names_no_group_that_is_not_shown() -> None:
+    rule = '{where: {race: [black]}, source: x, recheck: "Readings are too high in black patients."}'
+    old = "  - {name: diabetes, "
+    read, line = changed("model_card", old, f"{old}measured_less_well: [{rule}], ")
+    (found,) = card_word_mistakes(read)
+    assert (found.key, found.line) == ("inputs[7].measured_less_well[0].recheck", line)
+    assert 'says "black' in found.problem
