@@ -129,10 +129,8 @@ def show(tally: Tally, people: Population, service: ServiceDefinition, place: Pa
     typer.echo(f"{tally.patients} patients in {place}; service {service.id} on {service.hook}.")
     if people.unread:
         typer.echo(f"{people.unread} files or lines are no JSON and were passed over.")
-    typer.echo(
-        f"{tally.scored} could be scored, {tally.patients - tally.scored} could not."
-        f" Every input was there for {tally.complete}, none at all for {tally.empty}."
-    )
+    inputs = f"Every input was there for {tally.complete}, none at all for {tally.empty}."
+    typer.echo(f"{_scored(tally, service)} {inputs}")
     for (name, lack), count in tally.prevented.most_common():
         typer.echo(f"  not without {labels[name]}: {lack} for {count}")
     typer.echo("\nInput by input:")
@@ -143,11 +141,23 @@ def show(tally: Tally, people: Population, service: ServiceDefinition, place: Pa
         typer.echo(f"  {label:<32} there {tally.there[name]}{'; ' + why if why else ''}{doubt}")
 
 
+def _is_judged_here(service: ServiceDefinition) -> bool:
+    """Whether a score depends on the inputs that are declared: not where the vendor reads FHIR itself."""
+    declared = service.features.declared if service.features else ()
+    return any(one.if_missing is not IfMissing.NOT_JUDGED for one in declared)
+
+
+def _scored(tally: Tally, service: ServiceDefinition) -> str:
+    if not _is_judged_here(service):
+        return "The vendor reads FHIR itself, and says itself for whom there is no score."
+    return f"{tally.scored} could be scored, {tally.patients - tally.scored} could not."
+
+
 def _as_json(tally: Tally, people: Population, service: ServiceDefinition) -> dict[str, Any]:
     return {
         "service": service.id,
         "patients": tally.patients,
-        "scored": tally.scored,
+        "scored": tally.scored if _is_judged_here(service) else None,
         "complete": tally.complete,
         "empty": tally.empty,
         "unread": people.unread,

@@ -142,9 +142,16 @@ def run(*arguments: str) -> Any:
 def test_the_command_prints_counts_and_nobodys_data(folder: Path) -> None:
     result = run("--population", str(folder), "--service", "cvd-risk", "--hooks", str(CVD_RISK.parent))
     assert result.exit_code == 0, result.output
-    assert "3 could be scored, 0 could not. Every input was there for 1, none at all for 2." in result.output
+    assert "The vendor reads FHIR itself, and says itself for whom there is no score." in result.output
+    assert "Every input was there for 1, none at all for 2." in result.output
     assert "there 1; not_recorded 1, out_of_range 1; in doubt 1" in " ".join(result.output.split())
     assert "Quetzalcoatl" not in result.output
+
+
+def test_it_is_said_for_whom_there_would_be_no_score_and_why(folder: Path) -> None:
+    result = run("--population", str(folder), "--service", "readmission", "--hooks", str(CVD_RISK.parent))
+    assert "0 could be scored, 3 could not." in result.output
+    assert "not without length of stay: not_sent for 3" in result.output
 
 
 def test_the_counts_can_be_read_by_a_script(folder: Path) -> None:
@@ -152,7 +159,7 @@ def test_the_counts_can_be_read_by_a_script(folder: Path) -> None:
         "--population", str(folder), "--service", "cvd-risk", "--hooks", str(CVD_RISK.parent), "--json"
     )
     found = json.loads(result.output)
-    assert (found["patients"], found["scored"], found["unread"]) == (3, 3, 1)
+    assert (found["patients"], found["scored"], found["unread"]) == (3, None, 1)
     assert found["inputs"]["egfr"] == {
         "there": 1,
         "doubtful": 1,

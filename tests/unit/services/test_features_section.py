@@ -122,7 +122,7 @@ def test_a_library_is_loaded_only_where_a_service_needs_it(tmp_path: Path) -> No
     shutil.copytree(CVD_RISK, tmp_path / "none" / "cvd-risk")
     assert loaded_for(tmp_path / "none") == "[]"
     assert loaded_for(CVD_RISK.parent) == "['antlr4', 'fhirpathpy']"
-    rare = RIGHT.replace('unit: "mm[Hg]"', 'unit: "mm[Hg]"\n    other_units: {odd: "cm[Hg]"}')
+    rare = RIGHT.replace('unit: "mm[Hg]"', 'unit: "mm[Hg]"\n    other_units: {odd: "dPa"}')
     assert "'ucumvert'" in loaded_for(hooks_with(tmp_path / "rare", rare))
 
 
