@@ -253,7 +253,6 @@ def stamp_of(service: ServiceDefinition, edition: str, key: str, rt: Runtime, ca
         vendor_label=service.vendor.developer,
         link_url=f"{pages}/{evidence_token(edition, key)}",
         general_url=f"{pages}/{evidence_token(edition, GENERAL)}",
-        model_url=f"{rt.public_url}/evidence/{service.id}/model",
         shown=shown_attributes(service.scheme),
     )
 

@@ -286,7 +286,7 @@ class _Composing(Changes):
     def _source(self, source: VendorSource) -> Source:
         if self._is_the_sites:
             topic = own_topic(self._caveat, self._passage, self)
-            return Source(label=self._stamp.own_label, url=self._stamp.model_url, topic=topic)
+            return Source(label=self._stamp.own_label, url=self._stamp.general_url, topic=topic)
         for name in source.misshapen:
             self.note(f"source.{name}", "of another type, removed")
         if source.unknown:

@@ -29,7 +29,7 @@ class CardStamp:
     """What a card carries of its record and its files.
 
     `link_url` is the page behind the caveat, `general_url` the service's own page; either may be None.
-    `own_label` (model and developer) and `model_url` (its page) are the source of cards we write,
+    `own_label` (model and developer) and `general_url` are the source of cards the site words,
     `vendor_label` is that of a vendor card without one. `shown` are the attributes whose groups may be named
     (`shown_attributes`).
     """
@@ -43,7 +43,6 @@ class CardStamp:
     vendor_label: str
     link_url: str | None = None
     general_url: str | None = None
-    model_url: str | None = None
     shown: frozenset[str] = frozenset()
 
     def card_uuid(self, position: int) -> str:

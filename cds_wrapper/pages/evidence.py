@@ -108,7 +108,7 @@ def evidence_page(
         "horizon": horizon(service.outcome.horizon),
         "lines": lines,
         "meaning": meaning_of(reason.reason if reason else None, reason.direction if reason else None),
-        "doubted_inputs": doubted_inputs(service),
+        "doubted_inputs": doubted_inputs(service, all_groups=False),
         "rules": [rule.say for rule in card.out_of_scope if may_say(rule, scheme, hidden)],
         "overall": overall_result(service),
         "smallest_count": SMALLEST_COUNT,
@@ -130,6 +130,7 @@ def model_page(service: ServiceDefinition) -> dict[str, Any]:
         "horizon": horizon(service.outcome.horizon),
         "studies": studies_of(card, scheme, all_groups=True),
         "training": training_rows(card, scheme),
+        "doubted_inputs": doubted_inputs(service, all_groups=True),
         "not_found": not_found(card, scheme, all_groups=True),
         "attributes": source_attributes(card, frozenset()),
     }

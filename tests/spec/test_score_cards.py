@@ -152,7 +152,6 @@ def decide(
     mark = replace(
         stamp(caveat, book, scheme),
         own_label="NEWS2 (Royal College of Physicians)",
-        model_url="https://cds.hospital.example/evidence/deterioration/model",
         shown=shown_attributes(scheme),
     )
     composition = compose(prediction, words, caveat, disposition, mark)
@@ -273,10 +272,10 @@ def test_a_score_its_inputs_and_its_card(
         assert (card.detail or "").split("\n\n")[number] == f"**{caveat}**"
 
 
-def test_the_card_says_who_calculated_it_and_leads_to_the_models_page() -> None:
+def test_the_card_says_who_calculated_it_and_leads_to_how_it_was_checked() -> None:
     (card,) = decide(points(5), measured(missing="pulse")).cards
     assert card.source.label == "NEWS2 (Royal College of Physicians)"
-    assert card.source.url == "https://cds.hospital.example/evidence/deterioration/model"
+    assert card.source.url == "https://cds.hospital.example/evidence/cvd-risk"
     first, *middle = (card.detail or "").split("\n\n")
     assert first == f"**{M2.format('pulse')}**"
     assert middle[1] == "Calculated by NEWS2 2017 (Royal College of Physicians). Not reviewed by a person."

@@ -425,15 +425,26 @@ async def page_about(service: ServiceDefinition, key: str) -> str:
 async def test_the_page_of_an_input_measured_less_well_says_so_in_the_cards_words() -> None:
     text = await page_about(with_oximetry(), OXIMETRY.id)
     assert "Oxygen saturation is measured less accurately in similar patients." in text
-    assert "N Engl J Med 2020;383:2477" in text
     assert "a low score is no reassurance" in text
     assert "Black patients" not in text
 
 
 async def test_a_group_in_which_an_input_is_in_doubt_is_named_only_where_a_card_may() -> None:
+    """The source too, whose title may name it."""
     hidden, shown = with_oximetry(), with_oximetry(Display.SHOW)
-    assert "whom this page does not name" in await page_about(hidden, GENERAL)
-    assert "Measured less accurately in Black patients." in await page_about(shown, GENERAL)
+    text = await page_about(hidden, GENERAL)
+    assert "whom this page does not name" in text
+    assert "N Engl J Med 2020;383:2477" not in text
+    text = await page_about(shown, GENERAL)
+    assert "Measured less accurately in Black patients." in text
+    assert "N Engl J Med 2020;383:2477" in text
+
+
+async def test_the_models_own_page_names_the_group_and_the_source_of_an_input_in_doubt() -> None:
+    async with browser_of(ServiceCatalog((with_oximetry(),))) as client:
+        text = (await client.get("/evidence/cvd-risk/model")).text
+    assert "Measured less accurately in Black patients." in text
+    assert "N Engl J Med 2020;383:2477" in text
 
 
 async def test_what_was_counted_as_normal_has_a_page_of_its_own() -> None:
