@@ -81,6 +81,10 @@ class LookUp:
         is_one = isinstance(named, str | int) and not isinstance(named, bool)
         return is_one and str(named).strip() in identifiers.values()
 
+    def names_nobody(self, document: Any) -> bool:
+        """Whether the identifier that answers repeat is not there at all."""
+        return self.echo is not None and search(self.echo, document) is None
+
     def time_of(self, document: Any, now: datetime) -> datetime | Reason:
         """The score's own time in UTC, or why it has none that can be used."""
         written = search(self.time, document)

@@ -145,9 +145,12 @@ class RestJSONVendor:
         self, look_up: LookUp, body: Body, call: VendorCall, whom: Mapping[str, str], now: datetime
     ) -> Prediction | NoPrediction:
         """A score that was there already: whose is it, and of when?"""
+        is_missing = self._found(body.document) is None
+        if is_missing and look_up.names_nobody(body.document):  # an error, say: no answer about anybody
+            return self.bare.nothing(Status.UNREADABLE, call, NOT_FOUND)
         if not look_up.is_of(body.document, whom):
             return self.bare.nothing(Status.UNREADABLE, call, Reason.SCORE_OF_ANOTHER_PATIENT.value)
-        if self._found(body.document) is None:
+        if is_missing:
             return self.bare.nothing(Status.REFUSED, call, Reason.NO_SCORE_YET.value)
         at = look_up.time_of(body.document, now)
         if isinstance(at, Reason):

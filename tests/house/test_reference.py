@@ -15,6 +15,7 @@ from cds_wrapper.metrics.table import METRICS
 from cds_wrapper.settings import Settings
 from tests.contract.attacks import PAGE as ATTACKS
 from tests.contract.coverage import PAGE as COVERAGE
+from tests.service.laboratory_page import PAGE as FAULTS
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 WRITTEN = pages(build(COMMANDS))
@@ -29,7 +30,7 @@ def test_a_page_is_what_the_code_says_now(name: str) -> None:
 
 
 def test_no_page_stands_there_that_nobody_writes() -> None:
-    by_tests = {ATTACKS.name, COVERAGE.name}
+    by_tests = {ATTACKS.name, COVERAGE.name, FAULTS.name}
     assert {page.name for page in REFERENCE.iterdir()} == set(WRITTEN) | by_tests | BY_HAND
 
 

@@ -101,11 +101,12 @@ class Wrapper:
         await asyncio.sleep(0)  # the operator is told once the answer is on its way
         return answer
 
-    def rows(self, view: str = "predictions_v1") -> list[dict[str, Any]]:
-        """Every row of a view, in the order of writing."""
+    def rows(self, view: str = "predictions_v1", after: int = 0) -> list[dict[str, Any]]:
+        """Every row of a view from a sequence on, in the order of writing."""
         with contextlib.closing(sqlite3.connect(self.folder / "ledger.db")) as database:
             database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(f"SELECT * FROM {view} ORDER BY sequence")]
+            asked = f"SELECT * FROM {view} WHERE sequence > ? ORDER BY sequence"
+            return [dict(row) for row in database.execute(asked, (after,))]
 
     def events(self) -> list[dict[str, Any]]:
         """The operator log's lines."""

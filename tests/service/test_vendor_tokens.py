@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from cds_wrapper.settings import Profile
 from cds_wrapper.signing import new_key, write_own_keys
 from cds_wrapper.vendor_access import examine_access
 from tests import fakes
+from tests.certificates import Authority
 from tests.fhir import Asked, FHIRServer, Says, fhir_server
 from tests.service.harness import SILENCE, Wrapper, copy_hooks, request_of, settings_for, wrapper
 
@@ -240,3 +242,34 @@ def test_production_fetches_no_token_over_plain_http(tmp_path: Path) -> None:
     production = settings_for(tmp_path, hooks, profile=Profile.PRODUCTION)
     found = unsafe(production, load_services(hooks), examine_clients(hooks))
     assert "vendor.authentication.token_url" in {mistake.key for mistake in found}
+
+
+@pytest.mark.parametrize("is_the_vendors", [True, False])
+async def test_our_certificate_is_shown_to_a_token_server_only_on_the_vendors_own_host(
+    is_the_vendors: bool, tmp_path: Path
+) -> None:
+    theirs, ours = Authority(tmp_path, "theirs"), Authority(tmp_path, "ours")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*theirs.issue("127.0.0.1"))
+    server.load_verify_locations(ours.certificate)
+    server.verify_mode = ssl.CERT_OPTIONAL
+    certificate, key = ours.issue("cds-wrapper")
+    shown: list[bool] = []
+
+    async def grants(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"client_credentials")
+        shown.append(bool(writer.get_extra_info("peercert")))
+        await fakes.answers(GRANTED)(writer)
+        writer.close()
+
+    async with await asyncio.start_server(grants, "127.0.0.1", 0, ssl=server) as granting:
+        own = f"https://127.0.0.1:{granting.sockets[0].getsockname()[1]}"
+        lines = with_vendor(
+            f"  tls: {{ca: {theirs.certificate}, certificate: {certificate}, key: {key}}}\n"
+            f"  authentication: {{kind: oauth2, token_url: '{own}/token', client_id: us,"
+            f" secret: {secret_in(tmp_path)}}}"
+        )
+        vendor = f"{own if is_the_vendors else 'https://127.0.0.1:9'}/cds-services/prevent"
+        hooks = copy_hooks(tmp_path, vendor, **lines)
+        async with wrapper(tmp_path, hooks, ca_bundle=theirs.certificate):
+            assert shown == [is_the_vendors]

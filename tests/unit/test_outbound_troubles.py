@@ -223,6 +223,13 @@ async def test_a_kept_connection_that_dies_under_a_question_costs_it_and_it_is_n
         assert (second.kind, second.attempts, questions) == (Trouble.CLOSED_EARLY, 1, 2)
 
 
+async def test_a_get_that_finds_nobody_is_tried_once_more_and_counted() -> None:
+    async with pool() as outbound:
+        with pytest.raises(OutboundTrouble) as raised:
+            await outbound.get_json("http://127.0.0.1:9/", Deadline.after(timedelta(seconds=3)), 1000)
+    assert (raised.value.kind, raised.value.attempts) == (Trouble.REFUSED_CONNECTION, 2)
+
+
 async def test_a_kept_connection_that_the_peer_has_closed_is_not_used_again() -> None:
     peer = Peer(WHOLE)
     async with listening(peer) as port, pool() as outbound:
