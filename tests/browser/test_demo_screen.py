@@ -22,7 +22,7 @@ from cds_wrapper.pages.published import hidden_names
 from cds_wrapper.services import load_services
 from tests.browser.chromium import CHROMIUM, chromium
 from tests.ports import free_port
-from tests.service.harness import SILENCE, VENDOR_IN_FILE, copy_hooks
+from tests.service.harness import SILENCE, copy_every_service
 
 ROOT = Path(__file__).parents[2]
 DESKTOP, PHONE = (1440, 900), (390, 844)
@@ -46,7 +46,7 @@ class Demo:
 
 def start(port: int, data: Path) -> subprocess.Popen[str]:
     """`python3 run.py demo --port N --data DIR`, as run.py becomes it; a record has more time than usual."""
-    hooks = copy_hooks(data.parent / f"of-{port}", VENDOR_IN_FILE, **SILENCE)
+    hooks = copy_every_service(data.parent / f"of-{port}", **SILENCE)
     return subprocess.Popen(
         [sys.executable, "-m", "cds_wrapper.cli", "demo", "--port", str(port), "--data", str(data)],
         stdout=subprocess.PIPE,

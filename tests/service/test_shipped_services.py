@@ -43,7 +43,7 @@ async def demo_vendor() -> AsyncIterator[str]:
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[tuple[Wrapper, str]]:
     async with demo_vendor() as vendor:
-        hooks = copy_every_service(folder, vendor)
+        hooks = copy_every_service(folder, f"{vendor}/")
         async with wrapper(folder, hooks) as one:
             yield one, vendor
 
@@ -271,7 +271,7 @@ async def test_a_vendor_that_fails_gives_a_truthful_card(
 @pytest.mark.parametrize("patient", ["ward-low-67", "home-first-59"])
 async def test_a_vendor_that_is_down_gives_a_truthful_card(tmp_path: Path, patient: str) -> None:
     async with demo_vendor() as vendor:
-        hooks = copy_every_service(tmp_path, vendor)
+        hooks = copy_every_service(tmp_path, f"{vendor}/")
     async with wrapper(tmp_path, hooks) as one:
         card, row = await ask(one, patient)
     assert card["summary"].endswith("no result right now. This does not mean low risk.")

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from cds_wrapper.demo.supervisor import Ports
-from tests.service.harness import VENDOR_IN_FILE, copy_hooks
+from tests.service.harness import copy_every_service
 from tests.unit.demo.test_supervisor import holds_soon, three_free_ports
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "CDS_WRAPPER_HOOKS": str(copy_hooks(tmp_path / "of", VENDOR_IN_FILE))},
+        env={**os.environ, "CDS_WRAPPER_HOOKS": str(copy_every_service(tmp_path / "of"))},
     )
     printed: list[str] = []
     assert process.stdout is not None
