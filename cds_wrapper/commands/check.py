@@ -27,6 +27,8 @@ from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import examine_access
 
+PROBE_HELP = "Ask each vendor, over the network, for its list of services or a made patient's score."
+
 
 def command(
     hooks: Annotated[
@@ -43,10 +45,7 @@ def command(
             help="What an earlier audit printed with --json: are those rows still there, unchanged?"
         ),
     ] = None,
-    probe: Annotated[
-        bool,
-        typer.Option("--probe", help="Ask each vendor for its list of services, over the network."),
-    ] = False,
+    probe: Annotated[bool, typer.Option("--probe", help=PROBE_HELP)] = False,
     client: Annotated[
         str | None,
         typer.Option(
@@ -59,14 +58,17 @@ def command(
 
     With --client the sheet for an EHR's analysts: addresses, prefetch keys and queries, tokens.
     With --ledger every row is compared with its hash and with the rows beside it, while the service runs.
+    With --probe a model that answers with a bare score is asked about a patient who is nobody: inputs, answer
+    and card are shown.
 
     \b
-    Exit codes: 0 nothing is wrong, 2 a setting or a file is, 5 a vendor's list cannot be used, 6 the ledger
-                is not whole.
+    Exit codes: 0 nothing is wrong, 2 a setting or a file is, 5 a vendor gives no list or no score, 6 the
+                ledger is not whole, 8 a model gives a class where a probability is declared.
 
     \b
     Example: python3 run.py check --hooks hooks
     Example: python3 run.py check --client epic
+    Example: python3 run.py check --probe
     Example: python3 run.py check --ledger --json > heads.json
     Example: python3 run.py check --ledger --heads heads.json
     """

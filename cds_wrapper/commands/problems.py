@@ -12,6 +12,7 @@ MISMATCH_EXIT = 4
 VENDOR_EXIT = 5
 BROKEN_LEDGER_EXIT = 6
 NOT_EMPTIED_EXIT = 7
+NO_PROBABILITY_EXIT = 8
 
 
 def tell(error: WrapperError) -> None:

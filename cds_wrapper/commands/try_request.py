@@ -110,7 +110,7 @@ def command(
         tell(ConfigurationRefused(access.mistakes))
         raise typer.Exit(CONFIGURATION_EXIT)
     ledger = NoLedger()
-    reply = asyncio.run(_call(call, chosen, catalog, settings, access, ledger))
+    reply = asyncio.run(call_alone(call, chosen, catalog, settings, access, ledger))
     _show(reply, ledger, chosen, as_json)
     if (
         ledger.entry is None
@@ -163,7 +163,7 @@ def _bytes(file: Path) -> bytes:
         raise MalformedRequest(f"The request file cannot be read ({type(error).__name__}).") from None
 
 
-async def _call(
+async def call_alone(
     call: CDSRequest,
     service: ServiceDefinition,
     catalog: ServiceCatalog,
@@ -171,6 +171,7 @@ async def _call(
     access: VendorAccess,
     ledger: NoLedger,
 ) -> Reply:
+    """One call through the corridor, with its vendor opened for it alone."""
     async with AsyncExitStack() as stack:
         lines = log.OperatorLog("try", io.StringIO())  # what would be logged is said in the output
         alone = ServiceCatalog((service,))
