@@ -6,11 +6,11 @@ import asyncio
 import difflib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,7 @@ from cds_wrapper.ledger.feedback import FeedbackEntry
 from cds_wrapper.ledger.work import FeedbackReceipt, LedgerHealth, Receipt
 from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
+from cds_wrapper.services.vendor_kinds import PYTHON
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
 
@@ -160,7 +161,9 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise MalformedRequest(f"The request file cannot be read ({type(error).__name__}).") from None
+        raise MalformedRequest(
+            f"{file}: the request file cannot be read: {error.strerror or type(error).__name__}."
+        ) from None
 
 
 async def call_alone(
@@ -194,6 +197,16 @@ async def _still_there() -> bool:
     return False
 
 
+def what_became(record: Mapping[str, Any], service: ServiceDefinition) -> str:
+    """Whether the vendor was asked, and how that ended."""
+    address, status = service.vendor.url or service.vendor.protocol, record.get("status")
+    how = f": {status}" if status else ": no record could be made"
+    reason = f" ({record['reason']})" if record.get("reason") else ""
+    is_asked = record.get("vendor_attempts") or service.vendor.protocol == PYTHON
+    begun = f"Asked {address}" if is_asked else f"{address} was not asked"
+    return f"{begun}{how}{reason}"
+
+
 def _show(reply: Reply, ledger: NoLedger, service: ServiceDefinition, as_json: bool) -> None:
     response = json.loads(reply.body)
     record = ledger.entry.plain() if ledger.entry else {}
@@ -204,8 +217,7 @@ def _show(reply: Reply, ledger: NoLedger, service: ServiceDefinition, as_json: b
             )
         )
         return
-    how = record.get("reason") or "as it should be"
-    typer.echo(f"Asked {service.vendor.url}: {record.get('status', 'no record could be made')} ({how}).")
+    typer.echo(f"{what_became(record, service)}.")
     typer.echo("Nothing was recorded. The EHR would receive:")
     for card in reply.cards:
         typer.echo(f"\n[{card.indicator}] {card.summary}\n\n{card.detail or ''}\n\n({card.source.label})")

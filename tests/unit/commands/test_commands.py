@@ -8,10 +8,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cds_wrapper.cli import main
+from cds_wrapper.commands.try_request import what_became
 from tests.ehr import ISSUER, NORTH, write_clients
 from tests.service.harness import ROOT, copy_hooks
 
@@ -135,6 +138,21 @@ def test_try_with_a_vendor_that_is_down_shows_the_card_and_says_so_by_its_exit_c
     tried = run("try", "fixtures/requests/white-55.json", "--service", "cvd-risk", "--hooks", str(hooks))
     assert tried.returncode == 5
     assert "Nothing was recorded" in tried.stdout and "This does not mean low risk" in tried.stdout
+
+
+def test_try_names_the_file_that_cannot_be_read() -> None:
+    tried = run("try", "no-such-call.json", "--service", "cvd-risk")
+    assert (
+        tried.returncode == 2
+        and "no-such-call.json: the request file cannot be read: No such" in tried.stderr
+    )
+
+
+def test_try_says_that_a_vendor_was_not_asked() -> None:
+    service: Any = SimpleNamespace(vendor=SimpleNamespace(url=VENDOR, protocol="rest"))
+    asked, unasked = ({"status": "missing_input", "vendor_attempts": times} for times in (1, 0))
+    assert what_became(asked, service) == f"Asked {VENDOR}: missing_input"
+    assert what_became(unasked, service) == f"{VENDOR} was not asked: missing_input"
 
 
 def test_explain_without_such_a_prediction_or_without_a_ledger_says_so(tmp_path: Path) -> None:
