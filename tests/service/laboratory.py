@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -21,9 +20,9 @@ import httpx
 from cds_wrapper.vendors.base import Status
 from tests.certificates import Authority
 from tests.service.harness import Wrapper, request_of, wrapper
-from tests.service.laboratory_acts import PROBLEM, Act, Wire, says, sends
-from tests.service.laboratory_adapters import PATIENT, Adapter, Place, name_of, write_service
+from tests.service.laboratory_adapters import PATIENT, Adapter, Place, name_of, places_of, write_service
 from tests.service.laboratory_table import Before, Fault
+from tests.service.laboratory_vendors import CallableVendor, HTTPVendor, Vendor
 
 FAMILY = "Zzyzx-Testperson"
 """The patient's name in every question."""
@@ -31,36 +30,6 @@ FAMILY = "Zzyzx-Testperson"
 OPEN: Final = Status.CIRCUIT_OPEN.value
 _LONG: Final = 60.0
 """Seconds after which something that must happen has not."""
-
-_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-
-
-@dataclass
-class Vendor:
-    """Does with every question what it was last told."""
-
-    adapter: Adapter
-    act: Act = field(default_factory=says)
-    asked: int = 0
-    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
-    gave_up: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def told(self, act: Act) -> None:
-        """From now on do this."""
-        self.act, self.asked = act, 0
-        self.was_asked, self.gave_up = asyncio.Event(), asyncio.Event()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer question after question on one connection."""
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = _LENGTH.search(head)
-                question = await reader.readexactly(int(length[1])) if length else b""
-                self.asked += 1
-                self.was_asked.set()
-                await self.act(Wire(self.adapter, reader, writer, question, self.gave_up))
-        writer.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +71,19 @@ class Laboratory:
                 vendor.told(fault.act)
                 seen = await self._call(service, vendor)
                 if fault.waits:
-                    await _in_time(vendor.gave_up.wait())
+                    await _in_time(vendor.until_given_up())
                 return seen
             case Before.THREE_FAIL:
-                vendor.told(fault.act)
+                vendor.fails()
                 return await self._call_until(lambda status: status == OPEN, service, vendor)
             case Before.REST_IS_OVER:
-                vendor.told(sends(PROBLEM, 503))
+                vendor.fails()
                 await self._call_until(lambda status: status == OPEN, service, vendor)
                 vendor.told(fault.act)
                 return await self._call_until(lambda status: status != OPEN, service, vendor)
             case Before.ONE_HANGS:
-                return await self._call_beside(fault.act, service, vendor)
+                vendor.told(fault.act)
+                return await self._call_beside(service, vendor)
             case _:
                 assert_never(fault.before)
 
@@ -132,19 +102,13 @@ class Laboratory:
                 await asyncio.sleep(0.02)
         return seen
 
-    async def _call_beside(self, act: Act, service: str, vendor: Vendor) -> Seen:
+    async def _call_beside(self, service: str, vendor: Vendor) -> Seen:
         """One call while another waits for the vendor."""
-        let_go = asyncio.Event()
-
-        async def hangs(wire: Wire) -> None:
-            await let_go.wait()
-            await act(wire)
-
-        vendor.told(hangs)
+        vendor.hold()
         hanging = asyncio.create_task(self.wrapper.call(question(), service))
-        await _in_time(vendor.was_asked.wait())
+        await _in_time(vendor.until_asked())
         seen = await self._call(service, vendor)
-        let_go.set()
+        vendor.let_go()
         await hanging
         self.last += 1
         return seen
@@ -170,14 +134,18 @@ async def laboratory(folder: Path) -> AsyncIterator[Laboratory]:
     ours, others = Authority(folder, "ours"), Authority(folder, "others")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*others.issue("127.0.0.1"))
-    vendors = {adapter: Vendor(adapter) for adapter in Adapter}
+    asked_over_http = set(Adapter) - {Adapter.PYTHON}
+    over_http = {adapter: HTTPVendor(adapter) for adapter in asked_over_http}
+    callables = folder / "callables"
+    vendors: dict[Adapter, Vendor] = {**over_http, Adapter.PYTHON: CallableVendor(callables)}
     async with AsyncExitStack() as stack:
-        for adapter, vendor in vendors.items():
+        for adapter, vendor in over_http.items():
             plain = await _listening(vendor, None, stack)
             secured = await _listening(vendor, context, stack)
-            for place in Place:
-                base = _base(place, plain, secured)
-                write_service(folder / "hooks", adapter, place, base)
+            for place in places_of(adapter):
+                write_service(folder / "hooks", adapter, place, _base(place, plain, secured))
+        for place in places_of(Adapter.PYTHON):
+            write_service(folder / "hooks", Adapter.PYTHON, place, str(callables))
         running = wrapper(folder, folder / "hooks", ca_bundle=ours.certificate)
         yield Laboratory(await stack.enter_async_context(running), vendors)
 
@@ -187,7 +155,7 @@ async def _in_time(happening: Awaitable[object]) -> None:
         await happening
 
 
-async def _listening(vendor: Vendor, tls: ssl.SSLContext | None, stack: AsyncExitStack) -> int:
+async def _listening(vendor: HTTPVendor, tls: ssl.SSLContext | None, stack: AsyncExitStack) -> int:
     server = await asyncio.start_server(vendor.serve, "127.0.0.1", 0, ssl=tls)
     stack.callback(server.close)
     port: int = server.sockets[0].getsockname()[1]

@@ -11,10 +11,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.service.laboratory_adapters import RIGHT, Adapter, Said, answer_of
-
-PLANTED = "Zanzibar-7731"
-"""Stands in every body that a vendor makes up: it may turn up nowhere."""
+from tests.service.laboratory_adapters import PLANTED, RIGHT, Adapter, Said, answer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +58,30 @@ def message(body: bytes, status: int = 200, kind: str = "application/json", more
     return head.encode() + body
 
 
-def says(said: Said = RIGHT) -> Act:
+@dataclass(frozen=True, slots=True)
+class Says:
     """Answer by the protocol."""
 
-    async def act(wire: Wire) -> None:
-        await wire.send(message(answer_of(wire.adapter, said)))
+    said: Said
 
-    return act
+    async def __call__(self, wire: Wire) -> None:
+        """Over HTTP; a callable returns the same."""
+        await wire.send(message(answer_of(wire.adapter, self.said)))
+
+
+def says(said: Said = RIGHT) -> Says:
+    """Answer by the protocol: rightly, unless told otherwise."""
+    return Says(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Does:
+    """What only a callable does, by its name in `laboratory_model`."""
+
+    deed: str
+
+
+Deed = Act | Does
 
 
 def sends(body: bytes, status: int = 200, kind: str = "application/json", more: str = "") -> Act:

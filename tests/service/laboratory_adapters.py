@@ -9,14 +9,20 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cds_wrapper.services.reading import digest_of
 from tests import fakes
+from tests.service import laboratory_model
 from tests.service.harness import NOON, ROOT
 
 SHIPPED = ROOT / "hooks" / "cvd-risk"
 NOON_WRITTEN = json.dumps(NOON.isoformat())
 PATIENT = "white-55"
+PLANTED: Final = laboratory_model.PLANTED
+"""Stands in every body that a vendor makes up: it may turn up nowhere."""
+
+MODULE = "laboratory_model"
 
 
 class Adapter(enum.Enum):
@@ -27,6 +33,7 @@ class Adapter(enum.Enum):
     MLFLOW = "mlflow"
     REST = "rest"
     LOOK_UP = "look-up"
+    PYTHON = "python"
 
     @property
     def is_worded_here(self) -> bool:
@@ -46,6 +53,21 @@ class Place(enum.Enum):
     OTHER_CA = "other-ca"
     FLAPPING = "flapping"
     """Its circuit opens after three failures, for one second."""
+    SLEEPS = "sleeps"
+    LOOPS = "loops"
+    ENDS = "ends"
+    KILLED = "killed"
+    NO_IMPORT = "no-import"
+    """A callable's own: what ends its process leaves another's alone."""
+
+
+_CALLABLES = {Place.SLEEPS, Place.LOOPS, Place.ENDS, Place.KILLED, Place.NO_IMPORT}
+_BY_HTTP = {Place.HASTY, Place.REFUSED, Place.NO_NAME, Place.OTHER_CA}
+
+
+def places_of(adapter: Adapter) -> set[Place]:
+    """Where an adapter is asked."""
+    return set(Place) - (_BY_HTTP if adapter is Adapter.PYTHON else _CALLABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,9 @@ def answer_of(adapter: Adapter, said: Said) -> bytes:
         case Adapter.REST | Adapter.LOOK_UP:
             risk = _object(risk=said.score if said.rows == 1 else f"[{said.score}]")
             return _object(result=risk, version=said.version, at=said.at, mrn=said.whose).encode()
+        case Adapter.PYTHON:
+            value = said.score if said.rows == 1 else f"[{said.score}]"
+            return _object(score=value, version=said.version).encode()
 
 
 def _inferred(said: Said) -> bytes:
@@ -139,8 +164,15 @@ _VENDORS: Mapping[Adapter, str] = {
 """
     + _NAMED
     + _RISK,
+    Adapter.PYTHON: """\
+  protocol: python
+  python: {call: "CALL", folder: BASE}
+"""
+    + _NAMED
+    + _SCORE,
 }
-_BUDGETS = {Place.HASTY: "time_budget: PT2.25S\nledger_reserve: PT2S\n"}
+_IMPATIENT = "time_budget: PT2.25S\nledger_reserve: PT2S\n"
+_BUDGETS = dict.fromkeys((Place.HASTY, Place.SLEEPS, Place.LOOPS), _IMPATIENT)
 _USUAL_BUDGET = "time_budget: PT10S\nledger_reserve: PT2S\n"
 _GUARDS = {
     Place.FLAPPING: "  circuit: {failures: 3, lasting: PT0S, open_for: PT1S}",
@@ -166,7 +198,7 @@ def name_of(adapter: Adapter, place: Place) -> str:
 
 
 def write_service(hooks: Path, adapter: Adapter, place: Place, base: str) -> None:
-    """A service of its own folder and id, for one adapter whose vendor is at `base`."""
+    """A service of its own for one adapter, whose vendor is at `base`: an address, or a callable's folder."""
     name = name_of(adapter, place)
     folder = hooks / name
     shutil.copytree(SHIPPED, folder)
@@ -174,7 +206,8 @@ def write_service(hooks: Path, adapter: Adapter, place: Place, base: str) -> Non
     before, _, rest = file.read_text().partition("vendor:\n")
     vendor, _, after = rest.partition("\n\n")
     if adapter.is_worded_here:
-        vendor = _VENDORS[adapter].replace("BASE", base).rstrip()
+        call = f"{MODULE}:{'nothing' if place is Place.NO_IMPORT else 'score'}"
+        vendor = _VENDORS[adapter].replace("BASE", base).replace("CALL", call).rstrip()
         after = re.sub(r"- {id: (\w+)(, below|})", r"- {id: \1, say: \1, indicator: info\2", after)
         after = after[: after.index("features:")] + after[after.index("# Cut points") :]
         after = after.replace("identifiers:", f"{_CARD}\nidentifiers:", 1)

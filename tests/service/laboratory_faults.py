@@ -17,7 +17,6 @@ from tests.service.laboratory_acts import (
     DEEP,
     HEAD,
     PAGE,
-    PLANTED,
     PROBLEM,
     Act,
     closes_after,
@@ -33,8 +32,10 @@ from tests.service.laboratory_acts import (
     sends_without_end,
     stops_in_the_middle,
 )
-from tests.service.laboratory_adapters import Adapter, Place, Said
+from tests.service.laboratory_adapters import PLANTED, Adapter, Place, Said
+from tests.service.laboratory_python import CALLABLES
 from tests.service.laboratory_table import (
+    GIVEN,
     GOOD,
     NO_SCORE_YET,
     PAUSED,
@@ -48,6 +49,7 @@ from tests.service.laboratory_table import (
     Outcome,
     cells,
     found,
+    scores,
     unreadable,
 )
 
@@ -254,6 +256,8 @@ BODIES: Final = (
 
 _CARDS_STAND: Final = "A card of the vendor's stands for itself: it is shown, and recorded without a score. "
 _NOT_FOUND: Final = found(Reason.SCORE_NOT_FOUND)
+_NONE_GIVEN: Final = unreadable(Reason.SCORE_NOT_FOUND)
+_GIVEN_PAUSED: Final = replace(PAUSED, http=None)
 _NO_ROWS: Final = Never("a card is about the one patient of the call: no rows are counted")
 _NO_OUTPUTS: Final = Never("only the Open Inference Protocol names outputs")
 _NO_MODEL: Final = Never("only the Open Inference Protocol names the model in its answer")
@@ -269,47 +273,54 @@ SCORES: Final = (
             cds=WITHOUT_SCORE,
             inference=found(Reason.SCORE_NOT_A_NUMBER),
             look_up=NO_SCORE_YET,
+            python=_NONE_GIVEN,
         ),
     ),
     Fault(
         "no score where it should be",
         _CARDS_STAND + _SCORE,
         says(Said(score=None)),
-        cells(found(Reason.WRONG_SHAPE), cds=WITHOUT_SCORE, rest=_NOT_FOUND, look_up=NO_SCORE_YET),
+        cells(
+            found(Reason.WRONG_SHAPE),
+            cds=WITHOUT_SCORE,
+            rest=_NOT_FOUND,
+            look_up=NO_SCORE_YET,
+            python=_NONE_GIVEN,
+        ),
     ),
-    Fault("text for the score", _SCORE, says(Said(score='"0.031"')), cells(found(Reason.SCORE_NOT_A_NUMBER))),
-    Fault("true for the score", _SCORE, says(Said(score="true")), cells(found(Reason.SCORE_NOT_A_NUMBER))),
+    Fault("text for the score", _SCORE, says(Said(score='"0.031"')), scores(Reason.SCORE_NOT_A_NUMBER)),
+    Fault("true for the score", _SCORE, says(Said(score="true")), scores(Reason.SCORE_NOT_A_NUMBER)),
     Fault(
         "NaN for the score",
         _SCORE,
         says(Said(score="NaN")),
-        cells(found(Reason.SCORE_NOT_A_NUMBER), cds=found(Reason.NOT_CDS_HOOKS)),
+        scores(Reason.SCORE_NOT_A_NUMBER, cds=found(Reason.NOT_CDS_HOOKS)),
     ),
     Fault(
         "a number too large for any",
         _SCORE,
         says(Said(score="1e999")),
-        cells(found(Reason.SCORE_NOT_A_NUMBER), cds=found(Reason.NOT_CDS_HOOKS)),
+        scores(Reason.SCORE_NOT_A_NUMBER, cds=found(Reason.NOT_CDS_HOOKS)),
     ),
     Fault(
         "a class for a probability",
         "Ask the model for probabilities (`predict_proba`).",
         says(Said(score="1", datatype='"INT64"')),
-        cells(found(Reason.SCORE_IS_A_CLASS), cds=replace(GOOD, score=1.0)),
+        scores(Reason.SCORE_IS_A_CLASS, cds=replace(GOOD, score=1.0)),
     ),
     Fault(
         "per cent for a fraction",
         "Does the vendor give per cent? Then `kind: percent` is right.",
         says(Said(score="3.1")),
-        cells(found(Reason.SCORE_MAY_BE_PERCENT)),
+        scores(Reason.SCORE_MAY_BE_PERCENT),
     ),
-    Fault("less than nothing", _SCORE, says(Said(score="-0.2")), cells(found(Reason.SCORE_OUT_OF_RANGE))),
-    Fault("more than a hundred", _SCORE, says(Said(score="250")), cells(found(Reason.SCORE_OUT_OF_RANGE))),
+    Fault("less than nothing", _SCORE, says(Said(score="-0.2")), scores(Reason.SCORE_OUT_OF_RANGE)),
+    Fault("more than a hundred", _SCORE, says(Said(score="250")), scores(Reason.SCORE_OUT_OF_RANGE)),
     Fault(
         "scores of two patients",
         "The vendor is sent one row and must answer with one: tell it.",
         says(Said(rows=2)),
-        cells(found(Reason.WRONG_SHAPE), cds=_NO_ROWS),
+        scores(Reason.WRONG_SHAPE, cds=_NO_ROWS),
     ),
     Fault(
         "another output than was asked for",
@@ -326,18 +337,23 @@ SCORES: Final = (
 )
 
 VERSIONS: Final = (
-    Fault("another version", _VERSION, says(Said(version='"2024.1"')), cells(PAUSED, mlflow=_NO_VERSION)),
+    Fault(
+        "another version",
+        _VERSION,
+        says(Said(version='"2024.1"')),
+        cells(PAUSED, mlflow=_NO_VERSION, python=_GIVEN_PAUSED),
+    ),
     Fault(
         "a version that is no version",
         _VERSION,
         says(Said(version=json.dumps(f"see {PLANTED} for news"))),
-        cells(PAUSED, mlflow=_NO_VERSION),
+        cells(PAUSED, mlflow=_NO_VERSION, python=_GIVEN_PAUSED),
     ),
     Fault(
         "no version",
         "Nothing; but a change of the model will be seen by nobody. Ask the vendor to name it.",
         says(Said(version=None)),
-        cells(GOOD),
+        cells(GOOD, python=GIVEN),
     ),
 )
 
@@ -383,14 +399,17 @@ LOOK_UPS: Final = (
     ),
 )
 
-_DOWN: Final = sends(PROBLEM, 503)
+
+def _everywhere(cell: Cell) -> Mapping[Adapter, Outcome]:
+    return cells(cell, python=cell)
+
 
 AGAIN: Final = (
     Fault(
         "fails again and again",
         "It is given a rest, and nobody waits for it. See the calls before for why.",
-        _DOWN,
-        cells(Cell(Status.CIRCUIT_OPEN, attempts=0)),
+        says(),
+        _everywhere(Cell(Status.CIRCUIT_OPEN, attempts=0)),
         Place.FLAPPING,
         before=Before.THREE_FAIL,
     ),
@@ -398,7 +417,7 @@ AGAIN: Final = (
         "works again after its rest",
         "Nothing: one call tried it, and all go through again.",
         says(),
-        cells(GOOD),
+        cells(GOOD, python=GIVEN),
         Place.FLAPPING,
         before=Before.REST_IS_OVER,
     ),
@@ -406,7 +425,7 @@ AGAIN: Final = (
         "is asked for more at one time than it may be",
         "Calls that hang take its places: look for `timed_out`. Else raise `most_in_flight`.",
         says(),
-        cells(Cell(Status.OVERLOADED, attempts=0)),
+        _everywhere(Cell(Status.OVERLOADED, attempts=0)),
         before=Before.ONE_HANGS,
     ),
 )
@@ -420,6 +439,7 @@ TABLE: Final[Mapping[str, tuple[Fault, ...]]] = {
     "Scores": SCORES,
     "Versions": VERSIONS,
     "Scores made earlier (look-up)": LOOK_UPS,
+    "A callable of the site's own (python)": CALLABLES,
     "Again and again": AGAIN,
 }
 FAULTS: Final = tuple(fault for faults in TABLE.values() for fault in faults)

@@ -27,7 +27,7 @@ the operator log, the metrics or the record. `on_vendor_failure` may ask for som
 `status` and `reason` stand so in the record, in the operator log and in the metrics. *HTTP* is
 `vendor_http_status`, *tries* is `vendor_attempts`: connections that were tried, 2 only where none came about.
 *Rest* says whether so many of them in a row (`vendor.circuit`) give the vendor a rest. `look-up` is `rest`
-with `look_up`. [Vendor reasons](vendor-reasons.md) says what each reason means.
+with `look_up`, `python` a callable in a process of ours. [Vendor reasons](vendor-reasons.md) says what each reason means.
 
 What the clinician reads:
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cds_wrapper.errors import Trouble
 from cds_wrapper.vendors.base import Status
 from cds_wrapper.vendors.reasons import Reason
-from tests.service.laboratory_acts import Act
+from tests.service.laboratory_acts import Deed
 from tests.service.laboratory_adapters import Adapter, Place
 
 
@@ -58,6 +58,7 @@ class Never:
 
 
 Outcome = Cell | Never
+_NO_NETWORK = Never("it runs on this machine: no network and no HTTP lie between")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Fault:
 
     name: str
     do: str
-    act: Act
+    act: Deed
     cells: Mapping[Adapter, Outcome]
     place: Place = Place.USUAL
     waits: bool = False
@@ -84,14 +85,19 @@ def cells(
     mlflow: Outcome | None = None,
     rest: Outcome | None = None,
     look_up: Outcome | None = None,
+    python: Outcome | None = None,
 ) -> Mapping[Adapter, Outcome]:
-    """A row's cells: `http` for each adapter that asks over HTTP, unless it is named."""
+    """A row's cells: `http` for each adapter that asks over HTTP, unless it is named.
+
+    What happens on the way or in a protocol cannot happen to a callable, unless `python` says otherwise.
+    """
     return {
         Adapter.CDS_HOOKS: cds or http,
         Adapter.OPEN_INFERENCE: inference or http,
         Adapter.MLFLOW: mlflow or http,
         Adapter.REST: rest or http,
         Adapter.LOOK_UP: look_up or http,
+        Adapter.PYTHON: python or (http if isinstance(http, Never) else _NO_NETWORK),
     }
 
 
@@ -100,12 +106,20 @@ def unreadable(reason: Reason | Trouble, http: int | None = None) -> Cell:
     return Cell(Status.UNREADABLE, reason, http)
 
 
+def scores(reason: Reason, **others: Outcome | None) -> Mapping[Adapter, Outcome]:
+    """The cells of a score that cannot be one, which a callable may return as well."""
+    return cells(found(reason), python=unreadable(reason), **others)
+
+
 def found(reason: Reason) -> Cell:
     """An answer with a score that cannot be one."""
     return unreadable(reason, 200)
 
 
 GOOD = Cell(Status.ANSWERED, None, 200, Card.SCORE, score=0.031)
+GIVEN = replace(GOOD, http=None)
+"""A right answer of a callable."""
+
 PAUSED = replace(GOOD, card=Card.PAUSED)
 WITHOUT_SCORE = Cell(Status.ANSWERED, Reason.SCORE_NOT_FOUND, 200, Card.SCORE)
 TIMED_OUT = Cell(Status.TIMED_OUT)

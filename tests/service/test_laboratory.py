@@ -9,8 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.service.laboratory import FAMILY, Laboratory, Seen, laboratory
-from tests.service.laboratory_acts import PLANTED
-from tests.service.laboratory_adapters import PATIENT, Adapter
+from tests.service.laboratory_adapters import PATIENT, PLANTED, Adapter
 from tests.service.laboratory_faults import FAULTS
 from tests.service.laboratory_page import COMMAND, PAGE, page
 from tests.service.laboratory_table import Before, Card, Cell, Fault
