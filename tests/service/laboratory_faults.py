@@ -304,7 +304,7 @@ SCORES: Final = (
     ),
     Fault(
         "a class for a probability",
-        "Ask the model for probabilities (`predict_proba`).",
+        "Ask the model for probabilities (`predict_proba`). In a card of the vendor's a whole 1 is believed.",
         says(Said(score="1", datatype='"INT64"')),
         scores(Reason.SCORE_IS_A_CLASS, cds=replace(GOOD, score=1.0)),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from cds_wrapper.vendors.base import ModelVersion, NoPrediction, VendorCall, VersionSource
@@ -10,7 +11,7 @@ from cds_wrapper.vendors.guard import verdict_of
 from tests.service.harness import ROOT
 from tests.service.laboratory_adapters import Adapter
 from tests.service.laboratory_faults import TABLE
-from tests.service.laboratory_table import Card, Cell, Fault, Never, Outcome
+from tests.service.laboratory_table import Card, Cell, Fault, Never
 
 PAGE: Final = ROOT / "docs" / "reference" / "vendor-faults.md"
 COMMAND: Final = ".venv/bin/python -m tests.service.laboratory_page"
@@ -27,7 +28,8 @@ the operator log, the metrics or the record. `on_vendor_failure` may ask for som
 `status` and `reason` stand so in the record, in the operator log and in the metrics. *HTTP* is
 `vendor_http_status`, *tries* is `vendor_attempts`: connections that were tried, 2 only where none came about.
 *Rest* says whether so many of them in a row (`vendor.circuit`) give the vendor a rest. `look-up` is `rest`
-with `look_up`, `python` a callable in a process of ours. [Vendor reasons](vendor-reasons.md) says what each reason means.
+with `look_up`, `python` a callable in a process of ours, without an HTTP status. [Vendor
+reasons](vendor-reasons.md) says what each reason means.
 
 What the clinician reads:
 
@@ -57,31 +59,48 @@ def page() -> str:
 def _chapter(title: str, faults: tuple[Fault, ...]) -> str:
     head = "| the vendor | adapter | status | reason | HTTP | tries | card | rest |\n" + "| --- " * 8 + "|"
     rows = [line for fault in faults for line in _rows(fault)]
-    return f"## {title}\n\n" + "\n".join([head, *rows]) + "\n\n" + _what_to_do(faults)
+    table = "\n".join([head, *rows])
+    return f"## {title}\n\n{table}\n\n{_what_to_do(faults)}{_what_cannot_happen(faults)}"
 
 
 def _rows(fault: Fault) -> list[str]:
-    """One line for each outcome, with the adapters that share it."""
-    sharing: dict[Outcome, list[Adapter]] = {}
+    """One line for each outcome, with the adapters that share it; a callable has no HTTP status."""
+    sharing: dict[Cell, dict[Adapter, Cell]] = {}
     for adapter, outcome in fault.cells.items():
-        sharing.setdefault(outcome, []).append(adapter)
+        if isinstance(outcome, Cell):
+            sharing.setdefault(replace(outcome, http=None), {})[adapter] = outcome
     return [
-        _line(fault.name if at == 0 else "", _named(adapters), outcome)
-        for at, (outcome, adapters) in enumerate(sorted(sharing.items(), key=_happening_first))
+        _line(fault.name if at == 0 else "", _named(list(alike)), next(iter(alike.values())))
+        for at, alike in enumerate(sharing.values())
     ]
 
 
-def _happening_first(item: tuple[Outcome, list[Adapter]]) -> bool:
-    return isinstance(item[0], Never)
+def _what_cannot_happen(faults: tuple[Fault, ...]) -> str:
+    """Why an adapter has no line, once for all faults of a reason."""
+    spared: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        for why in {cell.why: None for cell in fault.cells.values() if isinstance(cell, Never)}:
+            adapters = [adapter for adapter, cell in fault.cells.items() if cell == Never(why)]
+            spared.setdefault((_named(adapters), why), []).append(fault.name)
+    lines = [
+        f"* {adapters}, *{_everything(names, faults)}*: {why}." for (adapters, why), names in spared.items()
+    ]
+    return "\nCannot happen to:\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _everything(names: list[str], faults: tuple[Fault, ...]) -> str:
+    return "all of these" if len(names) == len(faults) else "; ".join(names)
 
 
 def _named(adapters: list[Adapter]) -> str:
-    return "all" if len(adapters) == len(Adapter) else ", ".join(adapter.value for adapter in adapters)
+    if len(adapters) == len(Adapter):
+        return "all"
+    if set(Adapter) - set(adapters) == {Adapter.PYTHON}:
+        return "all but python"
+    return ", ".join(adapter.value for adapter in adapters)
 
 
-def _line(name: str, adapters: str, outcome: Outcome) -> str:
-    if isinstance(outcome, Never):
-        return f"| {name} | {adapters} | cannot happen: {outcome.why} | | | | | |"
+def _line(name: str, adapters: str, outcome: Cell) -> str:
     reason = f"`{outcome.reason.value}`" if outcome.reason else ""
     http = outcome.http or ""
     return (
