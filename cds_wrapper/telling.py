@@ -102,7 +102,7 @@ def tell_operator(
     if waited > life.service.ledger_reserve.total_seconds() * 1000 * SLOW_SHARE:
         rt.log.emit(log.LEDGER_SLOW, ledger_ms=waited, **named)
     _tell_of_the_call(life, rt, named)
-    if isinstance(prediction, NoPrediction) and prediction.status is not Status.STOPPED:
+    if isinstance(prediction, NoPrediction) and not _is_nobodys_failure(prediction):
         _tell_of_the_vendor(entry, prediction, rt.log, named)
     if (prediction.reason or "").startswith("score_"):
         rt.log.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
@@ -177,6 +177,14 @@ def _tell_of_the_reading(life: Life, rt: Runtime, about: Mapping[str, str]) -> N
 def _alarm(rt: Runtime, event: log.Event, **fields: object) -> None:
     rt.alarms[event.name] += 1
     rt.log.emit(event, **fields)
+
+
+def _is_nobodys_failure(prediction: NoPrediction) -> bool:
+    """Stopped by order, or never asked since the chart lacks an input: nothing an operator could mend."""
+    was_asked = prediction.call.attempts > 0
+    return prediction.status is Status.STOPPED or (
+        prediction.status is Status.MISSING_INPUT and not was_asked and prediction.reason is None
+    )
 
 
 def _tell_of_the_vendor(

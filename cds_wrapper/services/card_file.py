@@ -138,8 +138,8 @@ class MeasuredLessWellFile(FileModel):
     )
     recheck: Annotated[Words, at_most_words(12)] | None = Field(
         None,
-        description="How to make sure, one or two sentences of at most 12 words in all, with the direction:"
-        " `Readings may be too high: confirm with a blood gas.`",
+        description="How to make sure, with the direction (`Readings may be too high: confirm with a gas.`):"
+        " one or two sentences, at most 12 words in all.",
     )
     source: Words = Field(description="Where this was found.")
 

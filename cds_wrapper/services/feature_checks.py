@@ -57,30 +57,9 @@ def feature_mistakes(document: Document, service: ServiceFile) -> Iterator[Mista
     if service.features and RESERVED in service.prefetch:
         taken = "is the name under which the record keeps the model's inputs: call this key otherwise."
         yield document.mistake(("prefetch", RESERVED), taken)
-    yield from _sent_mistakes(document, service)
 
 
 RESERVED: Final = "features"
-
-
-def _sent_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
-    """What the vendor is sent by name must be an input that is declared."""
-    for path, name in _sent(service):
-        if name not in service.features:
-            problem = f"names `{name}`, which is no input under `features`."
-            yield document.mistake(path, problem, nearest(name, service.features))
-
-
-def _sent(service: ServiceFile) -> Iterator[tuple[KeyPath, str]]:
-    inference, mlflow = service.vendor.inference, service.vendor.mlflow
-    for number, tensor in enumerate(inference.inputs if inference else ()):
-        place: KeyPath = ("vendor", "inference", "inputs", number)
-        if tensor.features is None:
-            yield (*place, "name"), tensor.name
-        for index, name in enumerate(tensor.features or ()):
-            yield (*place, "features", index), name
-    for column, name in (mlflow.columns if mlflow else {}).items():
-        yield ("vendor", "mlflow", "columns", column), name
 
 
 def _problems(feature: FeatureFile, service: ServiceFile) -> Iterator[_Problem]:
@@ -101,7 +80,8 @@ def _place_problems(feature: FeatureFile, service: ServiceFile) -> Iterator[_Pro
             problem = f"names `{key}`, which is no key of `prefetch`."
             yield _Problem(("prefetch", index), problem, nearest(key, service.prefetch))
         elif (asked := _asked_type(template)) is not None and asked != feature.type:
-            problem = f"names `{key}`, which asks for {asked}: a {feature.type} is never among its matches."
+            asks = f"names `{key}`, which asks for {asked}, and `type` is {feature.type}:"
+            problem = f"{asks} write `type: {asked}`, or another key."
             yield _Problem(("prefetch", index), problem)
     if feature.context is not None and all(hook in HOOKS for hook in service.hook):
         known = tuple(dict.fromkeys(field.name for hook in service.hook for field in HOOKS[hook].fields))

@@ -13,6 +13,7 @@ from cds_wrapper.services.card_file import CardFile
 from cds_wrapper.services.own_keys import own_queries, unanswerable
 from cds_wrapper.services.prefetch_rules import beyond_the_subset
 from cds_wrapper.services.reading import ReadService
+from cds_wrapper.services.sent_features import never_sent
 from cds_wrapper.services.service_file import ServiceFile, VendorFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.yaml_files import Document
@@ -45,6 +46,7 @@ def _service_warnings(document: Document, service: ServiceFile) -> Iterator[Mist
             problem = f"{excess}: not every EHR can answer it (CDS Hooks 2.0.1, prefetch query restrictions)."
             yield document.mistake(("prefetch", key), problem)
     yield from _vendor_warnings(document, service.vendor)
+    yield from never_sent(document, service)
     if not service.identifiers.patient:
         problem = "is empty: records can be joined with a warehouse only by the EHR's own patient id."
         yield document.mistake(("identifiers", "patient"), problem)

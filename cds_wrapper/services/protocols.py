@@ -62,7 +62,7 @@ def _mlflow(vendor: VendorFile, mlflow: MLflowFile) -> RestForm:
 
 
 def _row(mlflow: MLflowFile) -> BodyForm:
-    columns = tuple(mlflow.columns.items())
+    columns = tuple(mlflow.inputs.items())
     match mlflow.form:
         case "dataframe_split":
             return Frame(columns)

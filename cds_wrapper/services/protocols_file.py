@@ -112,7 +112,7 @@ class MLflowFile(FileModel):
     form: Literal["dataframe_split", "dataframe_records", "inputs"] = Field(
         "dataframe_split", description="What MLflow's scoring server calls the form of the request."
     )
-    columns: Columns = Field(
+    inputs: Columns = Field(
         description="The model's column -> the feature in it, in order; a list where the names are the same."
     )
     column: Annotated[int, Field(ge=0)] | None = Field(

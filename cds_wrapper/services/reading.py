@@ -28,6 +28,7 @@ from cds_wrapper.services.feature_checks import feature_mistakes
 from cds_wrapper.services.fields import FileModel
 from cds_wrapper.services.own_keys import own_key_mistakes
 from cds_wrapper.services.plan_file import PlanFile
+from cds_wrapper.services.sent_features import sent_mistakes
 from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.subgroups_file import SubgroupsFile
 from cds_wrapper.services.tables import read_kinds_of_place, read_payers, read_quintiles
@@ -107,6 +108,7 @@ def read_service(sources: Mapping[str, SourceFile], find_table: FindTable) -> Re
     if service:
         mistakes += consistency.service_mistakes(service.document, service.model)
         mistakes += feature_mistakes(service.document, service.model)
+        mistakes += sent_mistakes(service.document, service.model)
     if card:
         mistakes += consistency.card_mistakes(card.document, card.model)
     if plan:

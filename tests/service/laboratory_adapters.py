@@ -144,7 +144,7 @@ _VENDORS: Mapping[Adapter, str] = {
     Adapter.MLFLOW: """\
   protocol: mlflow
   url: BASE
-  mlflow: {columns: [age], column: 1}
+  mlflow: {inputs: [age], column: 1}
 """
     + _MODEL
     + _SCORE,

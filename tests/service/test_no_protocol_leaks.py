@@ -61,7 +61,7 @@ MLFLOW = """\
   protocol: mlflow
   url: "{url}"
   authentication: {{kind: api_key, secret: {secret}, header: ocp-key}}
-  mlflow: {{columns: [systolic]}}
+  mlflow: {{inputs: [systolic]}}
   circuit: {{failures: 1000}}
   score: {{kind: probability, range: [0, 1]}}
   model: {{id: prevent-base, version: "2023.1"}}

@@ -127,7 +127,7 @@ PULSE = VENDOR[VENDOR.index("  pulse: {{label") : VENDOR.rindex("\n\n")]
 async def test_a_quiet_band_is_not_quiet_where_an_input_was_missing(
     tmp_path: Path, policy: str, risk: float, complete: bool, count: int
 ) -> None:
-    lines = VENDOR.replace(PULSE, "") if complete else VENDOR
+    lines = VENDOR.replace(PULSE, "").replace(", pulse: 70", "") if complete else VENDOR
     answer = {"risk": risk, "red": False}
     cards, row = await called(tmp_path, "white-55", answer, policy, lines)
     assert (len(cards), row["status"], len(row["cards_returned"])) == (count, "answered", count)
@@ -143,3 +143,18 @@ async def test_a_score_that_is_too_old_is_not_shown_and_its_time_is(tmp_path: Pa
     assert "last score is from 09:59 UTC on 1 June 2026. This does not mean low risk." in card["summary"]
     assert "older than 24 hours" in card["detail"]
     assert (row["status"], row["score"], row["score_at"]) == ("stale", None, "2026-06-01T09:59:00.000Z")
+
+
+async def test_a_chart_that_lacks_an_input_is_not_told_to_the_operator_as_the_vendors_failure(
+    tmp_path: Path,
+) -> None:
+    lines = VENDOR.replace("  send_when_missing: {{bmi: 25, pulse: 70}}\n", "").replace(
+        "if_missing: counted_as_normal", "if_missing: required"
+    )
+    async with fakes.running(fakes.answers({}, status=412), strict=False) as vendor:
+        async with wrapper(tmp_path, hooks_of(tmp_path, vendor.url, "shown", lines)) as running:
+            (card,) = (await running.call(request_of("white-55"))).json()["cards"]
+        told = {event["event"] for event in running.events()}
+        assert vendor.asked == []
+    assert "pulse" in card["summary"]
+    assert "invocation_completed" in told and "vendor_failed" not in told

@@ -58,7 +58,7 @@ def test_the_outputs_that_are_asked_for_are_there() -> None:
 
 def test_the_columns_of_the_model_are_those_that_are_sent() -> None:
     service = read("readmission", "service.yaml")
-    assert service["vendor"]["mlflow"]["columns"] == list(COLUMNS)
+    assert service["vendor"]["mlflow"]["inputs"] == list(COLUMNS)
     assert set(service["features"]) == set(COLUMNS)
 
 

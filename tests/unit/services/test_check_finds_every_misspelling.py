@@ -17,10 +17,15 @@ FOLDERS = sorted(path for path in HOOKS.iterdir() if path.is_dir())
 
 # Keys a hospital chooses itself: no spelling is wrong. `patient:` must name one of the prefetch keys, and
 # that is a row of test_mistakes.py.
+ANY = "*"
 FREE = {
     ("prefetch",): "the vendor's own names for what it asks for",
     ("vendor", "missing_inputs", "names"): "the vendor's own codes for its inputs",
     ("features",): "the site's own names for the model's inputs",
+    ("features", ANY, "answers"): "codes of other people's code systems",
+    ("vendor", "flags"): "the site's own names; a row of test_score_card_section.py holds them together",
+    ("score_card", "flags"): "the same names, with the words for them",
+    ("vendor", "send_when_missing"): "names of inputs; rows of test_features_section.py",
 }
 ROWS = ("evidence", "metrics")
 
@@ -45,8 +50,16 @@ MISSPELLINGS: tuple[Callable[[str], str], ...] = (dropped, doubled, swapped)
 def keys_of(document: Document) -> Iterator[KeyPath]:
     """Every key that has a right spelling, as a path."""
     for path in document.places:
-        if path and isinstance(path[-1], str) and path[:-1] not in FREE:
+        if path and isinstance(path[-1], str) and not is_free(path[:-1]):
             yield path
+
+
+def is_free(above: KeyPath) -> bool:
+    """Whether the keys below a path are the hospital's own to name; `ANY` stands for one key."""
+    return any(
+        len(free) == len(above) and all(one in {ANY, other} for one, other in zip(free, above, strict=True))
+        for free in FREE
+    )
 
 
 def is_due(path: KeyPath, way: int) -> bool:

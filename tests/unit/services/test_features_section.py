@@ -141,7 +141,9 @@ def test_a_prefetch_key_may_not_have_the_name_of_the_inputs_in_the_record(tmp_pa
             "inference: {model: m, output: o, inputs: [{name: x, features: [systolc]}]}",
             "systolic",
         ),
-        ("mlflow", "mlflow: {columns: {x: systolc}}", "systolic"),
+        ("mlflow", "mlflow: {inputs: {x: systolc}}", "systolic"),
+        ("rest", 'rest: {body: {patient_data: [{sbp: "{systolc}"}]}}', "systolic"),
+        ("rest", "rest: {}\n  send_when_missing: {systolc: 120}", "systolic"),
     ],
 )
 def test_what_a_vendor_is_sent_must_be_declared(

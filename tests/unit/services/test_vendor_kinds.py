@@ -30,7 +30,7 @@ MLFLOW = """\
   protocol: mlflow
   url: https://models.example.org
   mlflow:
-    columns: {Age: age, SBP: sbp}
+    inputs: {Age: age, SBP: sbp}
     column: 1
 """
 REST = """\
@@ -182,16 +182,16 @@ WRONG = [
     ),
     (
         MLFLOW + MODEL,
-        "  mlflow:\n    columns: {Age: age, SBP: sbp}\n    column: 1\n",
+        "  mlflow:\n    inputs: {Age: age, SBP: sbp}\n    column: 1\n",
         "",
         "vendor.mlflow",
         "needs it",
     ),
     (
         MLFLOW + MODEL,
-        "columns: {Age: age, SBP: sbp}",
-        "columns: {}",
-        "vendor.mlflow.columns",
+        "inputs: {Age: age, SBP: sbp}",
+        "inputs: {}",
+        "vendor.mlflow.inputs",
         "at least 1 item",
     ),
     (MLFLOW + MODEL, "{kind:", "{path: score, kind:", "vendor.score.path", "write one"),
@@ -229,7 +229,7 @@ WRONG = [
     (
         REST + REST_MODEL,
         "  rest:\n",
-        "  mlflow: {columns: [a]}\n  rest:\n",
+        "  mlflow: {inputs: [a]}\n  rest:\n",
         "vendor.mlflow",
         "for `mlflow` only",
     ),
