@@ -158,7 +158,8 @@ def hooks_for(folder: Path, vendor: str, url: str) -> Path:
     secret.chmod(0o600)
     hooks = with_vendor(folder, vendor.format(url=url, secret=secret))
     file = hooks / "cvd-risk" / "service.yaml"
-    file.write_text(file.read_text() + FEATURES)
+    before, _, shipped = file.read_text().partition("\nfeatures:\n")
+    file.write_text(f"{before}\n{shipped[shipped.index('# Cut points') :]}{FEATURES}")
     return hooks
 
 
