@@ -25,6 +25,13 @@ _TIME_PART: Final = r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?"
 _MOST_DAYS: Final = 366
 _DURATION: Final = re.compile(f"P(?=.){_DATE_PART}{_TIME_PART}(?<!T)", re.ASCII)
 
+HEADER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+TAKEN_HEADERS: Final = frozenset(
+    {"accept", "connection", "content-encoding", "content-length", "content-type", "cookie", "host", "te"}
+    | {"expect", "keep-alive", "proxy-authorization", "trailer", "transfer-encoding", "upgrade"}
+)
+"""What our calls carry anyway, and what decides where they go and how they are read."""
+
 
 class FileModel(BaseModel):
     """A part of a file: unknown keys are mistakes, nothing is converted by guess, no value is echoed."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from cds_wrapper.services.fields import AnswerPath, FileModel, Span, Words, written
+from cds_wrapper.services.fields import (
+    HEADER_NAME,
+    TAKEN_HEADERS,
+    AnswerPath,
+    FileModel,
+    Span,
+    Words,
+    written,
+)
 from cds_wrapper.vendors.score_only import SentValue
 
 Datatype = Literal[
@@ -21,11 +28,6 @@ Segment = Annotated[
     str, written(r"\w[\w.-]{0,127}", "may hold letters, digits, `-`, `_` and `.` only: it is in an address.")
 ]
 """A name that stands in an address as it is."""
-
-_HEADER: Final = re.compile(r"[A-Za-z0-9-]+")
-_OUR_HEADERS: Final = frozenset(
-    {"authorization", "content-type", "accept", "host", "content-length", "cookie"}
-)
 
 
 def _whole(path: str) -> str:
@@ -176,10 +178,12 @@ class RestFile(FileModel):
     @classmethod
     def _free(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
         for name, text in headers.items():
-            if not _HEADER.fullmatch(name) or name.lower() in _OUR_HEADERS:
+            if not HEADER_NAME.fullmatch(name.lower()) or name.lower() in {"authorization", *TAKEN_HEADERS}:
                 raise ValueError(f"`{name}` is no header that can be set here.")
             if not (text.isascii() and text.isprintable()):
                 raise ValueError(f"`{name}` holds what a header cannot.")
+        if len({name.lower() for name in headers}) < len(headers):
+            raise ValueError("names a header twice; capitals make no difference.")
         return headers
 
 

@@ -9,12 +9,19 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from cds_wrapper.services.fields import FileModel, Span, Words, is_plain_address, written
+from cds_wrapper.services.fields import (
+    HEADER_NAME,
+    TAKEN_HEADERS,
+    FileModel,
+    Span,
+    Words,
+    is_plain_address,
+    written,
+)
 from cds_wrapper.signing import ENVIRONMENT
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = "CDS_WRAPPER_"
-_HEADER: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _EVERY: Final = (timedelta(minutes=1), timedelta(hours=24))
 _LONGEST_LASTING: Final = timedelta(minutes=5)
 _REST: Final = (timedelta(seconds=1), timedelta(minutes=10))
@@ -76,16 +83,11 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "api_key": ("secret",),
     "oauth2": ("token_url", "client_id"),
 }
-# What our calls carry anyway, and what decides where they go and how they are read.
-_TAKEN_HEADERS: Final = frozenset(
-    {"accept", "connection", "content-encoding", "content-length", "content-type", "cookie", "host", "te"}
-    | {"expect", "keep-alive", "proxy-authorization", "trailer", "transfer-encoding", "upgrade"}
-)
 
 
 def _header(name: str) -> str:
     lower = name.lower()
-    if not _HEADER.fullmatch(lower) or lower in _TAKEN_HEADERS:
+    if not HEADER_NAME.fullmatch(lower) or lower in TAKEN_HEADERS:
         raise ValueError("is no name of a header that a key could stand in, such as `x-api-key`.")
     return lower
 

@@ -139,6 +139,11 @@ def _rest_mistakes(document: Document, vendor: VendorFile, rest: RestFile) -> It
         yield document.mistake(("vendor", "rest", "method"), problem)
     if rest.method == "GET" and rest.body is not None:
         yield document.mistake(("vendor", "rest", "body"), "cannot go with `GET`, which has no body.")
+    keyed = vendor.authentication.header if vendor.authentication else None
+    for name in rest.headers:
+        if vendor.authentication and vendor.authentication.kind == "api_key" and name.lower() == keyed:
+            problem = "is the header that `vendor.authentication` puts the key in."
+            yield document.mistake(("vendor", "rest", "headers", name), problem)
     yield from _unquoted_mistakes(document, ("vendor", "rest", "body"), rest.body)
     yield from _place_mistakes(document, vendor, rest)
 

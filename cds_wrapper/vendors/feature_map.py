@@ -8,14 +8,23 @@ resource that was chosen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from cds_wrapper.cds import CDSRequest, Prefetch, PrefetchState
-from cds_wrapper.vendors.feature_choice import Match, Shelf, Wanted, codes_of, matches
+from cds_wrapper.vendors.feature_choice import (
+    MOST_JUDGED,
+    Match,
+    Shelf,
+    Wanted,
+    codes_of,
+    has_criterion,
+    matches,
+    meets,
+)
 from cds_wrapper.vendors.feature_resources import UNREADABLE, resources_in
 from cds_wrapper.vendors.feature_rules import Kind, Rule
 from cds_wrapper.vendors.feature_values import counted, value_of
@@ -96,6 +105,10 @@ class _Reading:
         if plain is not None:
             return _plain_input(plain, rule, self.now)
         found = matches([one.shelf for one in places if one.shelf], rule, self.now)
+        if has_criterion(rule):
+            if len(found) > MOST_JUDGED:
+                places = [replace(one, whole=False) for one in places]
+            found = [one for one in found[:MOST_JUDGED] if meets(one.candidate, rule, self.now)]
         if rule.kind is Kind.COUNT:
             return _counted(found, places, rule, self.now)
         for one in _in_time(found, rule, self.now):

@@ -218,6 +218,27 @@ WRONG = [
         "vendor.rest.headers",
         "no header that can be set",
     ),
+    (
+        REST + REST_MODEL,
+        "  rest:\n",
+        "  rest:\n    headers: {Transfer-Encoding: chunked}\n",
+        "vendor.rest.headers",
+        "no header that can be set",
+    ),
+    (
+        REST + REST_MODEL,
+        "  rest:\n",
+        "  rest:\n    headers: {x-unit: a, X-Unit: b}\n",
+        "vendor.rest.headers",
+        "names a header twice",
+    ),
+    (
+        REST + REST_MODEL,
+        "  rest:\n",
+        "  authentication: {kind: api_key, secret: env:KEY}\n  rest:\n    headers: {X-API-Key: a}\n",
+        "vendor.rest.headers.X-API-Key",
+        "puts the key in",
+    ),
     (REST + REST_MODEL, "org/scores", "org/{patient}", "vendor.url", "only identifiers that `look_up` names"),
     (
         REST + REST_MODEL,

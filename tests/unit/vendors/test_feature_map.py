@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cds_wrapper.vendors.feature_choice import MOST_JUDGED
 from cds_wrapper.vendors.features import InputSource, Lack
 from tests.unit.vendors.feature_maps import (
     LOINC,
@@ -376,6 +377,24 @@ def test_matching_resources_are_counted_within_their_time() -> None:
 )
 def test_what_cannot_be_counted_to_the_end_is_no_count(came: Any, lack: Lack) -> None:
     assert read_one(came, **STAYS).lack is lack
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(MOST_JUDGED, MOST_JUDGED), (MOST_JUDGED + 1, Lack.INCOMPLETE)]
+)
+def test_a_criterion_is_asked_of_so_many_resources_and_a_count_of_more_is_no_count(
+    number: int, expected: Any
+) -> None:
+    stays = [stay("2026-06-01", id=f"s{place}") for place in range(number)]
+    found = read_one(bundle(*stays), **STAYS | {"path": "period.start.exists()", "range": [0, 1000]})
+    assert (found.lack if found.value is None else found.value) == expected
+
+
+def test_a_criterion_met_by_the_newest_of_very_many_is_met_and_met_by_none_of_them_is_no_no() -> None:
+    many = [condition(recordedDate="2026-06-01", severity={"text": "x"}) for _ in range(MOST_JUDGED + 50)]
+    criterion = DIABETES | {"path": "severity.text = 'x'"}
+    assert read_one(bundle(*many), **criterion).value is True
+    assert read_one(bundle(*many), **criterion | {"path": "severity.text = 'y'"}).lack is Lack.INCOMPLETE
 
 
 AGE: dict[str, Any] = {"kind": "elapsed", "type": "Patient", "codes": None, "path": "birthDate", "unit": "a"}
