@@ -74,10 +74,14 @@ def command(
     """
     if ledger or ledger_file or heads:
         audit_ledger(ledger_file, heads, as_json)
-        return
-    if probe:
+    elif probe:
         probe_vendors(hooks, as_json)
-        return
+    else:
+        _check_files(hooks, client, as_json)
+
+
+def _check_files(hooks: Path | None, client: str | None, as_json: bool) -> None:
+    """The settings and the hospital's files, or one client's sheet out of them."""
     settings, mistakes = _settings()
     if settings is not None and hooks is not None:
         settings = settings.model_copy(update={"hooks": hooks})

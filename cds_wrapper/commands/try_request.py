@@ -102,10 +102,7 @@ def command(
     except WrapperError as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
-    chosen = next((one for one in catalog.of(service) if one.hook == call.hook), None)
-    if chosen is None:
-        typer.echo(_no_such_service(service, catalog), err=True)
-        raise typer.Exit(NOT_FOUND_EXIT)
+    chosen = _chosen(service, call.hook, catalog)
     access = examine_access([chosen], settings)
     if access.mistakes:
         tell(ConfigurationRefused(access.mistakes))
@@ -119,6 +116,15 @@ def command(
         or ledger.entry["reason"]
     ):
         raise typer.Exit(VENDOR_EXIT)
+
+
+def _chosen(service_id: str, hook: str, catalog: ServiceCatalog) -> ServiceDefinition:
+    """The service of that id for that hook; ends the command when there is none."""
+    chosen = next((one for one in catalog.of(service_id) if one.hook == hook), None)
+    if chosen is None:
+        typer.echo(_no_such_service(service_id, catalog), err=True)
+        raise typer.Exit(NOT_FOUND_EXIT)
+    return chosen
 
 
 def count(
