@@ -10,12 +10,10 @@ from collections.abc import Iterator
 
 from cds_wrapper.errors import Mistake
 from cds_wrapper.services.checking import nearest
-from cds_wrapper.services.protocols_file import RestFile
 from cds_wrapper.services.service_file import ServiceFile
+from cds_wrapper.services.vendor_kinds import IDENTIFIERS
 from cds_wrapper.services.yaml_files import Document, KeyPath
-from cds_wrapper.vendors.rest_body import slot_of
-
-_IDENTIFIERS = ("patient", "encounter")
+from cds_wrapper.vendors.rest_body import slots_in
 
 
 def sent_mistakes(document: Document, service: ServiceFile) -> Iterator[Mistake]:
@@ -49,23 +47,6 @@ def _sent(service: ServiceFile) -> Iterator[tuple[KeyPath, str]]:
             yield (*place, "features", index), name
     for column, name in (vendor.mlflow.inputs if vendor.mlflow else {}).items():
         yield ("vendor", "mlflow", "inputs", column), name
-    if vendor.rest:
-        yield from _in_body(vendor.rest)
-
-
-def _in_body(rest: RestFile) -> Iterator[tuple[KeyPath, str]]:
-    """The inputs a body names; the identifiers of a look-up are none."""
-    for path, name in _slots(("vendor", "rest", "body"), rest.body):
-        if name not in _IDENTIFIERS:
-            yield path, name
-
-
-def _slots(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(value, dict):
-        for key, member in value.items():
-            yield from _slots((*path, key), member)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _slots((*path, index), item)
-    elif (name := slot_of(value)) is not None:
-        yield path, name
+    for path, name in slots_in(vendor.rest.body) if vendor.rest else ():
+        if name not in IDENTIFIERS:
+            yield ("vendor", "rest", "body", *path), name

@@ -59,7 +59,7 @@ ONLY_FOR: Final[Mapping[str, str]] = {
 
 _OVER_HTTP: Final = ("url", "authentication", "tls")
 _SCORE_PATH_NEEDED: Final = (CDS_HOOKS, REST)
-_IDENTIFIERS: Final = (PATIENT, ENCOUNTER)
+IDENTIFIERS: Final = (PATIENT, ENCOUNTER)
 _IN_TEXT: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -166,16 +166,18 @@ def _place_mistakes(document: Document, vendor: VendorFile, rest: RestFile) -> I
     texts: dict[KeyPath, str] = {("vendor", "url"): vendor.url or ""}
     texts |= {("vendor", "rest", "headers", name): text for name, text in rest.headers.items()}
     declared = declared_identifiers(rest.look_up)
-    used = set(slots_in(rest.body)) & set(_IDENTIFIERS)
+    in_body = [(path, name) for path, name in slots_in(rest.body) if name in IDENTIFIERS]
+    used = {name for _, name in in_body}
     for path, text in texts.items():
         for name in _IN_TEXT.findall(text):
             used.add(name)
             if name not in declared:
                 problem = f"holds `{{{name}}}`; only identifiers that `look_up` names may be here."
                 yield document.mistake(path, problem, nearest(name, declared))
-    for name in sorted(set(slots_in(rest.body)) & set(_IDENTIFIERS) - set(declared)):
-        problem = f"holds `{{{name}}}`, which `look_up` does not name."
-        yield document.mistake(("vendor", "rest", "body"), problem)
+    for path, name in in_body:
+        if name not in declared:
+            problem = f"holds `{{{name}}}`, which `look_up` does not name."
+            yield document.mistake(("vendor", "rest", "body", *path), problem)
     for name in declared:
         if name not in used:
             problem = f"is used nowhere: write `{{{name}}}` into the body, a header or the address."
@@ -186,4 +188,4 @@ def declared_identifiers(look_up: LookUpFile | None) -> tuple[str, ...]:
     """Which identifiers a vendor is asked by."""
     if look_up is None:
         return ()
-    return tuple(name for name in _IDENTIFIERS if getattr(look_up, name) is not None)
+    return tuple(name for name in IDENTIFIERS if getattr(look_up, name) is not None)

@@ -16,6 +16,10 @@ from cds_wrapper.vendors.score_only import Inputs
 _SLOT: Final = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 
 
+Place = tuple[str | int, ...]
+"""Keys and positions, from the top of a JSON value."""
+
+
 class BodyForm(Protocol):
     """Makes a request's body out of one patient's inputs."""
 
@@ -30,19 +34,19 @@ def slot_of(value: object) -> str | None:
     return found[1] if found else None
 
 
-def slots_in(value: object) -> Iterator[str]:
-    """Every input that a form names, at any depth."""
+def slots_in(value: object, path: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Every input that a form names, at any depth, behind the keys and positions that lead to it."""
     match value:
         case Mapping():
-            for member in value.values():
-                yield from slots_in(member)
+            for key, member in value.items():
+                yield from slots_in(member, (*path, key))
         case list() | tuple():
-            for item in value:
-                yield from slots_in(item)
+            for position, item in enumerate(value):
+                yield from slots_in(item, (*path, position))
         case _:
             name = slot_of(value)
             if name is not None:
-                yield name
+                yield path, name
 
 
 class _Gap:

@@ -244,7 +244,7 @@ WRONG = [
         REST + REST_MODEL,
         "source: ours",
         'source: "{patient}"',
-        "vendor.rest.body",
+        "vendor.rest.body.source",
         "which `look_up` does not name",
     ),
     (
