@@ -13,6 +13,7 @@ For whoever changes the code:
     python3 run.py format                put the code into the house's format
     python3 run.py lock                  pin the dependencies of pyproject.toml anew, into constraints.txt
     python3 run.py model-servers         install MLServer and MLflow beside .venv, for the tests against them
+    python3 run.py spark                 install Spark into .venv, for the tests on it (needs Java 17 or 21)
 
 The environment is made once and renewed only when pyproject.toml or constraints.txt has changed.
 """
@@ -55,7 +56,8 @@ CHECKS = (
 )
 MODEL_SERVERS = ("mlserver", "mlflow")
 PINS = ROOT / "tests" / "model_servers"
-EXTRAS = ("test", "monitor", "otel", "quality")
+SPARK_PINS = ROOT / "tests" / "spark" / "requirements-spark.txt"
+EXTRAS = ("test", "monitor", "postgres", "otel", "quality")
 
 
 def main(arguments: List[str]) -> int:
@@ -72,6 +74,7 @@ def main(arguments: List[str]) -> int:
         "format": format_code,
         "lock": lock_dependencies,
         "model-servers": install_model_servers,
+        "spark": install_spark,
     }
     command = own.get(arguments[0])
     return command(arguments[1:]) if command else run_program(arguments)
@@ -120,6 +123,12 @@ def install_model_servers(_: List[str]) -> int:
     """Make .venv-mlserver and .venv-mlflow, a gigabyte and a half, unless they are as their pins say."""
     failed = [server for server in MODEL_SERVERS if not install_model_server(server)]
     return 1 if failed else 0
+
+
+def install_spark(_: List[str]) -> int:
+    """Add Spark to .venv: half a gigabyte that only its tests need, so that nobody else waits for it."""
+    command = ["pip", "install", "--quiet", "--python", str(PYTHON), "--no-deps", "--require-hashes"]
+    return subprocess.call([str(PYTHON), "-m", "uv", *command, "-r", str(SPARK_PINS)], cwd=str(ROOT))
 
 
 def install_model_server(server: str) -> bool:

@@ -148,8 +148,8 @@ def requirements() -> list[Requirement]:
 def pins() -> dict[str, list[str]]:
     """The pinned versions of each package; more than one where platforms or Pythons differ."""
     versions: dict[str, list[str]] = {}
-    for name, version in re.findall(
-        r"^([\w.-]+)==([^ \\]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE
-    ):
+    files = (ROOT / "constraints.txt", ROOT / "tests" / "spark" / "requirements-spark.txt")
+    text = "".join(file.read_text() for file in files)
+    for name, version in re.findall(r"^([\w.-]+)==([^ \\]+)", text, re.MULTILINE):
         versions.setdefault(canonicalize_name(name), []).append(version)
     return versions
