@@ -118,3 +118,54 @@ class Measured:
     def interval(self) -> Interval | None:
         """Both limits, if there are any."""
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class DailySums:
+    """A group and the rest day by day, in order of maturity: events and sums of scores of mature episodes.
+
+    All sequences are as long as `days`; a day on which nothing matured on either side is left out.
+    """
+
+    days: tuple[date, ...]
+    group_events: tuple[float, ...]
+    group_expected: tuple[float, ...]
+    rest_events: tuple[float, ...]
+    rest_expected: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFigures:
+    """Everything measured about one group: its figures, its days, and how much of what is due is known.
+
+    `counts` are episodes by state (`event`, `no_event`, `pending`, `censored`, `unverified`), every one of
+    them once. `oe_design_effect` divides its sequence.
+    """
+
+    group: Group
+    figures: tuple[Measured, ...]
+    daily: DailySums
+    counts: dict[str, int]
+    oe_design_effect: float
+
+    def of(self, measure: Measure) -> Measured | None:
+        """The figure of this measure."""
+        return next((figure for figure in self.figures if figure.measure is measure), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFigures:
+    """One service's model version as of a day: everybody first, then every listed group and crossing."""
+
+    service_id: str
+    model_id: str
+    model_version: str
+    outcome: str
+    threshold: float | None
+    as_of: date
+    groups: tuple[GroupFigures, ...]
+
+    @property
+    def everybody(self) -> GroupFigures:
+        """The model as a whole."""
+        return self.groups[0]

@@ -30,12 +30,12 @@ from cds_wrapper.services.definitions import (
     Authentication,
     Band,
     Identifiers,
-    Outcome,
     Threshold,
     VendorConfig,
     VendorOffer,
     VendorTLS,
 )
+from cds_wrapper.services.outcomes import Outcome
 from cds_wrapper.services.plan_file import PlanFile, ReplacementFile
 from cds_wrapper.services.protocols import address_of, asking_of
 from cds_wrapper.services.service_file import MissingInputsFile, ScoreFile, ServiceFile, VendorFile

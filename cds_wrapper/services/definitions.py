@@ -18,6 +18,7 @@ from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.patient.demographics import BesideKeys, DemographicRules, PlaceRules
 from cds_wrapper.patient.subgroups import SubgroupScheme
 from cds_wrapper.remembered import Remembered
+from cds_wrapper.services.outcomes import EpisodeRule, Outcome
 from cds_wrapper.services.own_keys import OwnQuery
 from cds_wrapper.vendors.cds_hooks import MissingInputs
 from cds_wrapper.vendors.features import FeatureReader
@@ -144,15 +145,6 @@ class Identifiers:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the score predicts; `horizon` is an ISO 8601 duration, as `P10Y`."""
-
-    name: str
-    phrase: str
-    horizon: str
-
-
-@dataclass(frozen=True, slots=True)
 class FileVersions:
     """Digest of every file that decided, as `sha256:` and 64 hex digits of the SHA-256 over its bytes.
 
@@ -179,7 +171,8 @@ class ServiceDefinition:
     are the wrapper's and reach the vendor only if it asked the same. `own_keys` are those that only the
     wrapper asks for, `beside_keys` those under which it reads. `places` is None when no Encounter is read
     for them. With `ballot` its EHRs read CDS Hooks 3.0. `features` is None for a vendor that reads FHIR
-    itself. `score_card` is None for one that speaks cards.
+    itself. `score_card` is None for one that speaks cards. `further_outcomes` are held against the score
+    beside `outcome`, which it was made for.
     """
 
     id: str
@@ -217,6 +210,8 @@ class ServiceDefinition:
     files: tuple[KeptFile, ...] = field(repr=False)
     features: FeatureReader | None = field(default=None, repr=False)
     score_card: ScoreCard | None = field(default=None, repr=False)
+    episodes: EpisodeRule = field(default_factory=EpisodeRule)
+    further_outcomes: tuple[Outcome, ...] = ()
     remembered: Remembered[Any] = field(default_factory=Remembered, init=False, repr=False, compare=False)
     """What was decided from these files about patients of the same groups; another edition begins anew."""
 
