@@ -1,0 +1,50 @@
+"""A group against everybody else: is a gap confirmed, ruled out, or not decided? And how many were looked at.
+
+Never "p below 0.05": an interval is held against a margin that was fixed ahead.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from cds_wrapper.monitoring.formulas.figure import Figure
+
+
+class Reading(enum.Enum):
+    """What an interval says about a gap against its margin."""
+
+    CONFIRMED = "confirmed"
+    RULED_OUT = "ruled_out"
+    UNDETERMINED = "undetermined"
+
+
+def read_difference(gap: Figure, margin: float) -> Reading:
+    """A difference, where 0 is no gap: wholly beyond the margin on one side, wholly within, or neither."""
+    return _read(gap, -margin, margin)
+
+
+def read_ratio(ratio: Figure, low: float, high: float) -> Reading:
+    """A ratio, where 1 is no gap and `low` to `high` is within the margin."""
+    return _read(ratio, low, high)
+
+
+def _read(figure: Figure, low: float, high: float) -> Reading:
+    if figure.low is None or figure.high is None:
+        return Reading.UNDETERMINED
+    if figure.high < low or figure.low > high:
+        return Reading.CONFIRMED
+    if low <= figure.low and figure.high <= high:
+        return Reading.RULED_OUT
+    return Reading.UNDETERMINED
+
+
+def adjusted(p: Sequence[float], method: Literal["holm", "fdr_bh"]) -> tuple[float, ...]:
+    """P values adjusted for how many there are: Holm for what is acted on, Benjamini-Hochberg for a table."""
+    if not p:
+        return ()
+    return tuple(float(one) for one in multipletests(np.asarray(p), method=method)[1])
