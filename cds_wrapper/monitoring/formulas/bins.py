@@ -35,4 +35,4 @@ def expit(x: Floats | float) -> Floats:
 def logit_bin(p: Floats) -> NDArray[np.int64]:
     """The bin of each probability, 0 to 999."""
     place = np.floor((logit(p) + EDGE) / (2 * EDGE) * BINS)
-    return np.clip(place, 0, BINS - 1).astype(np.int64)
+    return np.asarray(np.clip(place, 0, BINS - 1), dtype=np.int64)
