@@ -1,0 +1,130 @@
+"""Small numbers of people: never shown, and never to be found out from what is shown.
+
+Counts of 1 to 10 are hidden (CMS cell-size policy); then, as long as a hidden count could be worked out from
+totals and neighbours, the next smallest neighbour is hidden too. What could be worked out is decided by
+solving for it: the least and the greatest value that every sum allows must differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.optimize import linprog
+
+FLOOR: Final = 11
+"""The smallest count that may be shown; 0 may be shown too."""
+
+Cell = tuple[str, ...]
+"""The name of a count, such as `("events", "race", "black")`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Parts that add up to a whole, all of them counts by name."""
+
+    whole: Cell
+    parts: tuple[Cell, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The whole and its parts."""
+        return (self.whole, *self.parts)
+
+
+def is_small(count: int, floor: int = FLOOR) -> bool:
+    """Whether a count may not be shown: 1 up to one below the floor."""
+    return 0 < count < floor
+
+
+def hidden_cells(counts: Mapping[Cell, int], sums: Sequence[Sum], floor: int = FLOOR) -> frozenset[Cell]:
+    """The counts that are not shown: small ones, and others so that no small one can be worked out.
+
+    Every sum must hold; a cell that stands in none needs no neighbour.
+    """
+    small = frozenset(cell for cell, count in counts.items() if is_small(count, floor))
+    hidden = set(small)
+    while found := next(_told(small, hidden, counts, sums, floor), None):
+        more = _neighbour(found, hidden, counts, sums)
+        if more is None:  # nothing is left to hide in its sums but what is hidden already
+            break
+        hidden.add(more)
+    return frozenset(hidden)
+
+
+def _told(
+    small: frozenset[Cell],
+    hidden: set[Cell],
+    counts: Mapping[Cell, int],
+    sums: Sequence[Sum],
+    floor: int,
+) -> Iterator[Cell]:
+    """The small counts that what is shown gives away, in a fixed order."""
+    bounds = _bounds(hidden, counts, sums, small, floor)
+    return (cell for cell in sorted(small) if cell in bounds and bounds[cell][1] - bounds[cell][0] < 1)
+
+
+def _bounds(
+    hidden: set[Cell],
+    counts: Mapping[Cell, int],
+    sums: Sequence[Sum],
+    small: frozenset[Cell],
+    floor: int,
+) -> dict[Cell, tuple[float, float]]:
+    """The least and greatest value of each small count in a sum, as a reader who knows the rules can tell.
+
+    Such a reader knows which counts were hidden for being small only where a word tells; here it is taken
+    that they know it of every one, which is more than any page says.
+    """
+    order = sorted(hidden)
+    place = {cell: at for at, cell in enumerate(order)}
+    concerned = [one for one in sums if any(cell in hidden for cell in one.cells)]
+    if not concerned:
+        return {}
+    left = np.zeros((len(concerned), len(order)))
+    right = np.zeros(len(concerned))
+    for row, one in enumerate(concerned):
+        for sign, cells in ((-1.0, (one.whole,)), (1.0, one.parts)):
+            for cell in cells:
+                if cell in hidden:
+                    left[row, place[cell]] += sign
+                else:
+                    right[row] -= sign * counts[cell]
+    limits = [(1.0, floor - 1.0) if cell in small else (0.0, None) for cell in order]
+    within = {cell for one in concerned for cell in one.cells}
+    return {cell: _range(place[cell], left, right, limits) for cell in small if cell in within}
+
+
+def _range(
+    at: int, left: np.ndarray, right: np.ndarray, limits: Sequence[tuple[float, float | None]]
+) -> tuple[float, float]:
+    goal = np.zeros(left.shape[1])
+    goal[at] = 1.0
+    ends = [
+        linprog(sign * goal, A_eq=left, b_eq=right, bounds=limits, method="highs") for sign in (1.0, -1.0)
+    ]
+    return float(ends[0].fun), float(-ends[1].fun)
+
+
+def _neighbour(told: Cell, hidden: set[Cell], counts: Mapping[Cell, int], sums: Sequence[Sum]) -> Cell | None:
+    """The smallest count that can stand beside it: a part of one of its sums, else the whole of one.
+
+    One that is above 0 first: a hidden 0 protects less. Where its own sums are used up, those of any other
+    hidden count: one hangs together with the next.
+    """
+    near = [one for one in sums if told in one.cells]
+    for among in (near, [one for one in sums if not hidden.isdisjoint(one.cells)]):
+        parts = {cell for one in among for cell in one.parts if cell not in hidden}
+        if parts:
+            return min(parts, key=lambda cell: (counts[cell] == 0, counts[cell], cell))
+        wholes = {one.whole for one in among if one.whole not in hidden}
+        if wholes:
+            return min(wholes, key=lambda cell: (counts[cell], cell))
+    return None
+
+
+def whole_per_cent(count: int, total: int) -> int | None:
+    """A share as a page may give it: whole per cent; None without a total."""
+    return round(100 * count / total) if total else None

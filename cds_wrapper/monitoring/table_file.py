@@ -1,0 +1,256 @@
+"""A table of scores and outcomes from anywhere, as episodes: for a look before go-live, or at published data.
+
+CSV (also gzipped) and Parquet. Every row is one episode of its own; nothing in it is believed that cannot be
+read: a row whose score or outcome is no number is counted and left out, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from cds_wrapper.errors import WrapperError
+from cds_wrapper.ledger.columns import Column, Kind
+from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
+
+NAME: Final = "table"
+"""The service a table's episodes are of."""
+
+_TYPES: Final = {
+    Kind.TEXT: "VARCHAR",
+    Kind.JSON: "VARCHAR",
+    Kind.INTEGER: "BIGINT",
+    Kind.REAL: "DOUBLE",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.TIMESTAMP: "TIMESTAMP",
+}
+_DAYS: Final = frozenset({"day", "due_on", "matured_on", "as_of"})
+_EPOCH: Final = "DATE '2000-01-01'"
+"""The day of a row without one: nothing is asked of its order then."""
+
+
+class UnreadableTable(WrapperError):
+    """The file or a column that was named is not there; the message says which and what there is."""
+
+    reason = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class TableOutcome:
+    """A further outcome of a table: its name, column, kind and role, as `episode_outcomes_v1` calls them."""
+
+    name: str
+    column: str
+    kind: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumns:
+    """Which columns say what.
+
+    `event` is the outcome's column; with `event_value`, an event is a row where it has that text, else 1 or
+    0, true or false, yes or no. `patient` names who comes again: without it every row is another person.
+    `day` is the day of the prediction. `groups` are the attributes, named by their columns.
+    """
+
+    score: str
+    event: str
+    event_value: str | None = None
+    patient: str | None = None
+    day: str | None = None
+    groups: Sequence[str] = ()
+    further: Sequence[TableOutcome] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTable:
+    """The Parquet files that were made, how many rows were read, and how many are of no use, by reason."""
+
+    episodes: Path
+    further: Path | None
+    rows: int
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_table(
+    path: Path, columns: TableColumns, threshold: float | None, score_kind: str, folder: Path
+) -> ReadTable:
+    """Write a table's episodes as Parquet into a folder; `UnreadableTable` when a column is missing."""
+    connection = duckdb.connect()
+    try:
+        source = _source(path)
+        _check(connection, source, path, columns)
+        connection.execute(f"CREATE TEMP TABLE typed AS {_typed(source, columns)}")
+        refused = _refused(connection)
+        rows = connection.execute("SELECT COUNT(*) FROM typed").fetchone()
+        episodes = folder / "episodes.parquet"
+        _copy(connection, _episodes(columns, threshold, score_kind), episodes)
+        further = folder / "episode_outcomes.parquet" if columns.further else None
+        if further is not None:
+            _copy(connection, _further(columns), further)
+        return ReadTable(episodes, further, int(rows[0]) if rows else 0, refused)
+    except duckdb.Error as error:
+        raise UnreadableTable(f"{path.name} cannot be read as a table ({type(error).__name__}).") from None
+    finally:
+        connection.close()
+
+
+def score_quantile(path: Path, column: str, share: float) -> float:
+    """The score below which that share of the rows lies; `UnreadableTable` as above."""
+    connection = duckdb.connect()
+    try:
+        found = connection.execute(
+            f"SELECT quantile_cont(TRY_CAST({_name(column)} AS DOUBLE), {share:.6f}) FROM {_source(path)}"  # noqa: S608
+        ).fetchone()
+    except duckdb.Error:
+        raise UnreadableTable(f"{path.name} has no column `{column}` that could be read.") from None
+    finally:
+        connection.close()
+    if not found or found[0] is None:
+        raise UnreadableTable(f"The column `{column}` of {path.name} holds no number.")
+    return float(found[0])
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _source(path: Path) -> str:
+    if path.suffix == ".parquet":
+        return f"read_parquet({_text(str(path))})"
+    return f"read_csv({_text(str(path))}, all_varchar = true, header = true)"
+
+
+def _check(connection: Any, source: str, path: Path, columns: TableColumns) -> None:
+    there = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]  # noqa: S608
+    wanted = [columns.score, columns.event, *columns.groups, *(one.column for one in columns.further)]
+    wanted += [one for one in (columns.patient, columns.day) if one]
+    missing = [one for one in wanted if one not in there]
+    if missing:
+        raise UnreadableTable(
+            f"{path.name} has no column `{missing[0]}`; it has {', '.join(f'`{one}`' for one in there[:40])}."
+        )
+
+
+def _typed(source: str, columns: TableColumns) -> str:
+    """Every row with its number, score and label as numbers, null where they are none."""
+    event = f"CAST({_name(columns.event)} AS VARCHAR)"
+    if columns.event_value is not None:
+        is_event = f"CAST({event} = {_text(columns.event_value)} AS INTEGER)"
+        label = f"CASE WHEN {event} IS NOT NULL THEN {is_event} END"
+    else:
+        label = (
+            f"CASE WHEN lower({event}) IN ('1', '1.0', 'true', 'yes', 't', 'y') THEN 1"
+            f" WHEN lower({event}) IN ('0', '0.0', 'false', 'no', 'f', 'n') THEN 0 END"
+        )
+    groups = ", ".join(
+        f"CAST({_name(one)} AS VARCHAR) AS {_name(f'group {n}')}" for n, one in enumerate(columns.groups)
+    )
+    further = ", ".join(
+        f"TRY_CAST({_name(one.column)} AS DOUBLE) AS {_name(f'further {n}')}"
+        for n, one in enumerate(columns.further)
+    )
+    patient = f"CAST({_name(columns.patient)} AS VARCHAR)" if columns.patient else "NULL"
+    day = f"TRY_CAST({_name(columns.day)} AS DATE)" if columns.day else _EPOCH
+    parts = [
+        "row_number() OVER () AS number",
+        f"TRY_CAST({_name(columns.score)} AS DOUBLE) AS score",
+        f"{label} AS label",
+        f"{patient} AS patient",
+        f"{day} AS day",
+        *([groups] if groups else []),
+        *([further] if further else []),
+    ]
+    return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608
+
+
+_USABLE: Final = "score IS NOT NULL AND isfinite(score) AND day IS NOT NULL"
+
+
+def _refused(connection: Any) -> dict[str, int]:
+    row = connection.execute(
+        "SELECT COUNT(*) FILTER (score IS NULL OR NOT isfinite(score)),"
+        " COUNT(*) FILTER (day IS NULL), COUNT(*) FILTER (label IS NULL) FROM typed"
+    ).fetchone()
+    reasons = ("score_not_a_number", "day_not_a_date", "outcome_not_known")
+    return {reason: int(count) for reason, count in zip(reasons, row, strict=True) if count}
+
+
+def _episodes(columns: TableColumns, threshold: float | None, score_kind: str) -> str:
+    """The columns of `episodes_v1` and the groups under their own names."""
+    mark = "NULL" if threshold is None else repr(threshold)
+    values = {
+        "episode_id": "CAST(number AS VARCHAR)",
+        "service_id": _text(NAME),
+        "model_id": _text(NAME),
+        "model_version": "'1'",
+        "environment": "'production'",
+        "patient_key": "COALESCE('p:' || patient, 'row:' || number)",
+        "predictions": "1",
+        "occurred_at": "day",
+        "day": "day",
+        "score": "score",
+        "score_kind": _text(score_kind),
+        "threshold_id": "'flag'" if threshold is not None else "NULL",
+        "threshold": mark,
+        "flagged": f"score >= {mark}",
+        "outcome": _text(columns.event),
+        "state": "CASE label WHEN 1 THEN 'event' WHEN 0 THEN 'no_event' ELSE 'unverified' END",
+        "state_reason": "CASE WHEN label IS NULL THEN 'not_tested' END",
+        "label": "label",
+        "due_on": "day",
+        "matured_on": "CASE WHEN label IS NOT NULL THEN day END",
+        "displayed": "'unknown'",
+        "delivery": "'sent'",
+        "action": "'none'",
+        "as_of": "(SELECT MAX(day) FROM typed)",
+    }
+    parts = [
+        _as(column, values.get(column.name, "NULL"))
+        for column in EPISODE_COLUMNS
+        if column.name not in columns.groups
+    ]
+    parts += [
+        f"COALESCE({_name(f'group {n}')}, 'missing:absent') AS {_name(one)}"
+        for n, one in enumerate(columns.groups)
+    ]
+    return f"SELECT {', '.join(parts)} FROM typed WHERE {_USABLE}"  # noqa: S608
+
+
+def _further(columns: TableColumns) -> str:
+    parts = []
+    for n, one in enumerate(columns.further):
+        value = _name(f"further {n}")
+        values = {
+            "episode_id": "CAST(number AS VARCHAR)",
+            "service_id": _text(NAME),
+            "outcome": _text(one.name),
+            "role": _text(one.role),
+            "kind": _text(one.kind),
+            "state": f"CASE WHEN {value} > 0 THEN 'event' WHEN {value} <= 0 THEN 'no_event'"
+            " ELSE 'unverified' END",
+            "value": value,
+            "due_on": "day",
+            "as_of": "(SELECT MAX(day) FROM typed)",
+        }
+        chosen = ", ".join(_as(column, values[column.name]) for column in FURTHER_COLUMNS)
+        parts.append(f"SELECT {chosen} FROM typed WHERE {_USABLE}")  # noqa: S608
+    return " UNION ALL ".join(parts)
+
+
+def _as(column: Column, value: str) -> str:
+    kind = "DATE" if column.name in _DAYS else _TYPES[column.kind]
+    return f"CAST({value} AS {kind}) AS {_name(column.name)}"
+
+
+def _copy(connection: Any, query: str, path: Path) -> None:
+    connection.execute(f"COPY ({query}) TO {_text(str(path))} (FORMAT parquet)")
