@@ -1,0 +1,102 @@
+"""Flagged or not, acted on or not: events seen and expected apart, and how many outcomes were looked for.
+
+A score that leads to treatment prevents some of the events it predicted: fewer events than expected among
+flagged patients may reflect treatment, and is told apart from the patients nobody acted on (Feng et al. 2022,
+arXiv 2211.09781). The difference between the strata is no proof either: those who are treated differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ibis import _
+
+from cds_wrapper.monitoring.by_group import Table, per_group
+from cds_wrapper.monitoring.formulas.figure import Figure
+from cds_wrapper.monitoring.formulas.oe_ratio import oe_ratio
+from cds_wrapper.monitoring.values import Group
+
+KNOWN = ("event", "no_event")
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Mature episodes of one group above or below the threshold, with one kind of action.
+
+    `action` is `accepted`, `overridden` or `none`; `expected` the sum of their scores, `squares` of the
+    scores' squares.
+    """
+
+    group: Group
+    flagged: bool
+    shown: bool
+    action: str
+    n: int
+    events: int
+    expected: float
+    squares: float
+
+    @property
+    def ratio(self) -> Figure:
+        """Events seen over expected; below 1 above the threshold may reflect treatment."""
+        return oe_ratio(self.events, self.expected, self.squares)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """Episodes of one group that are due, above or below the threshold: how many have a known outcome.
+
+    `unverified` are those that nobody looked at or reported, `censored` those not seen to the end.
+    """
+
+    group: Group
+    flagged: bool | None
+    due: int
+    known: int
+    unverified: int
+    censored: int
+
+    @property
+    def known_share(self) -> float:
+        """The part of the due episodes whose outcome is known."""
+        return self.known / self.due
+
+    @property
+    def verified_share(self) -> float | None:
+        """Of those seen to the end, the part that was looked at; None where there are none."""
+        seen = self.known + self.unverified
+        return self.known / seen if seen else None
+
+
+def strata(episodes: Table, attributes: Collection[str]) -> tuple[Stratum, ...]:
+    """Mature episodes of every group by flag, display and action; none for a score that is no probability."""
+    mature = episodes.filter(
+        episodes.state.isin(KNOWN) & (episodes.score_kind == "probability") & episodes.flagged.notnull()
+    ).mutate(shown=_.displayed == "shown")
+    figures = {
+        "n": _.count(),
+        "events": _.label.sum(),
+        "expected": _.score.sum(),
+        "squares": (_.score * _.score).sum(),
+    }
+    by = ("flagged", "shown", "action")
+    return tuple(
+        Stratum(group, **{name: row[name] for name in (*by, *figures)})
+        for group, row in per_group(mature, attributes, figures, by)
+    )
+
+
+def follow_up(episodes: Table, attributes: Collection[str]) -> tuple[FollowUp, ...]:
+    """Every group by flag: of the episodes whose horizon is over, how many outcomes are known."""
+    due = episodes.filter(episodes.state != "pending")
+    figures = {
+        "due": _.count(),
+        "known": _.state.isin(KNOWN).sum(),
+        "unverified": (_.state == "unverified").sum(),
+        "censored": (_.state == "censored").sum(),
+    }
+    return tuple(
+        FollowUp(group, **{name: row[name] for name in ("flagged", *figures)})
+        for group, row in per_group(due, attributes, figures, ("flagged",))
+    )
