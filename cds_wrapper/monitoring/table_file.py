@@ -105,7 +105,7 @@ def score_quantile(path: Path, column: str, share: float) -> float:
     connection = duckdb.connect()
     try:
         found = connection.execute(
-            f"SELECT quantile_cont(TRY_CAST({_name(column)} AS DOUBLE), {share:.6f}) FROM {_source(path)}"  # noqa: S608
+            f"SELECT quantile_cont(TRY_CAST({_name(column)} AS DOUBLE), {share:.6f}) FROM {_source(path)}"  # noqa: S608  names are quoted
         ).fetchone()
     except duckdb.Error:
         raise UnreadableTable(f"{path.name} has no column `{column}` that could be read.") from None
@@ -131,7 +131,7 @@ def _source(path: Path) -> str:
 
 
 def _check(connection: Any, source: str, path: Path, columns: TableColumns) -> None:
-    there = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]  # noqa: S608
+    there = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]  # noqa: S608  names are quoted
     wanted = [columns.score, columns.event, *columns.groups, *(one.column for one in columns.further)]
     wanted += [one for one in (columns.patient, columns.day) if one]
     missing = [one for one in wanted if one not in there]
@@ -170,7 +170,7 @@ def _typed(source: str, columns: TableColumns) -> str:
         *([groups] if groups else []),
         *([further] if further else []),
     ]
-    return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608
+    return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608  names are quoted
 
 
 _USABLE: Final = "score IS NOT NULL AND isfinite(score) AND day IS NOT NULL"
@@ -223,7 +223,7 @@ def _episodes(columns: TableColumns, threshold: float | None, score_kind: str) -
         f"COALESCE({_name(f'group {n}')}, 'missing:absent') AS {_name(one)}"
         for n, one in enumerate(columns.groups)
     ]
-    return f"SELECT {', '.join(parts)} FROM typed WHERE {_USABLE}"  # noqa: S608
+    return f"SELECT {', '.join(parts)} FROM typed WHERE {_USABLE}"  # noqa: S608  names are quoted
 
 
 def _further(columns: TableColumns) -> str:
@@ -243,7 +243,7 @@ def _further(columns: TableColumns) -> str:
             "as_of": "(SELECT MAX(day) FROM typed)",
         }
         chosen = ", ".join(_as(column, values[column.name]) for column in FURTHER_COLUMNS)
-        parts.append(f"SELECT {chosen} FROM typed WHERE {_USABLE}")  # noqa: S608
+        parts.append(f"SELECT {chosen} FROM typed WHERE {_USABLE}")  # noqa: S608  names are quoted
     return " UNION ALL ".join(parts)
 
 

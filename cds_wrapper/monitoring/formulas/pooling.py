@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.optimize import brentq
@@ -80,14 +80,14 @@ def _weights(evidence: Floats, usual: float) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _mixture(parts: object, weights: Floats, level: float, most: float) -> Figure:
+def _mixture(parts: Any, weights: Floats, level: float, most: float) -> Figure:
     """Mean and equal-tailed limits of a mixture of distributions."""
     tail = (1 - level) / 2
 
     def beyond(value: float, share: float) -> float:
-        return float((weights * parts.cdf(value)).sum()) - share  # type: ignore[attr-defined]
+        return float((weights * parts.cdf(value)).sum()) - share
 
-    mean = float((weights * parts.mean()).sum())  # type: ignore[attr-defined]
+    mean = float((weights * parts.mean()).sum())
     low = float(brentq(beyond, 0.0, most, args=(tail,)))
     high = float(brentq(beyond, 0.0, most, args=(1 - tail,)))
     return Figure.of(mean, (low, high))

@@ -37,7 +37,8 @@ def read(tmp_path: Path, columns: TableColumns = COLUMNS, text: str = TEXT) -> R
 
 
 def select(file: Path | None, what: str) -> list[tuple[object, ...]]:
-    return duckdb.execute(f"SELECT {what} FROM read_parquet('{file}')").fetchall()
+    rows: list[tuple[object, ...]] = duckdb.execute(f"SELECT {what} FROM '{file}'").fetchall()
+    return rows
 
 
 def test_rows_become_episodes_with_the_columns_of_the_contract(tmp_path: Path) -> None:
