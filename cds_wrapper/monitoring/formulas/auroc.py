@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import expit
 
 from cds_wrapper.monitoring.formulas.bins import Floats
 from cds_wrapper.monitoring.formulas.figure import Z95, Figure
@@ -72,8 +73,10 @@ def newcombe5(area: float, m: float, n: float, z: float = Z95) -> Interval:
         spread = 1 + star * (1 - theta) / (2 - theta) + star * theta / (1 + theta)
         return abs(area - theta) - z * math.sqrt(max(theta * (1 - theta) * spread / (m * n), 0.0))
 
-    low = 0.0 if area <= _ALMOST else float(brentq(beyond, _ALMOST, min(area, 1 - _ALMOST)))
-    high = 1.0 if area >= 1 - _ALMOST else float(brentq(beyond, max(area, _ALMOST), 1 - _ALMOST))
+    # Where the end of the scale itself is not beyond, no limit lies inside it.
+    is_open_below, is_open_above = beyond(_ALMOST) <= 0, beyond(1 - _ALMOST) <= 0
+    low = 0.0 if is_open_below else float(brentq(beyond, _ALMOST, min(area, 1 - _ALMOST)))
+    high = 1.0 if is_open_above else float(brentq(beyond, max(area, _ALMOST), 1 - _ALMOST))
     return low, high
 
 
@@ -81,7 +84,7 @@ def delong_logit(area: float, se: float, z: float = Z95) -> Interval:
     """DeLong's interval on the logit scale, which stays between 0 and 1."""
     middle = math.log(area / (1 - area))
     half = z * se / (area * (1 - area))
-    return 1 / (1 + math.exp(half - middle)), 1 / (1 + math.exp(-half - middle))
+    return float(expit(middle - half)), float(expit(middle + half))
 
 
 def method_for(m: float, n: float) -> str:
@@ -97,9 +100,9 @@ def area(found: Ranks | WhyNot, design_effect: float = 1.0, z: float = Z95) -> F
 
 
 def area_interval(found: Ranks, design_effect: float = 1.0, z: float = Z95) -> Interval:
-    """The limits of `area`."""
+    """The limits of `area`; Newcombe's too where DeLong's error is 0 (all scores alike) or not known."""
     m, n = found.events / design_effect, found.non_events / design_effect
-    is_inside = 0 < found.area < 1 and math.isfinite(found.se)
+    is_inside = 0 < found.area < 1 and 0 < found.se < math.inf
     if min(m, n) >= ENOUGH_FOR_DELONG and is_inside:
         return delong_logit(found.area, found.se * math.sqrt(design_effect), z)
     return newcombe5(found.area, m, n, z)

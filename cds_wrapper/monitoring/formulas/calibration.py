@@ -24,7 +24,7 @@ from cds_wrapper.monitoring.values import WhyNot
 ENOUGH: Final = 100
 BANDS: Final = (0.0, 0.05, 0.10, 0.20, 0.30, 0.50, 1.0)
 _STEEPEST: Final = 50.0
-"""A slope beyond this is a fit that has not ended: the groups are separated."""
+"""A slope, or an error of it, beyond this is a fit that has not ended: the groups are separated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +49,20 @@ def calibration(p: Floats, events: Floats, n: Floats, clusters: NDArray[Any] | N
 
 
 def fitted(p: Floats, events: Floats, n: Floats, clusters: NDArray[Any] | None = None) -> Calibration:
-    """The fit of `calibration`, however few there are."""
-    x = logit(p)
-    counts = np.column_stack([events, n - events])
-    both = _fit(counts, sm.add_constant(x, has_constant="add"), None, clusters)
-    alone = _fit(counts, np.ones((len(x), 1)), x, clusters)
-    if both is None or alone is None or abs(both[0][1]) > _STEEPEST:
+    """The fit of `calibration`, however few there are; scores that are all alike have no slope."""
+    there = n > 0
+    x, counts = logit(p[there]), np.column_stack([events[there], n[there] - events[there]])
+    people = None if clusters is None else clusters[there]
+    alone = _fit(counts, np.ones((len(x), 1)), x, people) if len(x) else None
+    in_the_large = Figure.none(WhyNot.SEPARATED) if alone is None else _normal(alone, 0)
+    if not len(x) or np.ptp(x) == 0:
+        why = Figure.none(WhyNot.NOT_COMPARABLE if len(x) else WhyNot.NO_ROWS)
+        return Calibration(why, why, in_the_large if len(x) else why)
+    both = _fit(counts, sm.add_constant(x, has_constant="add"), None, people)
+    if both is None or max(abs(both[0][1]), both[1][1]) > _STEEPEST:
         why = Figure.none(WhyNot.SEPARATED)
-        return Calibration(why, why, why)
-    (intercept, slope), (intercept_se, slope_se) = both
-    return Calibration(
-        _normal(float(intercept), float(intercept_se)),
-        _normal(float(slope), float(slope_se)),
-        _normal(float(alone[0][0]), float(alone[1][0])),
-    )
+        return Calibration(why, why, in_the_large)
+    return Calibration(_normal(both, 0), _normal(both, 1), in_the_large)
 
 
 def _fit(
@@ -80,7 +80,8 @@ def _fit(
     return (np.asarray(fit.params), np.asarray(fit.bse)) if fit.converged else None
 
 
-def _normal(value: float, se: float) -> Figure:
+def _normal(fit: tuple[Floats, Floats], place: int) -> Figure:
+    value, se = float(fit[0][place]), float(fit[1][place])
     return Figure.of(value, (value - Z95 * se, value + Z95 * se))
 
 

@@ -8,7 +8,7 @@ scores would give; R = O/E reads "so many times the illness of others with the s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,9 @@ FEWEST_OF_THE_REST: Final = 10
 CONTROL: Final[Interval] = (0.97, 1.03)
 """The estimator run on the score itself must give this; else the bands are too wide to compare."""
 
+HIGH: Final = 0.90
+"""The quantile of all amounts above which one is high."""
+
 FEWEST_AMOUNTS: Final = 500
 """No finding on costs with fewer amounts above 0: their intervals cover too seldom."""
 
@@ -36,7 +39,7 @@ def band_edges(scores: Floats, bands: int = BANDS) -> Floats:
 def merged(rest_counts: Floats, fewest: int = FEWEST_OF_THE_REST) -> NDArray[np.int64]:
     """The new number of each band, neighbours put together until each holds enough of the rest.
 
-    A last band that stays too small goes to the one before it.
+    A last band that stays too small, or has none of the rest, goes to the one before it.
     """
     place = np.zeros(len(rest_counts), dtype=np.int64)
     number, held = 0, 0.0
@@ -45,7 +48,7 @@ def merged(rest_counts: Floats, fewest: int = FEWEST_OF_THE_REST) -> NDArray[np.
         held += count
         if held >= fewest:
             number, held = number + 1, 0.0
-    if held and number:
+    if number and held < fewest:
         place[place == number] = number - 1
     return place
 
@@ -92,7 +95,8 @@ def from_bands(sums: BandSums, z: float = Z95) -> EqualScore:
     ratio = observed / expected
     group = float((yy_g - 2 * ratio * m * y_g + ratio**2 * m**2 * n_g).sum())
     rest = float(((n_g / n_r) ** 2 * (yy_r - 2 * m * y_r + m**2 * n_r)).sum())
-    return _weighed(observed, expected, float(n_g.sum()), group, float(n_r.sum()), ratio**2 * rest, z)
+    people, others = float(n_g.sum()), float(n_r.sum())
+    return _weighed(observed, expected, people, (people, group), (others, ratio**2 * rest), z)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +109,18 @@ class Rows:
     patient: NDArray[np.int64]
 
 
-def contributions(rows: Rows) -> tuple[float, float, Floats] | WhyNot:
-    """O, E and each row's part of R's error: y - R m in the group, R (n_g/n_r)(y - m) in the rest."""
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """O, E and each row's part of R's error; `counts` are the rows of bands that hold both sides."""
+
+    observed: float
+    expected: float
+    parts: Floats
+    counts: NDArray[np.bool_]
+
+
+def contributions(rows: Rows) -> Contributions | WhyNot:
+    """Each row's part: y - R m in the group, R (n_g/n_r)(y - m) in the rest, 0 in a band with one side."""
     bands = int(rows.band.max()) + 1 if len(rows.band) else 0
     group, rest = rows.in_group, ~rows.in_group
     if not group.any():
@@ -126,7 +140,14 @@ def contributions(rows: Rows) -> tuple[float, float, Floats] | WhyNot:
         return WhyNot.NO_EVENTS
     ratio, mean = observed / expected, m[rows.band]
     parts = np.where(group, rows.y - ratio * mean, -ratio * weight[rows.band] * (rows.y - mean))
-    return observed, expected, np.where(counts, parts, 0.0)
+    return Contributions(observed, expected, np.where(counts, parts, 0.0), counts)
+
+
+def _squares(rows: Rows, side: NDArray[np.bool_], parts: Floats) -> tuple[int, float]:
+    """How many patients, and the sum of their squared contributions."""
+    _, place = np.unique(rows.patient[side], return_inverse=True)
+    of_patient = np.bincount(place, weights=parts[side])
+    return len(of_patient), float((of_patient**2).sum())
 
 
 def clustered(rows: Rows, z: float = Z95) -> EqualScore:
@@ -134,56 +155,90 @@ def clustered(rows: Rows, z: float = Z95) -> EqualScore:
     found = contributions(rows)
     if isinstance(found, WhyNot):
         return _nothing(found)
-    observed, expected, parts = found
-    sides = []
-    for side in (rows.in_group, ~rows.in_group):
-        of_patient = np.bincount(rows.patient[side], weights=parts[side])
-        people = len(np.unique(rows.patient[side]))
-        sides.append((people, float((of_patient**2).sum())))
-    (g, group), (h, rest) = sides
-    return _weighed(observed, expected, g, group, h, rest, z, rows=float(rows.in_group.sum()))
+    g, group = _squares(rows, rows.in_group & found.counts, found.parts)
+    h, rest = _squares(rows, ~rows.in_group & found.counts, found.parts)
+    n = float((rows.in_group & found.counts).sum())
+    return _weighed(found.observed, found.expected, n, (g, group), (h, rest), z)
 
 
 def _weighed(
     observed: float,
     expected: float,
-    g: float,
-    group: float,
-    h: float,
-    rest: float,
+    n: float,
+    group: tuple[float, float],
+    rest: tuple[float, float],
     z: float,
-    rows: float | None = None,
 ) -> EqualScore:
-    """Limits R exp(+-z SE/R); Var(R) E^2 = G/(G-1) group + H/(H-1) rest."""
-    ratio, n = observed / expected, rows or g
+    """Limits R exp(+-z SE/R); Var(R) E^2 = G/(G-1) group + H/(H-1) rest, each (people, sum of squares).
+
+    `n` are the group's rows. Without an event in the group the ratio is 0 and has no limits.
+    """
+    ratio, (g, inside), (h, outside) = observed / expected, group, rest
     if g < 2 or h < 2 or ratio <= 0:
         figure, se = Figure(ratio, why_not=WhyNot.TOO_FEW_EVENTS), None
     else:
-        se = math.sqrt(g / (g - 1) * max(group, 0.0) + h / (h - 1) * max(rest, 0.0)) / expected
+        se = math.sqrt(g / (g - 1) * max(inside, 0.0) + h / (h - 1) * max(outside, 0.0)) / expected
         half = z * se / ratio
         figure = Figure.of(ratio, (ratio * math.exp(-half), ratio * math.exp(half)))
     return EqualScore(figure, se, observed, expected, observed / n, expected / n)
 
 
-def against_label(need: Rows, label: Rows, z: float = Z95) -> tuple[Figure, float | None]:
-    """R of the need over R of the label, on the same rows, and the standard error of its logarithm.
+def against_label(need: Rows, label: Floats, z: float = Z95) -> tuple[Figure, float | None]:
+    """R of the need over R of the label (of the same rows), and the standard error of its logarithm.
 
     Paired: the error is that of u_need/O_need - u_label/O_label, summed within a patient. Outside 1 the score
     is fair to what it was trained on and unfair to what it is used for.
     """
-    a, b = contributions(need), contributions(label)
-    if isinstance(a, WhyNot) or isinstance(b, WhyNot):
-        return Figure.none(a if isinstance(a, WhyNot) else WhyNot.NO_OUTCOME_OF_THIS_KIND), None
-    (o_a, e_a, u_a), (o_b, e_b, u_b) = a, b
-    if o_a <= 0 or o_b <= 0:
+    one, other = contributions(need), contributions(replace(need, y=label))
+    if isinstance(one, WhyNot) or isinstance(other, WhyNot):
+        return Figure.none(one if isinstance(one, WhyNot) else WhyNot.NO_OUTCOME_OF_THIS_KIND), None
+    if one.observed <= 0 or other.observed <= 0:
         return Figure.none(WhyNot.NO_EVENTS), None
-    parts, variance = u_a / o_a - u_b / o_b, 0.0
+    parts, variance = one.parts / one.observed - other.parts / other.observed, 0.0
     for side in (need.in_group, ~need.in_group):
-        of_patient = np.bincount(need.patient[side], weights=parts[side])
-        people = len(np.unique(need.patient[side]))
-        variance += people / max(people - 1, 1) * float((of_patient**2).sum())
-    se, ratio = math.sqrt(variance), (o_a / e_a) / (o_b / e_b)
+        people, squares = _squares(need, side & one.counts, parts)
+        if people < 2:
+            return Figure.none(WhyNot.TOO_FEW_EVENTS), None
+        variance += people / (people - 1) * squares
+    se = math.sqrt(variance)
+    ratio = (one.observed / one.expected) / (other.observed / other.expected)
     return Figure.of(ratio, (ratio * math.exp(-z * se), ratio * math.exp(z * se))), se
+
+
+@dataclass(frozen=True, slots=True)
+class CostScales:
+    """Costs at equal score as amounts, as the share of high ones, and as the mean of ln(1 + amount)."""
+
+    amounts: EqualScore
+    high_share: EqualScore
+    logs: EqualScore
+    positive: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all three say more, or all three say less: else nothing is decided, and all are printed."""
+        ratios = [one.ratio.value for one in (self.amounts, self.high_share, self.logs)]
+        known = [one for one in ratios if one is not None]
+        return len(known) == len(ratios) and (min(known) >= 1 or max(known) <= 1)
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether a finding may rest on the amounts: the scales agree and enough of them are above 0."""
+        return self.agrees and self.positive >= FEWEST_AMOUNTS
+
+
+def cost_scales(rows: Rows, z: float = Z95) -> CostScales:
+    """Money is spent in money, so the ratio is one of amounts; few of them can make it, so two more scales.
+
+    A high amount is one above the 0.90 quantile of all. `positive` counts the group's amounts above 0.
+    """
+    high = float(np.quantile(rows.y, HIGH)) if len(rows.y) else 0.0
+    return CostScales(
+        clustered(rows, z),
+        clustered(replace(rows, y=(rows.y > high).astype(np.float64)), z),
+        clustered(replace(rows, y=np.log1p(rows.y)), z),
+        int((rows.y[rows.in_group] > 0).sum()),
+    )
 
 
 def is_comparable(control: float | None) -> bool:

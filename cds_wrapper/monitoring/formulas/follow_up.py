@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cds_wrapper.monitoring.values import Interval
+from cds_wrapper.monitoring.formulas.figure import Figure
+from cds_wrapper.monitoring.values import Interval, WhyNot
 
 
 def censoring_bounds(x: float, n: float, unknown: float) -> Interval:
@@ -27,19 +28,28 @@ class Verified:
     events: float
 
     @property
-    def share(self) -> float:
-        """Events among the tested; 0 where nobody was."""
-        return self.events / self.tested if self.tested else 0.0
+    def with_event(self) -> float | None:
+        """How many of all would have it as the tested do; None where there are some and none was tested."""
+        if self.tested <= 0:
+            return 0.0 if self.all <= 0 else None
+        return self.all * self.events / self.tested
 
 
-def begg_greenes(flagged: Verified, unflagged: Verified) -> tuple[float | None, float | None]:
-    """Sensitivity and specificity corrected for testing more when flagged (Begg and Greenes 1983).
+def begg_greenes(flagged: Verified, unflagged: Verified) -> tuple[Figure, Figure]:
+    """Sensitivity and specificity corrected for testing more when flagged, without limits.
 
-    It holds where testing depends on the score alone: those tested on each side then stand for the rest of
-    it. None where there is nothing to divide by.
+    Begg and Greenes 1983 Biometrics 39:207. It holds where testing depends on the score alone: those tested
+    on each side then stand for the rest of it. Where nobody of a side was tested nothing stands for it.
     """
-    with_event = flagged.all * flagged.share + unflagged.all * unflagged.share
-    without = flagged.all * (1 - flagged.share) + unflagged.all * (1 - unflagged.share)
-    sensitivity = flagged.all * flagged.share / with_event if with_event else None
-    specificity = unflagged.all * (1 - unflagged.share) / without if without else None
-    return sensitivity, specificity
+    found, missed = flagged.with_event, unflagged.with_event
+    if found is None or missed is None:
+        why = Figure.none(WhyNot.NOT_COMPARABLE)
+        return why, why
+    with_event = found + missed
+    without = flagged.all + unflagged.all - with_event
+    return (
+        Figure.of(found / with_event, None) if with_event > 0 else Figure.none(WhyNot.NO_EVENTS),
+        Figure.of((unflagged.all - missed) / without, None)
+        if without > 0
+        else Figure.none(WhyNot.NO_NON_EVENTS),
+    )

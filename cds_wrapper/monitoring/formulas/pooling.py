@@ -37,6 +37,8 @@ def pooled_shares(x: Sequence[float], n: Sequence[float], level: float = 0.95) -
     counts, totals = np.asarray(x, dtype=np.float64), np.asarray(n, dtype=np.float64)
     if len(counts) < FEWEST_GROUPS:
         return WhyNot.NOT_COMPARABLE
+    if totals.sum() <= 0:
+        return WhyNot.NO_ROWS
     mean = float(counts.sum() / totals.sum())
     if not 0 < mean < 1:
         return WhyNot.NO_EVENTS if mean <= 0 else WhyNot.NO_NON_EVENTS
@@ -44,7 +46,7 @@ def pooled_shares(x: Sequence[float], n: Sequence[float], level: float = 0.95) -
     evidence = (betaln(a + counts, b + totals - counts) - betaln(a, b)).sum(axis=1)
     weights = _weights(evidence, float(np.median(totals)))
     groups = tuple(
-        _mixture(beta(a[:, 0] + one, b[:, 0] + of - one), weights, level, 1.0)
+        _mixture(beta(a[:, 0] + one, b[:, 0] + of - one), weights, level)
         for one, of in zip(counts, totals, strict=True)
     )
     return Pooled(mean, groups)
@@ -66,7 +68,7 @@ def pooled_ratios(
     ).sum(axis=1)
     weights = _weights(evidence, float(np.median(e)))
     groups = tuple(
-        _mixture(gamma(shape[:, 0] + one, scale=1 / (rate[:, 0] + of)), weights, level, 100.0)
+        _mixture(gamma(shape[:, 0] + one, scale=1 / (rate[:, 0] + of)), weights, level)
         for one, of in zip(o, e, strict=True)
     )
     return Pooled(mean, groups)
@@ -80,9 +82,11 @@ def _weights(evidence: Floats, usual: float) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def _mixture(parts: Any, weights: Floats, level: float, most: float) -> Figure:
+def _mixture(parts: Any, weights: Floats, level: float) -> Figure:
     """Mean and equal-tailed limits of a mixture of distributions."""
     tail = (1 - level) / 2
+    # The mixture's quantile lies between the least and the greatest of its parts'.
+    most = float(parts.ppf(1 - tail).max()) * (1 + 1e-9)
 
     def beyond(value: float, share: float) -> float:
         return float((weights * parts.cdf(value)).sum()) - share

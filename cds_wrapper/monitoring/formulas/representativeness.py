@@ -69,7 +69,5 @@ def standardised_level(a: float, e: float) -> float:
     return (a - e) / math.sqrt(spread) if spread > 0 else 0.0
 
 
-def _covariance(
-    p: Floats,
-) -> Floats:
+def _covariance(p: Floats) -> Floats:
     return np.asarray(np.diag(p) - np.outer(p, p))

@@ -365,7 +365,7 @@ def test_the_outcome_of_a_group_at_equal_score(
 
 
 def test_the_need_against_the_label() -> None:
-    ratio, se = equal_score.against_label(rows(NEED), rows(COST))
+    ratio, se = equal_score.against_label(rows(NEED), COST)
 
     assert (ratio.value, ratio.low, ratio.high) == close(1.434272, 1.209927, 1.700216)
     assert se == pytest.approx(0.086786, abs=6e-7)
