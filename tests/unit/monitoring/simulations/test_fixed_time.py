@@ -71,8 +71,8 @@ def test_the_correction_for_testing_gives_the_sensitivity_when_the_score_decides
             for side in (flagged, ~flagged)
         ]
         sensitivity, specificity = begg_greenes(*sides)
-        corrected.append(sensitivity or np.nan)
-        specific.append(specificity or np.nan)
+        corrected.append(sensitivity.value or np.nan)
+        specific.append(specificity.value or np.nan)
         plain.append(sides[0].events / (sides[0].events + sides[1].events))
 
     assert np.mean(plain) > 0.8
