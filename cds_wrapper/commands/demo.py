@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from cds_wrapper import log
 from cds_wrapper.app import create_app
+from cds_wrapper.commands.demo_year import live_the_year
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, tell
 from cds_wrapper.commands.serving import run
 from cds_wrapper.demo.queries import SERVICES
@@ -58,6 +59,12 @@ def command(
     fhir: str | None = typer.Option(
         None, help="Address of a demonstration FHIR server that runs elsewhere, such as http://fhir:8082."
     ),
+    year: bool = typer.Option(
+        False,
+        "--year",
+        help="First play a synthetic year of discharges, import its outcomes, review it and write the report:"
+        " half a minute to two.",
+    ),
 ) -> None:
     """Run the whole program with synthetic patients: wrapper, demonstration vendor, FHIR server, EHR screen.
 
@@ -67,16 +74,16 @@ def command(
     Exit codes: 0 stopped, 1 did not start, 2 a setting or a file in hooks/ is wrong.
 
     \b
-    Example: python3 run.py demo --port 9000 --data /tmp/demo
+    Example: python3 run.py demo --port 9000 --data /tmp/demo --year
     """
-    raise typer.Exit(run_demo(data, host, Ports(port, _base(vendor), _base(fhir))))
+    raise typer.Exit(run_demo(data, host, Ports(port, _base(vendor), _base(fhir)), year=year))
 
 
 def _base(address: str | None) -> str | None:
     return address.rstrip("/") if address else None
 
 
-def run_demo(data: Path, host: str, ports: Ports) -> int:
+def run_demo(data: Path, host: str, ports: Ports, *, year: bool = False) -> int:
     """Start everything, serve until SIGTERM or Ctrl-C, stop everything; the exit code."""
     if not str(data).strip(" ."):
         return _fail("--data is empty: name a folder for the demonstration's files.")
@@ -87,7 +94,7 @@ def run_demo(data: Path, host: str, ports: Ports) -> int:
         with held(data) as ours:
             if not ours:
                 return _fail(f"{data} is in use by another demonstration: choose another folder with --data.")
-            return _run_in(data, host, ports)
+            return _run_in(data, host, ports, year=year)
     except OSError as error:
         place = error.filename or data
         return _fail(f"{place} cannot be used ({error.strerror}): choose another folder with --data.")
@@ -96,12 +103,14 @@ def run_demo(data: Path, host: str, ports: Ports) -> int:
         return CONFIGURATION_EXIT
 
 
-def _run_in(data: Path, host: str, ports: Ports) -> int:
+def _run_in(data: Path, host: str, ports: Ports, *, year: bool) -> int:
     """Everything, in a folder that is ours; raises as `settle` and `create_app`."""
     settings, files = settle(ports, data, host)
     with files.operator_log.open("a", encoding="utf-8") as stream:
         lines = log.OperatorLog(f"{socket.gethostname()}-{os.getpid()}", stream)
         log.quieten_libraries(lines)
+        if year and not live_the_year(settings, files, lines, ports):
+            return FAILED_TO_START
         return _serve(settings, files, ports, lines)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import typer
 
 from cds_wrapper import __version__
-from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 
 COMMANDS: Mapping[str, str] = {
     "demo": "cds_wrapper.commands.demo",
@@ -25,13 +23,11 @@ COMMANDS: Mapping[str, str] = {
     "keys": "cds_wrapper.commands.keys",
     "retention": "cds_wrapper.commands.retention",
     "export": "cds_wrapper.commands.export",
-    "report": "cds_wrapper.commands.report",
+    "outcomes": "cds_wrapper.commands.outcomes",
+    "measure": "cds_wrapper.commands.measure",
     "bench": "cds_wrapper.commands.bench",
     "reference": "cds_wrapper.commands.reference",
 }
-
-OF_ANALYSIS = frozenset({"report"})
-"""Commands that need the libraries of analysis, which a machine that only serves does not have."""
 
 SUMMARY = "A CDS Hooks gateway that records every prediction and says how far a model has been shown to work."
 
@@ -48,27 +44,8 @@ def build(names: Iterable[str]) -> typer.Typer:
     )
     commands.callback(help=SUMMARY)(version)
     for name in names:
-        commands.command(name)(command_of(name))
+        commands.command(name)(importlib.import_module(COMMANDS[name]).command)
     return commands
-
-
-def has_analysis() -> bool:
-    """Whether the libraries of analysis are installed."""
-    return all(importlib.util.find_spec(library) for library in ("altair", "ibis", "statsmodels"))
-
-
-def command_of(name: str, is_installed: Callable[[], bool] = has_analysis) -> Callable[..., None]:
-    """A command's function; one that says what to install in place of a command that lacks it."""
-    if name in OF_ANALYSIS and not is_installed():
-        return _lacking
-    command: Callable[..., None] = importlib.import_module(COMMANDS[name]).command
-    return command
-
-
-def _lacking() -> None:
-    """Needs the libraries of analysis, which are not installed here: pip install 'cds-wrapper[monitor]'."""
-    typer.echo("This needs the libraries of analysis: pip install 'cds-wrapper[monitor]'.", err=True)
-    raise typer.Exit(CONFIGURATION_EXIT)
 
 
 def _print_version(wanted: bool) -> None:

@@ -187,7 +187,11 @@ def _identifier_type(code: str) -> dict[str, Any]:
 def _telecom(profile: Profile) -> list[dict[str, Any]]:
     """Write a number from the block kept for fiction and an address of the domain kept for examples."""
     return [
-        {"system": "phone", "value": f"555-{profile.number:03d}-01{profile.number % 100:02d}", "use": "home"},
+        {
+            "system": "phone",
+            "value": f"555-{profile.number % 1000:03d}-01{profile.number % 100:02d}",
+            "use": "home",
+        },
         {"system": "email", "value": f"{profile.given.lower()}.{profile.number}@patients.example.org"},
     ]
 

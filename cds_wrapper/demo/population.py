@@ -100,6 +100,10 @@ class Draw:
     def __init__(self, source: random.Random) -> None:
         self._source = source
 
+    def share(self) -> float:
+        """Draw a number from 0 up to 1, without 1."""
+        return self._source.random()
+
     def chance(self, probability: float) -> bool:
         return self._source.random() < probability
 

@@ -8,6 +8,7 @@ The episodes are first brought into a narrow form (`coded`): a number for each l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -91,7 +92,7 @@ def level_column(episodes: Any, name: str) -> Any:
     """The level of an attribute: its own column, else out of the JSON list of groups."""
     if name in episodes.columns and name not in _NO_LEVELS:
         return episodes[name]
-    found = episodes.subgroups.re_extract(f'"{name}=([^"]*)"', 1)
+    found = episodes.subgroups.re_extract(f'"{re.escape(name)}=([^"]*)"', 1)
     return found.nullif("")
 
 

@@ -6,6 +6,7 @@ read: a row whose score or outcome is no number is counted and left out, never g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final
 import duckdb
 
 from cds_wrapper.errors import WrapperError
-from cds_wrapper.ledger.columns import Column, Kind
+from cds_wrapper.ledger.columns import DEMOGRAPHIC_COLUMNS, Column, Kind
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
 
 NAME: Final = "table"
@@ -29,6 +30,8 @@ _TYPES: Final = {
     Kind.TIMESTAMP: "TIMESTAMP",
 }
 _DAYS: Final = frozenset({"day", "due_on", "matured_on", "as_of"})
+_OWN_COLUMNS: Final = frozenset(column.name for column in DEMOGRAPHIC_COLUMNS)
+_GROUP: Final = re.compile(r"[A-Za-z_][\w .-]*")
 _EPOCH: Final = "DATE '2000-01-01'"
 """The day of a row without one: nothing is asked of its order then."""
 
@@ -69,7 +72,7 @@ class TableColumns:
 
 @dataclass(frozen=True, slots=True)
 class ReadTable:
-    """The Parquet files that were made, how many rows were read, and how many are of no use, by reason."""
+    """The folders that were made, how many rows were read, and how many are of no use, by reason."""
 
     episodes: Path
     further: Path | None
@@ -80,7 +83,7 @@ class ReadTable:
 def read_table(
     path: Path, columns: TableColumns, threshold: float | None, score_kind: str, folder: Path
 ) -> ReadTable:
-    """Write a table's episodes as Parquet into a folder; `UnreadableTable` when a column is missing."""
+    """Write a table's episodes as Parquet below a folder; `UnreadableTable` when a column is missing."""
     connection = duckdb.connect()
     try:
         source = _source(path)
@@ -88,9 +91,9 @@ def read_table(
         connection.execute(f"CREATE TEMP TABLE typed AS {_typed(source, columns)}")
         refused = _refused(connection)
         rows = connection.execute("SELECT COUNT(*) FROM typed").fetchone()
-        episodes = folder / "episodes.parquet"
+        episodes = folder / "episodes"
         _copy(connection, _episodes(columns, threshold, score_kind), episodes)
-        further = folder / "episode_outcomes.parquet" if columns.further else None
+        further = folder / "episode_outcomes" if columns.further else None
         if further is not None:
             _copy(connection, _further(columns), further)
         return ReadTable(episodes, further, int(rows[0]) if rows else 0, refused)
@@ -135,6 +138,11 @@ def _check(connection: Any, source: str, path: Path, columns: TableColumns) -> N
     wanted = [columns.score, columns.event, *columns.groups, *(one.column for one in columns.further)]
     wanted += [one for one in (columns.patient, columns.day) if one]
     missing = [one for one in wanted if one not in there]
+    strange = [one for one in columns.groups if not _GROUP.fullmatch(one)]
+    if strange and not missing:
+        raise UnreadableTable(
+            f"The column `{strange[0]}` cannot name groups: letters, digits, blanks, . _ and - can."
+        )
     if missing:
         raise UnreadableTable(
             f"{path.name} has no column `{missing[0]}`; it has {', '.join(f'`{one}`' for one in there[:40])}."
@@ -186,7 +194,7 @@ def _refused(connection: Any) -> dict[str, int]:
 
 
 def _episodes(columns: TableColumns, threshold: float | None, score_kind: str) -> str:
-    """The columns of `episodes_v1` and the groups under their own names."""
+    """The columns of `episodes_v1`; a group that has none there is in the list of groups."""
     mark = "NULL" if threshold is None else repr(threshold)
     values = {
         "episode_id": "CAST(number AS VARCHAR)",
@@ -214,16 +222,17 @@ def _episodes(columns: TableColumns, threshold: float | None, score_kind: str) -
         "action": "'none'",
         "as_of": "(SELECT MAX(day) FROM typed)",
     }
-    parts = [
-        _as(column, values.get(column.name, "NULL"))
-        for column in EPISODE_COLUMNS
-        if column.name not in columns.groups
-    ]
-    parts += [
-        f"COALESCE({_name(f'group {n}')}, 'missing:absent') AS {_name(one)}"
-        for n, one in enumerate(columns.groups)
-    ]
+    levels = {one: _level(n) for n, one in enumerate(columns.groups)}
+    own = [f"{_text(f'{one}=')} || {level}" for one, level in levels.items()]
+    values["subgroups"] = f"to_json([{', '.join(own)}])" if own else "'[]'"
+    values |= {one: level for one, level in levels.items() if one in _OWN_COLUMNS}
+    parts = [_as(column, values.get(column.name, "NULL")) for column in EPISODE_COLUMNS]
     return f"SELECT {', '.join(parts)} FROM typed WHERE {_USABLE}"  # noqa: S608  names are quoted
+
+
+def _level(place: int) -> str:
+    """The text of a group as a list of groups may hold it: without quotation marks."""
+    return f"replace(COALESCE({_name(f'group {place}')}, 'missing:absent'), chr(34), chr(39))"
 
 
 def _further(columns: TableColumns) -> str:
@@ -252,5 +261,6 @@ def _as(column: Column, value: str) -> str:
     return f"CAST({value} AS {kind}) AS {_name(column.name)}"
 
 
-def _copy(connection: Any, query: str, path: Path) -> None:
-    connection.execute(f"COPY ({query}) TO {_text(str(path))} (FORMAT parquet)")
+def _copy(connection: Any, query: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"COPY ({query}) TO {_text(str(folder / 'part-0.parquet'))} (FORMAT parquet)")

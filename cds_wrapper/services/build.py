@@ -35,7 +35,6 @@ from cds_wrapper.services.definitions import (
     VendorOffer,
     VendorTLS,
 )
-from cds_wrapper.services.outcomes import Outcome
 from cds_wrapper.services.plan_file import PlanFile, ReplacementFile
 from cds_wrapper.services.protocols import address_of, asking_of
 from cds_wrapper.services.service_file import MissingInputsFile, ScoreFile, ServiceFile, VendorFile
@@ -125,12 +124,6 @@ def _model(vendor: VendorFile) -> ModelPath:
 
 def _missing(missing: MissingInputsFile) -> MissingInputs:
     return MissingInputs(jmespath.compile(missing.path), dict(missing.names))
-
-
-def outcome_of(service: ServiceFile) -> Outcome:
-    """What the score predicts; without a phrase its name stands for it."""
-    outcome = service.outcome
-    return Outcome(outcome.name, outcome.phrase or outcome.name, outcome.horizon)
 
 
 def question_of(service: ServiceFile) -> Question:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -46,11 +47,51 @@ class EpisodeRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceRule:
+    """Which FHIR resources are events: a type, and codes or texts that elements of it must or must not have.
+
+    `where` and `unless` go from an element (`class`, `priority`, `code`) to what it may be, as `system|code`
+    or the bare code. `at` are the elements with the moment, the first that is there. `above` is a number that
+    `value` must exceed; for a count or a cost `value` is what is added up.
+    """
+
+    resource: str
+    where: Mapping[str, frozenset[str]]
+    unless: Mapping[str, frozenset[str]]
+    at: tuple[str, ...]
+    value: str | None = None
+    above: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableRule:
+    """Which columns of a table say what; None for one it does not have.
+
+    `at` is the event's moment: a table with it alone has a row per event. With `state` (or `label`, 1 or 0)
+    it has a row per case, and says of each what became of it. `patient_system` is the system of the
+    identifier in `patient`, as the prediction's `patient_key` is made from.
+    """
+
+    patient: str | None = None
+    patient_system: str | None = None
+    encounter: str | None = None
+    encounter_system: str | None = None
+    prediction: str | None = None
+    at: str | None = None
+    label: str | None = None
+    state: str | None = None
+    value: str | None = None
+    known_on: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the score predicts, or is used for; `horizon` is an ISO 8601 duration, as `P10Y`.
 
     An event earlier than `lead_time` after the index prediction does not count as one: it was under way.
     `known_bias` says what the definition itself gets wrong, `verified_by` how a case is told from none.
+    `death_competes`: whoever dies without the event before the horizon is over is censored.
     """
 
     name: str
@@ -61,3 +102,7 @@ class Outcome:
     lead_time: timedelta = field(default=timedelta(0))
     known_bias: str | None = None
     verified_by: str | None = None
+    events: tuple[ResourceRule, ...] = ()
+    death: bool = False
+    death_competes: bool = True
+    table: TableRule | None = None

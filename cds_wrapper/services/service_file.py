@@ -13,13 +13,13 @@ from cds_wrapper.services.features_file import FeatureFile
 from cds_wrapper.services.fields import (
     AnswerPath,
     FileModel,
-    Horizon,
     Name,
     OneOrMore,
     Span,
     Words,
     at_most_words,
 )
+from cds_wrapper.services.outcome_file import EpisodesFile, FurtherOutcomeFile, OutcomeFile
 from cds_wrapper.services.protocols_file import InferenceFile, MLflowFile, PythonFile, RestFile, StandIns
 from cds_wrapper.services.score_card_file import BandFile, ScoreCardFile, TimeZoneName
 from cds_wrapper.services.vendor_file import (
@@ -33,16 +33,6 @@ from cds_wrapper.services.vendor_file import (
 )
 
 LONGEST_BUDGET = timedelta(seconds=10)
-
-
-class OutcomeFile(FileModel):
-    """What the score predicts."""
-
-    name: Annotated[Words, at_most_words(2)] = Field(
-        description='A noun of at most two words that fits "had ..." and "... cases": `sepsis`.'
-    )
-    phrase: Words | None = Field(None, description="The outcome in full, for the page behind the card.")
-    horizon: Horizon = Field(description="Time within which it counts, in ISO 8601: `P10Y`, `PT48H`.")
 
 
 class ScoreFile(FileModel):
@@ -219,6 +209,12 @@ class ServiceFile(FileModel):
     )
     contact: Words = Field(description="Whom a clinician asks; stands on cards of our own.")
     outcome: OutcomeFile = Field(description="What the score predicts.")
+    outcomes: list[FurtherOutcomeFile] = Field(
+        default_factory=list, description="Further outcomes, which the score is held against at equal score."
+    )
+    episodes: EpisodesFile = Field(
+        EpisodesFile(), description="How predictions become episodes, fixed before anybody looks."
+    )
     prefetch: dict[str, Words] = Field(description="Prefetch key -> FHIR query with CDS Hooks tokens.")
     patient: str = Field(description="The prefetch key that holds the Patient.")
     time_budget: Span = Field(description="Time for one answer, all included: `PT0.5S`; at most `PT10S`.")

@@ -53,6 +53,20 @@ def test_events_and_others_of_a_group_hide_each_other() -> None:
     assert hidden_cells(counts, [Sum(("n",), (("events",), ("others",)))]) == {("events",), ("others",)}
 
 
+def test_a_row_is_shown_or_hidden_as_one() -> None:
+    """Three people of unknown sex, none of them with an event: a second row goes, and nothing else."""
+    counts: dict[Cell, int] = {}
+    sums: list[Sum] = []
+    for name, events, others in (("all", 5594, 43937), ("f", 3064, 23702), ("m", 2530, 20232), ("u", 0, 3)):
+        counts |= {(name, "n"): events + others, (name, "events"): events, (name, "others"): others}
+        sums.append(Sum((name, "n"), ((name, "events"), (name, "others"))))
+    sums += [Sum(("all", what), tuple((name, what) for name in "fmu")) for what in ("n", "events", "others")]
+
+    hidden = hidden_cells(counts, sums, row_of=lambda cell: cell[0])
+
+    assert {cell[0] for cell in hidden} == {"u", "m"}
+
+
 def test_a_count_that_stands_in_no_sum_is_hidden_alone() -> None:
     assert hidden_cells({("a",): 5, ("b",): 50}, []) == {("a",)}
 

@@ -37,16 +37,20 @@ def read(tmp_path: Path, columns: TableColumns = COLUMNS, text: str = TEXT) -> R
 
 
 def select(file: Path | None, what: str) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = duckdb.execute(f"SELECT {what} FROM '{file}'").fetchall()
+    rows: list[tuple[object, ...]] = duckdb.execute(f"SELECT {what} FROM '{file}/*.parquet'").fetchall()
     return rows
 
 
 def test_rows_become_episodes_with_the_columns_of_the_contract(tmp_path: Path) -> None:
     table = read(tmp_path)
 
-    named = [row[0] for row in duckdb.execute(f"DESCRIBE SELECT * FROM '{table.episodes}'").fetchall()]
+    named = [
+        row[0] for row in duckdb.execute(f"DESCRIBE SELECT * FROM '{table.episodes}/*.parquet'").fetchall()
+    ]
     assert set(named) == {column.name for column in EPISODE_COLUMNS}
-    named = [row[0] for row in duckdb.execute(f"DESCRIBE SELECT * FROM '{table.further}'").fetchall()]
+    named = [
+        row[0] for row in duckdb.execute(f"DESCRIBE SELECT * FROM '{table.further}/*.parquet'").fetchall()
+    ]
     assert named == [column.name for column in FURTHER_COLUMNS]
     assert select(table.episodes, "episode_id, patient_key, flagged, state, label, race") == [
         ("1", "p:a", False, "no_event", 0, "white"),

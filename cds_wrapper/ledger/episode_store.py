@@ -1,0 +1,251 @@
+"""Makes the episodes of a service anew as of a day: predictions out of the ledger, outcomes beside it.
+
+The ledger is read over a connection that cannot write, patient by patient; what is made goes into the file of
+outcomes, in one transaction there, so a reader sees one day's answer whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger.columns import DEMOGRAPHIC_COLUMNS
+from cds_wrapper.ledger.database import check_not_empty, error_name
+from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
+from cds_wrapper.ledger.episodes import Episode, Followed, Known, Scored, State, episodes_of
+from cds_wrapper.ledger.outcome_file import opened
+from cds_wrapper.ledger.outcomes import FollowUp, Report
+from cds_wrapper.services.definitions import ServiceDefinition
+from cds_wrapper.services.outcomes import Outcome
+
+Row = Mapping[str, Any]
+
+_COPIED: Final = (
+    "service_id",
+    "model_id",
+    "model_version",
+    "site",
+    "unit",
+    "care_setting",
+    "environment",
+    "score",
+    "score_kind",
+    "threshold_id",
+    "threshold",
+    "flagged",
+    "band",
+    "displayed",
+    "delivery",
+    "disposition",
+    "caveat_level",
+    *(column.name for column in DEMOGRAPHIC_COLUMNS),
+    "subgroups",
+)
+_READ: Final = (
+    *_COPIED,
+    "prediction_id",
+    "occurred_at",
+    "patient_key",
+    "patient_fhir_key",
+    "encounter_key",
+    "encounter_fhir_key",
+    "inputs_used",
+    "inputs_missing",
+    "inputs_doubtful",
+    "demographics",
+)
+_PREDICTIONS: Final = (
+    f"SELECT {', '.join(f'p.{name}' for name in _READ)}, f.outcome AS action, f.reason_code"  # noqa: S608  names are ours
+    " FROM predictions_v1 p LEFT JOIN feedback f ON f.rowid = (SELECT rowid FROM feedback"
+    " WHERE prediction_id = p.prediction_id ORDER BY outcome_at DESC LIMIT 1)"
+    " WHERE p.service_id = ? AND p.status = 'answered' AND p.score IS NOT NULL AND NOT p.is_test"
+    " AND p.environment <> 'test' AND substr(p.occurred_at, 1, 10) <= ?"
+    " ORDER BY COALESCE(p.patient_key, p.patient_fhir_key), p.model_id, p.model_version, p.occurred_at"
+)
+_KNOWN: Final = (
+    "SELECT report, happened_at, encounter_key, prediction_id, reason, value FROM outcomes_v1"
+    " WHERE is_current AND report <> 'withdrawn' AND service_id = ? AND outcome = ?"
+)
+
+
+def make_episodes(
+    ledger: Path, outcomes: Path, service: ServiceDefinition, as_of: date, told: Any = lambda _: None
+) -> int:
+    """Make a service's episodes as of a day and give their number; `LedgerUnavailable` when it cannot be.
+
+    `told` hears of every patient that is done.
+    """
+    with opened(outcomes) as store, _read_only(ledger) as predictions:
+        sources = [_Source(store, service, one) for one in (service.outcome, *service.further_outcomes)]
+        store.execute("BEGIN IMMEDIATE")
+        for table in ("episodes", "episode_outcomes"):
+            store.execute(f"DELETE FROM {table} WHERE service_id = ?", (service.id,))  # noqa: S608  names are ours
+        made = 0
+        for patient in _patients(predictions, service.id, as_of):
+            found = list(_of_patient(patient, service, sources, as_of))
+            store.executemany(_INSERT, (_row(one, service.outcome, as_of) for one in found))
+            store.executemany(_INSERT_FURTHER, _further_rows(found, as_of))
+            made += len(found)
+            told(1)
+        store.execute("COMMIT")
+    return made
+
+
+@contextlib.contextmanager
+def _read_only(ledger: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        check_not_empty(ledger)
+        connection = sqlite3.connect(
+            f"{ledger.absolute().as_uri()}?mode=ro", uri=True, timeout=10, isolation_level=None
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerUnavailable(f"{ledger} cannot be read ({error_name(error)}).") from None
+    connection.row_factory = sqlite3.Row
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _patients(ledger: sqlite3.Connection, service: str, as_of: date) -> Iterator[list[Row]]:
+    """The rows of one patient and model version after the other."""
+    rows = ledger.execute(_PREDICTIONS, (service, as_of.isoformat()))
+    for _, group in itertools.groupby(rows, key=_whose):
+        yield [dict(row) for row in group]
+
+
+def _whose(row: Row) -> tuple[str, str, str]:
+    return row["patient_key"] or row["patient_fhir_key"], row["model_id"], row["model_version"]
+
+
+class _Source:
+    """What is known of one outcome: the rows of a patient, and who was followed."""
+
+    def __init__(self, store: sqlite3.Connection, service: ServiceDefinition, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self._store = store
+        self._of = (service.id, outcome.name)
+        periods = store.execute(
+            "SELECT covers_from, covers_to, site FROM follow_up WHERE service_id = ? AND outcome = ?",
+            self._of,
+        )
+        self.followed = Followed(
+            tuple(
+                FollowUp(date.fromisoformat(start), date.fromisoformat(end), site)
+                for start, end, site in periods
+            )
+        )
+
+    def known(self, patient: Sequence[Row]) -> list[Known]:
+        """The current rows about a patient, by any of the keys the predictions have."""
+        rows: dict[tuple[Any, ...], Known] = {}
+        for column, keys in (
+            ("patient_key", {row["patient_key"] for row in patient}),
+            ("patient_fhir_key", {row["patient_fhir_key"] for row in patient}),
+            ("encounter_key", {row["encounter_key"] for row in patient}),
+            ("prediction_id", {row["prediction_id"] for row in patient}),
+        ):
+            for key in keys - {None}:
+                for row in self._store.execute(f"{_KNOWN} AND {column} = ?", (*self._of, key)):
+                    rows[tuple(row)] = _known(row)
+        return list(rows.values())
+
+
+def _known(row: Sequence[Any]) -> Known:
+    report, happened_at, encounter, prediction, reason, value = row
+    at = datetime.fromisoformat(happened_at) if happened_at else None
+    return Known(Report(report), at, encounter, prediction, reason, value)
+
+
+def _of_patient(
+    patient: Sequence[Row], service: ServiceDefinition, sources: Sequence[_Source], as_of: date
+) -> Iterable[Episode]:
+    label, *others = sources
+    return episodes_of(
+        [_scored(row) for row in patient],
+        service.episodes,
+        service.outcome,
+        label.known(patient),
+        label.followed,
+        as_of,
+        [(one.outcome, one.known(patient), one.followed) for one in others],
+    )
+
+
+def _scored(row: Row) -> Scored:
+    return Scored(
+        row["prediction_id"],
+        datetime.fromisoformat(row["occurred_at"]),
+        float(row["score"]),
+        None if row["flagged"] is None else bool(row["flagged"]),
+        row["encounter_key"] or row["encounter_fhir_key"],
+        row["site"],
+        row,
+    )
+
+
+def _row(episode: Episode, outcome: Outcome, as_of: date) -> tuple[Any, ...]:
+    """The columns of `episodes_v1`, in their order."""
+    index, state = episode.index, episode.state
+    row = index.row
+    label = {"event": 1, "no_event": 0}.get(state.state)
+    values: dict[str, Any] = {
+        **{name: row[name] for name in _COPIED},
+        "episode_id": index.prediction_id,
+        "patient_key": row["patient_key"] or row["patient_fhir_key"],
+        "encounter_key": index.encounter_key,
+        "predictions": episode.predictions,
+        "occurred_at": row["occurred_at"],
+        "day": index.at.date().isoformat(),
+        "outcome": outcome.name,
+        "state": state.state,
+        "state_reason": state.reason,
+        "label": label,
+        "event_at": _moment(state),
+        "due_on": episode.due_on.isoformat(),
+        "matured_on": None if label is None else episode.due_on.isoformat(),
+        "action": row["action"] or "none",
+        "override_reason": row["reason_code"],
+        "inputs_used": row["inputs_used"],
+        "inputs_missing": _count(row["inputs_missing"]),
+        "inputs_doubtful": _count(row["inputs_doubtful"]),
+        "race_members": _members(row["demographics"]),
+        "as_of": as_of.isoformat(),
+    }
+    return tuple(values[column.name] for column in EPISODE_COLUMNS)
+
+
+def _moment(state: State) -> str | None:
+    return (
+        state.event_at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if state.event_at else None
+    )
+
+
+def _count(listed: str | None) -> int | None:
+    return None if listed is None else len(json.loads(listed))
+
+
+def _members(demographics: str | None) -> str | None:
+    """Every race on record between bars."""
+    race = json.loads(demographics or "{}").get("race") or {}
+    members = race.get("members") or []
+    return f"|{'|'.join(members)}|" if members else None
+
+
+def _further_rows(found: Sequence[Episode], as_of: date) -> Iterator[tuple[Any, ...]]:
+    for one in found:
+        for outcome, due, state in one.further:
+            index, told = one.index, (outcome.name, outcome.role.value, outcome.kind.value)
+            known = (state.state, state.value, due.isoformat(), as_of.isoformat())
+            yield (index.prediction_id, index.row["service_id"], *told, *known)
+
+
+_INSERT: Final = f"INSERT INTO episodes VALUES ({', '.join('?' * len(EPISODE_COLUMNS))})"  # noqa: S608  it is a count
+_INSERT_FURTHER: Final = f"INSERT INTO episode_outcomes VALUES ({', '.join('?' * len(FURTHER_COLUMNS))})"  # noqa: S608  it is a count

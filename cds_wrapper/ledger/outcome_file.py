@@ -1,0 +1,121 @@
+"""The database of outcomes and episodes: one SQLite file beside the ledger, which no serving process opens.
+
+Importing a year of outcomes must not make a clinician's answer wait for a lock, so it has a file of its own.
+Tables of outcomes are append-only; episodes are answers as of a day and are made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger.columns import Column, Kind
+from cds_wrapper.ledger.database import error_name, is_locked
+from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
+from cds_wrapper.ledger.outcome_columns import FOLLOW_UP_COLUMNS, OUTCOME_COLUMNS
+
+NUMBER: Final = 1
+"""The schema number of this file."""
+
+APPLICATION: Final = 0x43445350
+"""`PRAGMA application_id` of this file (CDSP)."""
+
+PATIENCE: Final = timedelta(seconds=30)
+_TYPES: Final = {
+    Kind.TEXT: "TEXT",
+    Kind.INTEGER: "INTEGER",
+    Kind.REAL: "REAL",
+    Kind.BOOLEAN: "INTEGER",
+    Kind.TIMESTAMP: "TEXT",
+    Kind.JSON: "TEXT",
+}
+
+
+def beside(ledger: Path) -> Path:
+    """Where the outcomes of a ledger are."""
+    return ledger.with_name(f"{ledger.stem}-outcomes.db")
+
+
+def _columns(columns: Iterable[Column]) -> str:
+    return ", ".join(f"{c.name} {_TYPES[c.kind]}{' NOT NULL' if c.required else ''}" for c in columns)
+
+
+def _never(table: str, verb: str) -> str:
+    return (
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
+        f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    )
+
+
+_OUTCOME_NAMES: Final = ", ".join(column.name for column in OUTCOME_COLUMNS)
+_IMPORTS: Final = """
+CREATE TABLE imports (
+  import_id TEXT PRIMARY KEY NOT NULL, service_id TEXT NOT NULL, outcome TEXT NOT NULL,
+  file_digest TEXT NOT NULL, form TEXT NOT NULL, begun_at TEXT NOT NULL, position INTEGER NOT NULL,
+  read INTEGER NOT NULL, written INTEGER NOT NULL, same INTEGER NOT NULL, rejected INTEGER NOT NULL,
+  done_at TEXT
+)"""
+_OUTCOMES_VIEW: Final = f"""
+CREATE VIEW outcomes_v1 AS
+SELECT {_OUTCOME_NAMES}, NOT EXISTS (
+  SELECT 1 FROM outcomes later WHERE later.outcome_id = o.outcome_id AND later.sequence > o.sequence
+) AS is_current FROM outcomes o"""  # noqa: S608  names are ours
+_DDL: Final = (
+    f"CREATE TABLE outcomes ({_columns(OUTCOME_COLUMNS)}, PRIMARY KEY (sequence))",
+    "CREATE INDEX outcomes_by_id ON outcomes (outcome_id, sequence)",
+    "CREATE INDEX outcomes_by_patient ON outcomes (service_id, patient_key)",
+    "CREATE INDEX outcomes_by_fhir_patient ON outcomes (service_id, patient_fhir_key)",
+    "CREATE INDEX outcomes_by_encounter ON outcomes (service_id, encounter_key)",
+    "CREATE INDEX outcomes_by_prediction ON outcomes (service_id, prediction_id)",
+    f"CREATE TABLE follow_up ({_columns(FOLLOW_UP_COLUMNS)})",
+    _IMPORTS,
+    f"CREATE TABLE episodes ({_columns(EPISODE_COLUMNS)}, PRIMARY KEY (episode_id))",
+    "CREATE INDEX episodes_by_service ON episodes (service_id, day)",
+    f"CREATE TABLE episode_outcomes ({_columns(FURTHER_COLUMNS)}, PRIMARY KEY (episode_id, outcome))",
+    *(_never(table, verb) for table in ("outcomes", "follow_up") for verb in ("UPDATE", "DELETE")),
+    _OUTCOMES_VIEW,
+    "CREATE VIEW follow_up_v1 AS SELECT * FROM follow_up",
+    "CREATE VIEW episodes_v1 AS SELECT * FROM episodes",
+    "CREATE VIEW episode_outcomes_v1 AS SELECT * FROM episode_outcomes",
+)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database, made when it is not there; `LedgerUnavailable` says what is wrong with the file."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(path, timeout=PATIENCE.total_seconds(), isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerUnavailable(f"{path} cannot be opened ({error_name(error)}).") from None
+    try:
+        _set_up(connection, path)
+        yield connection
+    except sqlite3.Error as error:
+        why = "is locked by another import" if is_locked(error) else f"cannot be used ({error_name(error)})"
+        raise LedgerUnavailable(f"{path} {why}.") from None
+    finally:
+        connection.close()
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    number = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if number == 0:
+        for statement in _DDL:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {NUMBER}")
+    connection.execute("COMMIT")
+    program = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    if program != APPLICATION or number not in {0, NUMBER}:
+        raise LedgerUnavailable(f"{path} is no file of outcomes that this version knows.")
