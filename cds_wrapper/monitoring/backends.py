@@ -34,18 +34,19 @@ class Source:
     """One engine's episodes and further outcomes (columns of `episodes_v1`, `episode_outcomes_v1`).
 
     `keep` stores a table for as long as the source is open; `patient` makes a short key of a pseudonym.
-    `divides` says whether patients can be taken in several buckets, which keeps memory down.
+    `is_here` says that the engine runs in this process: rows are handed over for nothing,
+    and patients are looked at in several buckets.
     """
 
     episodes: Any
     further: Any | None = None
     keep: Callable[[Any], Any] = _same
     patient: Callable[[Any], Any] = _key
-    divides: bool = False
+    is_here: bool = False
 
     def buckets(self, rows: int) -> int:
         """In how many parts patients are looked at."""
-        return max(1, -(-rows // PATIENT_ROWS)) if self.divides else 1
+        return max(1, -(-rows // PATIENT_ROWS)) if self.is_here else 1
 
 
 @contextlib.contextmanager
@@ -66,7 +67,7 @@ def parquet_source(
                 None if further is None else _parquet(connection, further),
                 _keeper(connection, Path(scratch)),
                 lambda column: column.hash(),
-                divides=True,
+                is_here=True,
             )
         finally:
             connection.disconnect()

@@ -22,7 +22,8 @@ from cds_wrapper.monitoring.cube import (
 from cds_wrapper.monitoring.formulas.auroc import ranks
 from cds_wrapper.monitoring.group_figures import Asked, effects, figures, side_of
 from cds_wrapper.monitoring.group_sums import Days, GroupSums, by_cell, by_day, total
-from cds_wrapper.monitoring.patients import Block, Sides, area_table, blocks, moments
+from cds_wrapper.monitoring.patient_rows import sums_here
+from cds_wrapper.monitoring.patients import Block, Sides, blocks, moments, sums_there
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
     DailySums,
@@ -48,7 +49,7 @@ def measure(source: Source, attributes: MonitoredAttributes, question: Question)
     buckets = source.buckets(count)
     patient = source.patient(episodes.patient_key)
     rows = source.keep(coded(episodes, question, binning, bases.values(), patient, buckets))
-    counted = _Counted(rows, question, binning.size, buckets, _period(rows, question))
+    counted = _Counted(rows, question, binning.size, buckets, source.is_here, _period(rows, question))
     groups: list[GroupFigures] = []
     for block in blocks(tuple(partitions(attributes, bases))):
         groups.extend(counted.groups(block))
@@ -80,13 +81,16 @@ class _Counted:
     question: Question
     bins: int
     buckets: int
+    is_here: bool
     period: tuple[date, date]
     everybody: Mapping[Measure, float] | None = None
 
     def groups(self, block: Block) -> Iterator[GroupFigures]:
         cells = [by_cell(self.rows, partition, self.bins) for partition in block.partitions]
-        areas = [area_table(_area_parts(one), self.bins) for one in cells]
-        sides = moments(self.rows, block, areas, self.bins, self.buckets)
+        areas = [_area_parts(one) for one in cells]
+        count = sums_here if self.is_here else sums_there
+        parts = (count(self.rows, block, areas, self.bins, bucket) for bucket in range(self.buckets))
+        sides = moments(block, parts)
         for partition, sums, found in zip(block.partitions, cells, sides, strict=True):
             yield from self._of(partition, sums, found)
 

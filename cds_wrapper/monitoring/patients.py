@@ -11,7 +11,7 @@ here. `cells` puts several ways to divide people into one number, so that each p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ FORMS: Final = ("n", "events", "flagged", "true_positives", "expected", "expecte
 MOST_CELLS: Final = 50_000
 """Ways to divide people are looked at together as long as their cells stay below this."""
 
-_PAIRS: Final = tuple((i, j) for i in range(len(FORMS)) for j in range(i, len(FORMS)))
+PAIRS: Final = tuple((i, j) for i in range(len(FORMS)) for j in range(i, len(FORMS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def steady(patients: Any, partitions: int) -> Any:
     return t.group_by(cell=t.lowest).agg(
         patients=t.count().cast("float64"),
         with_event=(t.events > 0).cast("float64").sum(),
-        **{f"m_{i}_{j}": (t[FORMS[i]] * t[FORMS[j]]).sum() for i, j in _PAIRS},
+        **{f"m_{i}_{j}": (t[FORMS[i]] * t[FORMS[j]]).sum() for i, j in PAIRS},
         **{f"area_{i}": (t[f"area_{i}"] * t[f"area_{i}"]).sum() for i in range(partitions)},
     )
 
@@ -163,25 +163,36 @@ def mature(rows: Any, bucket: int) -> Any:
     return rows.filter(rows.state <= NO_EVENT, rows.bucket == bucket)
 
 
-def moments(rows: Any, block: Block, areas: Sequence[Any], bins: int, buckets: int) -> list[dict[int, Sides]]:
-    """Per partition of the block: the moments of every group's cell and of its rest."""
+Arrays = dict[str, NDArray[Any]]
+Areas = Mapping[int, tuple[Floats, Floats]]
+"""Per cell: what an event and a non-event of each bin add to the area."""
+
+
+def sums_there(
+    rows: Any, block: Block, areas: Sequence[Areas], bins: int, bucket: int
+) -> tuple[Arrays, Arrays]:
+    """What `steady` and `changing` give, counted by the database."""
     count = len(block.partitions)
+    tables = {place: area_table(values, bins) for place, values in enumerate(areas)}
+    wide = contributions(mature(rows, bucket), block, tables, bins)
+    return arrays(steady(by_patient(wide, count, ("patient",)), count)), arrays(changing(wide, count))
+
+
+def moments(block: Block, parts: Iterable[tuple[Arrays, Arrays]]) -> list[dict[int, Sides]]:
+    """Per partition of the block: the moments of every group's cell and of its rest, over all parts."""
     found = [dict[int, Sides]() for _ in block.partitions]
-    for bucket in range(buckets):
-        wide = contributions(mature(rows, bucket), block, dict(enumerate(areas)), bins)
-        fixed = _arrays(steady(by_patient(wide, count, ("patient",)), count))
-        moved = _arrays(changing(wide, count))
+    for fixed, moved in parts:
         for place, partition in enumerate(block.partitions):
-            parts = _steady_sides(fixed, block, partition, place)
+            kept = _steady_sides(fixed, block, partition, place)
             others = _changing_sides(moved, block, partition, place)
             for _, cell in partition.groups:
-                for side in (parts[cell], others[cell]):
+                for side in (kept[cell], others[cell]):
                     held = found[place].get(cell)
                     found[place][cell] = side if held is None else _added(held, side)
     return found
 
 
-def _arrays(table: Any) -> dict[str, NDArray[Any]]:
+def arrays(table: Any) -> dict[str, NDArray[Any]]:
     arrow = table.to_pyarrow()
     return {name: arrow.column(name).to_numpy() for name in arrow.column_names}
 
@@ -195,13 +206,13 @@ def _steady_sides(
 ) -> dict[int, Sides]:
     """These patients are in one cell for good: the rest is the sum over its cells."""
     cells = block.cells(found["cell"].astype(np.int64), partition)
-    names = ("patients", "with_event", f"area_{place}", *(f"m_{i}_{j}" for i, j in _PAIRS))
+    names = ("patients", "with_event", f"area_{place}", *(f"m_{i}_{j}" for i, j in PAIRS))
     sums = {name: np.bincount(cells, weights=found[name], minlength=partition.size) for name in names}
 
     def of(chosen: Sequence[int]) -> Moments:
         where = list(chosen)
         second = np.zeros((len(FORMS), len(FORMS)))
-        for i, j in _PAIRS:
+        for i, j in PAIRS:
             second[i, j] = second[j, i] = float(sums[f"m_{i}_{j}"][where].sum())
         return Moments(
             float(sums["patients"][where].sum()),
@@ -246,7 +257,7 @@ def _of_people(forms: Floats) -> tuple[float, float, Floats]:
     return float(len(there)), float((there[:, 1] > 0.5).sum()), np.asarray(there.T @ there)
 
 
-def area_table(values: Mapping[int, tuple[Floats, Floats]], bins: int) -> Any:
+def area_table(values: Areas, bins: int) -> Any:
     """The table that `contributions` looks up: per cell what an event and a non-event of each bin add."""
     keys = [np.zeros(0, dtype=np.int64)]
     found: list[Floats] = [np.zeros(0)]

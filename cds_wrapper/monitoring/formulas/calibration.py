@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import statsmodels.api as sm
 from numpy.typing import NDArray
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.tools.sm_exceptions import PerfectSeparationError, PerfectSeparationWarning
 
 from cds_wrapper.monitoring.formulas.bins import Floats, logit
@@ -58,7 +59,7 @@ def fitted(p: Floats, events: Floats, n: Floats, clusters: NDArray[Any] | None =
     if not len(x) or np.ptp(x) == 0:
         why = Figure.none(WhyNot.NOT_COMPARABLE if len(x) else WhyNot.NO_ROWS)
         return Calibration(why, why, in_the_large if len(x) else why)
-    both = _fit(counts, sm.add_constant(x, has_constant="add"), None, people)
+    both = _fit(counts, np.column_stack([np.ones(len(x)), x]), None, people)
     if both is None or max(abs(both[0][1]), both[1][1]) > _STEEPEST:
         why = Figure.none(WhyNot.SEPARATED)
         return Calibration(why, why, in_the_large)
@@ -69,7 +70,7 @@ def _fit(
     counts: Floats, design: Floats, offset: Floats | None, clusters: NDArray[Any] | None
 ) -> tuple[Floats, Floats] | None:
     """Coefficients and standard errors; None when the groups are separated or the fit does not end."""
-    model = sm.GLM(counts, design, family=sm.families.Binomial(), offset=offset)
+    model = GLM(counts, design, family=Binomial(), offset=offset)
     robust = {} if clusters is None else {"cov_type": "cluster", "cov_kwds": {"groups": clusters}}
     with warnings.catch_warnings():
         warnings.simplefilter("error", PerfectSeparationWarning)
