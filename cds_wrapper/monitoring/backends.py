@@ -15,9 +15,11 @@ from typing import Any, Final
 
 import ibis
 
-MEMORY: Final = "160MB"
+MEMORY: Final = "72MB"
 THREADS: Final = 2
-PATIENT_ROWS: Final = 1_000_000
+BUCKET: Final = "bucket"
+ROW_GROUP: Final = 20_000
+PATIENT_ROWS: Final = 400_000
 """So many rows of patients are looked at together; more are divided by patient and added."""
 
 
@@ -82,9 +84,14 @@ def _keeper(connection: Any, scratch: Path) -> Callable[[Any], Any]:
     kept = iter(range(1_000_000))
 
     def keep(table: Any) -> Any:
-        path = scratch / f"kept-{next(kept)}.parquet"
-        connection.to_parquet(table, path, compression="uncompressed")
-        return connection.read_parquet(str(path))
+        folder = scratch / f"kept-{next(kept)}"
+        connection.to_parquet(
+            table, folder, compression="uncompressed", partition_by=(BUCKET,), row_group_size=ROW_GROUP
+        )
+        if next(folder.rglob("*.parquet"), None) is None:  # no row, and so no file
+            folder.mkdir(exist_ok=True)
+            connection.to_parquet(table, folder / "none.parquet")
+        return connection.read_parquet(f"{folder}/**/*.parquet", hive_partitioning=True)
 
     return keep
 

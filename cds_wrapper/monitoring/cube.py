@@ -149,11 +149,18 @@ def frozen_edges(episodes: Any, bins: int) -> tuple[float, ...]:
 
 
 def coded(
-    episodes: Any, question: Question, binning: Binning, bases: Iterable[Base], patient: Any, buckets: int = 1
+    episodes: Any,
+    question: Question,
+    binning: Binning,
+    bases: Iterable[Base],
+    patient: Any,
+    buckets: int = 1,
+    beside: Sequence[str] = (),
 ) -> Any:
     """One narrow row per episode: patient, bucket of patients, score, bin, flag, state, action, day, codes.
 
-    `patient` tells patients apart (an integer where there is more than one bucket).
+    `patient` tells patients apart (an integer where there is more than one bucket);
+    `beside` are columns kept as they are.
     """
     t = episodes.filter(episodes.score.notnull())
     p = t.score
@@ -173,6 +180,7 @@ def coded(
         day=t.day.cast("date"),
         due_on=t.due_on.cast("date"),
         **{code_name(base): _level_code(t, base).cast("int16") for base in bases},
+        **{name: t[name] for name in beside},
     )
 
 
