@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,12 +99,19 @@ def _keeper(connection: Any, scratch: Path) -> Callable[[Any], Any]:
 
 @contextlib.contextmanager
 def table_source(connection: Any, episodes: str, further: str | None = None) -> Iterator[Source]:
-    """Tables or views by an Ibis connection: `ibis.postgres.connect` or `ibis.pyspark.connect`."""
+    """Tables or views by an Ibis connection: `ibis.postgres.connect` or `ibis.pyspark.connect`.
+
+    The narrow copy is a temporary table; Spark keeps it in its own cache. Both go when the source is closed.
+    """
     kept: list[Any] = []
+    is_spark = connection.name == "pyspark"
 
     def keep(table: Any) -> Any:
-        kept.append(table.cache())
-        return kept[-1]
+        if is_spark:
+            kept.append(table.cache())
+            return kept[-1]
+        kept.append(f"cds_wrapper_kept_{uuid.uuid4().hex}")
+        return connection.create_table(kept[-1], table, temp=True)
 
     try:
         yield Source(
@@ -113,4 +121,7 @@ def table_source(connection: Any, episodes: str, further: str | None = None) -> 
         )
     finally:
         for table in kept:
-            table.release()
+            if is_spark:
+                table.release()
+            else:
+                connection.raw_sql(f"DROP TABLE {table}").close()

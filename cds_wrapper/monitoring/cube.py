@@ -165,8 +165,8 @@ def coded(
     t = episodes.filter(episodes.score.notnull())
     p = t.score
     inside = p.clip(CLIP, 1 - CLIP)
-    logit = (inside / (1 - inside)).ln() if question.is_probability else ibis.literal(0.0)
-    flagged = ibis.literal(0) if question.threshold is None else (p >= question.threshold).cast("int8")
+    logit = (inside / (1 - inside)).ln() if question.is_probability else ibis.literal(0.0, type="float64")
+    flagged = ibis.literal(0) if question.threshold is None else ibis.ifelse(p >= question.threshold, 1, 0)
     bucket = ibis.literal(0) if buckets == 1 else (patient % buckets).abs()
     return t.select(
         patient=patient,
@@ -236,5 +236,7 @@ def daily(rows: Any, partition: Partition) -> Any:
     """Events and sums of scores of mature episodes by cell and the day they matured."""
     mature = rows.filter(rows.state <= NO_EVENT)
     return mature.group_by(cell=cell_of(mature, partition), due_on=mature.due_on).agg(
-        events=(mature.state == EVENT).cast("float64").sum(), expected=mature.p.sum()
+        n=mature.count().cast("float64"),
+        events=ibis.ifelse(mature.state == EVENT, 1, 0).cast("float64").sum(),
+        expected=mature.p.sum(),
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import ibis
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,11 +31,12 @@ from cds_wrapper.monitoring.cube import (
 )
 from cds_wrapper.monitoring.formulas.equal_score import (
     BANDS,
-    FEWEST_AMOUNTS,
+    CostScales,
     EqualScore,
     Rows,
     against_label,
     clustered,
+    cost_scales,
     is_comparable,
     merged,
 )
@@ -45,9 +47,6 @@ from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 MATERIAL: Final[Interval] = (0.80, 1.25)
 """A ratio inside is no finding, however sure it is."""
 
-COSTLY: Final = 0.90
-"""Amounts above this quantile of everybody's are costly: the second scale of a cost."""
-
 
 class Among(enum.Enum):
     """Which scores are compared."""
@@ -55,14 +54,6 @@ class Among(enum.Enum):
     ALL = "all"
     FLAGGED = "flagged"
     UNFLAGGED = "unflagged"
-
-
-class Scale(enum.Enum):
-    """In what an outcome is compared: as it is, by whether it is high, or by its logarithm."""
-
-    MEAN = "mean"
-    COSTLY = "costly"
-    LOG = "log"
 
 
 class Standing(enum.Enum):
@@ -80,8 +71,8 @@ class Compared:
     """One group, one outcome, one side of the threshold.
 
     `result` has the ratio and both means at equal score. `control` is the estimator run on the score itself.
-    `over_label` is the ratio of a need over that of the label, on the same episodes. `scales` are a cost's
-    other ratios. `label_mismatch`: the score is fair to its label and unfair to the need.
+    `over_label` is the ratio of a need over that of the label, on the same episodes. `costs` has a cost's
+    other scales. `label_mismatch`: the score is fair to its label and unfair to the need.
     """
 
     group: Group
@@ -94,7 +85,7 @@ class Compared:
     result: EqualScore
     control: float | None
     over_label: Figure | None
-    scales: Mapping[Scale, Figure]
+    costs: CostScales | None
     standing: Standing
     label_mismatch: bool
 
@@ -133,7 +124,7 @@ def _with_outcome(rows: Any, further: Any | None, question: Question, outcome: O
     """The rows whose answer to this outcome is known, with it as `y`; None where nothing holds it."""
     if outcome.name == question.outcome:
         known = rows.filter(rows.state <= NO_EVENT)
-        return known.mutate(y=(known.state == EVENT).cast("float64"))
+        return known.mutate(y=ibis.ifelse(known.state == EVENT, 1, 0).cast("float64"))
     if further is None:
         return None
     answers = further.filter(
@@ -186,9 +177,9 @@ class _Look:
         rows = self._rows(of_group, counts, self.rows["y"])
         result = clustered(rows, self.z)
         control = clustered(replace(rows, y=self.rows["p"][counts]), self.z).ratio.value
-        scales = self._scales(rows) if self.outcome.kind is OutcomeKind.COST else {}
+        costs = cost_scales(rows, self.z) if self.outcome.kind is OutcomeKind.COST else None
         over = self._over_label(of_group, counts)
-        standing = self._standing(result.ratio, control, scales, rows)
+        standing = self._standing(result.ratio, control, costs)
         is_gap = standing in (Standing.SCORES_TOO_LOW, Standing.SCORES_TOO_HIGH)
         return Compared(
             group=group,
@@ -201,7 +192,7 @@ class _Look:
             result=result,
             control=control,
             over_label=over,
-            scales=scales,
+            costs=costs,
             standing=standing,
             label_mismatch=is_gap and over is not None and _excludes_one(over),
         )
@@ -213,39 +204,30 @@ class _Look:
         rest = np.bincount(band[~in_group], minlength=size).astype(np.float64)
         return Rows(merged(rest)[band], y[counts].astype(np.float64), in_group, self.rows["patient"][counts])
 
-    def _scales(self, rows: Rows) -> dict[Scale, Figure]:
-        """A cost is also compared by how often it is high and by its logarithm: means follow few amounts."""
-        high = np.quantile(self.rows["y"], COSTLY)
-        return {
-            Scale.COSTLY: clustered(replace(rows, y=(rows.y > high).astype(np.float64)), self.z).ratio,
-            Scale.LOG: clustered(replace(rows, y=np.log1p(np.maximum(rows.y, 0.0))), self.z).ratio,
-        }
-
     def _over_label(self, of_group: NDArray[np.bool_], counts: NDArray[np.bool_]) -> Figure | None:
         """A need over the label, on the episodes whose label is known too."""
         if self.outcome.role is not Role.NEED or self.outcome.name == self.question.outcome:
             return None
         both = counts & (self.rows["state"] <= NO_EVENT)
         need = self._rows(of_group, both, self.rows["y"])
-        label = replace(need, y=(self.rows["state"][both] == EVENT).astype(np.float64))
+        label = (self.rows["state"][both] == EVENT).astype(np.float64)
         return against_label(need, label, self.z)[0]
 
-    def _standing(
-        self, ratio: Figure, control: float | None, scales: Mapping[Scale, Figure], rows: Rows
-    ) -> Standing:
+    def _standing(self, ratio: Figure, control: float | None, costs: CostScales | None) -> Standing:
+        """A gap in costs must show on every scale, and in enough amounts."""
         if not is_comparable(control):
             return Standing.NOT_COMPARABLE
-        if ratio.value is None or ratio.low is None or ratio.high is None:
+        if (
+            ratio.low is None
+            or ratio.high is None
+            or (MATERIAL[0] <= ratio.high and ratio.low <= MATERIAL[1])
+        ):
             return Standing.NO_FINDING
-        directions = {other.value > 1 for other in scales.values() if other.value is not None}
-        if directions and directions != {ratio.value > 1}:
+        if costs is not None and not costs.agrees:
             return Standing.SCALES_DISAGREE
-        is_cost = self.outcome.kind is OutcomeKind.COST
-        if is_cost and int((rows.y[rows.in_group] > 0).sum()) < FEWEST_AMOUNTS:
+        if costs is not None and not costs.may_decide:
             return Standing.NO_FINDING
-        if ratio.low > MATERIAL[1]:
-            return Standing.SCORES_TOO_LOW
-        return Standing.SCORES_TOO_HIGH if ratio.high < MATERIAL[0] else Standing.NO_FINDING
+        return Standing.SCORES_TOO_LOW if ratio.low > MATERIAL[1] else Standing.SCORES_TOO_HIGH
 
 
 def _excludes_one(figure: Figure) -> bool:

@@ -123,9 +123,10 @@ def total(cells: Mapping[int, GroupSums], chosen: Iterable[int], bins: int) -> G
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Events and sums of scores by cell and day of maturity."""
+    """Mature episodes, events and sums of scores by cell and day of maturity."""
 
     days: tuple[Any, ...]
+    n: Floats
     events: Floats
     expected: Floats
 
@@ -134,7 +135,7 @@ class Days:
         others = list(rest)
         group = np.stack([self.events[cell], self.expected[cell]])
         beside = np.stack([self.events[others].sum(axis=0), self.expected[others].sum(axis=0)])
-        there = np.flatnonzero(group[1] + beside[1] > 0)
+        there = np.flatnonzero(self.n[[cell, *others]].sum(axis=0) > 0)
         return DailySums(
             tuple(self.days[place] for place in there),
             *(tuple(float(one) for one in series[there]) for series in (*group, *beside)),
@@ -148,7 +149,7 @@ def by_day(rows: Any, partition: Partition) -> Days:
     place = {day: number for number, day in enumerate(days)}
     at = np.array([place[day] for day in arrow.column("due_on").to_pylist()], dtype=np.int64)
     cell = arrow.column("cell").to_numpy().astype(np.int64)
-    events, expected = (np.zeros((partition.size, len(days))) for _ in range(2))
-    events[cell, at] = arrow.column("events").to_numpy()
-    expected[cell, at] = arrow.column("expected").to_numpy()
-    return Days(tuple(days), events, expected)
+    sums = np.zeros((3, partition.size, len(days)))
+    for number, name in enumerate(("n", "events", "expected")):
+        sums[number, cell, at] = arrow.column(name).to_numpy()
+    return Days(tuple(days), *sums)

@@ -115,7 +115,9 @@ def contributions(rows: Any, block: Block, areas: Mapping[int, Any], bins: int) 
     """
     wide = rows.mutate(cell=cell_of(rows, block.whole))
     for place, partition in enumerate(block.partitions):
-        key = (cell_of(wide, partition) * bins + wide.bin) * 2 + (wide.state == EVENT).cast("int64")
+        key = (cell_of(wide, partition) * bins + wide.bin) * 2 + ibis.ifelse(wide.state == EVENT, 1, 0).cast(
+            "int64"
+        )
         wide = wide.mutate(key=key)
         table = areas[place].rename({f"key_{place}": "key", f"area_{place}": "value"})
         wide = wide.left_join(table, wide.key == table[f"key_{place}"]).drop("key", f"key_{place}")
@@ -124,7 +126,7 @@ def contributions(rows: Any, block: Block, areas: Mapping[int, Any], bins: int) 
 
 def by_patient(wide: Any, partitions: int, keys: Sequence[str]) -> Any:
     """The six sums and the areas per patient (and cell, where that is a key)."""
-    event, flagged = (wide.state == EVENT).cast("float64"), wide.flagged.cast("float64")
+    event, flagged = ibis.ifelse(wide.state == EVENT, 1, 0).cast("float64"), wide.flagged.cast("float64")
     return wide.group_by(*keys).agg(
         lowest=wide.cell.min(),
         highest=wide.cell.max(),
@@ -143,7 +145,7 @@ def steady(patients: Any, partitions: int) -> Any:
     t = patients.filter(patients.lowest == patients.highest)
     return t.group_by(cell=t.lowest).agg(
         patients=t.count().cast("float64"),
-        with_event=(t.events > 0).cast("float64").sum(),
+        with_event=ibis.ifelse(t.events > 0, 1, 0).cast("float64").sum(),
         **{f"m_{i}_{j}": (t[FORMS[i]] * t[FORMS[j]]).sum() for i, j in PAIRS},
         **{f"area_{i}": (t[f"area_{i}"] * t[f"area_{i}"]).sum() for i in range(partitions)},
     )

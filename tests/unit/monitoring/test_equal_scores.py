@@ -15,7 +15,7 @@ import pytest
 
 from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source
-from cds_wrapper.monitoring.equal_scores import Among, Compared, Scale, Standing, equal_scores
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing, equal_scores
 from cds_wrapper.monitoring.values import Group
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 from tests.unit.monitoring.formulas.oracle import IS_B, NEED, PATIENT, P, Y
@@ -118,8 +118,21 @@ def test_both_sides_of_the_threshold_are_compared(obermeyer: tuple[Compared, ...
 
 
 def test_a_cost_is_compared_on_three_scales(obermeyer: tuple[Compared, ...]) -> None:
-    assert of(obermeyer, "cost").scales.keys() == {Scale.COSTLY, Scale.LOG}
-    assert not of(obermeyer, "illness").scales
+    costs = of(obermeyer, "cost").costs
+    assert costs is not None and costs.positive > 500
+    assert of(obermeyer, "illness").costs is None
+
+
+def test_a_gap_in_costs_that_few_amounts_make_is_no_finding(tmp_path: Path) -> None:
+    """One scale says dearer, another cheaper: nothing is concluded, and all are printed."""
+    rows, _, cost = population()
+    is_b = np.array([row["race"] == "B" for row in rows])
+    rank = np.argsort(np.argsort(cost * is_b))
+    few = is_b & (rank >= len(rows) - 180)
+    odd = np.where(few, cost * 60, np.where(is_b, cost * 0.6, cost))
+    found = of(compared(tmp_path, rows, {"cost": odd}, (COST,)), "cost")
+    assert found.ratio.low is not None and found.ratio.low > 1.25
+    assert found.standing is Standing.SCALES_DISAGREE
 
 
 def test_a_need_that_was_not_imported_is_not_compared(tmp_path: Path) -> None:
