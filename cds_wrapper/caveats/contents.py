@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from cds_wrapper.caveats.local import LocalResult
+from cds_wrapper.caveats.found import Finding
+from cds_wrapper.caveats.local import LocalEvidence, LocalResult
 from cds_wrapper.caveats.model_card import Estimate, MeasuredLessWell, OutOfScopeRule, State, TrainingGroup
-from cds_wrapper.caveats.outside import OutsideFinding
 
 _DURATION = re.compile(
     r"P(?:([\d.]+)Y)?(?:([\d.]+)M)?(?:([\d.]+)W)?(?:([\d.]+)D)?"
@@ -29,6 +29,15 @@ class Question:
     outcome: str
     horizon: str
     thresholds: tuple[float, ...] = ()
+
+    def is_answered_by(self, here: LocalEvidence, model_id: str, model_version: str) -> bool:
+        """Whether a review of this hospital is about this service, model version, outcome and threshold."""
+        return (
+            (here.service_id, here.model_id, here.model_version) == (self.service_id, model_id, model_version)
+            and _plain(here.outcome) == _plain(self.outcome)
+            and _length(here.horizon) == _length(self.horizon)
+            and here.threshold == (self.thresholds[0] if self.thresholds else None)
+        )
 
     def concerns(self, row: Estimate) -> bool:
         """Whether a figure is about this outcome and horizon."""
@@ -66,7 +75,9 @@ class BookContents:
     """Everything an edition holds, as it is kept in the ledger.
 
     `known_levels` are the groups that the site tells apart or anybody has named, by attribute: what a
-    missing value could have been. `usable` are the ids of the figures that could make a finding.
+    missing value could have been. `usable` are the ids of the figures that could make a finding. `here` is
+    the review of this hospital that it rests on, if there is one, and `gathered` the day up to which evidence
+    from elsewhere was looked for, where that is not `as_of`.
     """
 
     question: Question
@@ -78,8 +89,15 @@ class BookContents:
     known_levels: Mapping[str, tuple[str, ...]]
     estimates: tuple[Estimate, ...]
     usable: tuple[str, ...]
-    findings: tuple[OutsideFinding, ...]
+    findings: tuple[Finding, ...]
     local: tuple[LocalResult, ...]
     out_of_scope: tuple[OutOfScopeRule, ...]
     absent_from_training: tuple[TrainingGroup, ...]
     measured_less_well: tuple[MeasuredLessWell, ...] = ()
+    here: LocalEvidence | None = None
+    gathered: date | None = None
+
+    @property
+    def elsewhere_as_of(self) -> date:
+        """The day up to which evidence from elsewhere was looked for."""
+        return self.gathered or self.as_of

@@ -14,14 +14,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 
 import msgspec
 
 from cds_wrapper.caveats.contents import BookContents, Question
-from cds_wrapper.caveats.local import Grade, LocalResult, grade, local_results
+from cds_wrapper.caveats.found import (
+    DEFAULT_LIMITS,
+    Direction,
+    Figures,
+    Finding,
+    Limits,
+    UnusableLimits,
+)
+from cds_wrapper.caveats.local import Grade, LocalEvidence, LocalResult, grade, local_results
 from cds_wrapper.caveats.model_card import (
     Estimate,
     EvidenceSource,
@@ -37,12 +45,9 @@ from cds_wrapper.caveats.model_card import (
     Where,
 )
 from cds_wrapper.caveats.outside import (
-    DEFAULT_LIMITS,
-    Direction,
-    Figures,
-    Limits,
-    OutsideFinding,
-    UnusableLimits,
+    GroupKey,
+    Seen,
+    differing,
     outside_findings,
     usable_for_caution,
 )
@@ -60,17 +65,19 @@ __all__ = [
     "EvidenceBook",
     "EvidenceSource",
     "Figures",
+    "Finding",
     "Grade",
     "IntervalKind",
     "Limits",
+    "LocalEvidence",
     "LocalResult",
     "MeasuredLessWell",
     "Metric",
     "ModelCard",
     "ModelInput",
     "OutOfScopeRule",
-    "OutsideFinding",
     "Question",
+    "Seen",
     "State",
     "Stated",
     "TrainingGroup",
@@ -96,13 +103,14 @@ class Evidence:
 
     `absent` are the groups of the patient that training is known to lack and nobody tested since,
     `unreported` (attribute, level) the groups without results although others of the attribute have some.
-    `local` is empty when the prediction came from another version of the model than the book is about.
+    `local` and what was found here are left out when the prediction came from another version of the model
+    than the book is about.
     """
 
     edition: str
     as_of: date
     any_reported: bool
-    findings: tuple[OutsideFinding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     rules: tuple[OutOfScopeRule, ...] = ()
     absent: tuple[Where, ...] = ()
     unreported: tuple[tuple[str, str], ...] = ()
@@ -136,7 +144,11 @@ class EvidenceBook:
     @classmethod
     def of(cls, contents: BookContents) -> EvidenceBook:
         """The edition with these contents."""
-        digest = hashlib.sha256(_encode(contents)).hexdigest()
+        return cls._named(contents, _encode(contents))
+
+    @classmethod
+    def _named(cls, contents: BookContents, kept: bytes) -> EvidenceBook:
+        digest = hashlib.sha256(kept).hexdigest()
         return cls(
             contents=contents,
             edition=f"{contents.as_of.isoformat()}.{digest[:8]}",
@@ -155,7 +167,7 @@ class EvidenceBook:
         return self.contents.as_of
 
     @property
-    def findings(self) -> tuple[OutsideFinding, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """Every finding of the edition, whoever it is about."""
         return self.contents.findings
 
@@ -175,8 +187,11 @@ class EvidenceBook:
 
     @classmethod
     def from_json(cls, kept: bytes) -> EvidenceBook:
-        """The edition that was kept; `msgspec.DecodeError` when it is none."""
-        return cls.of(_decoder.decode(kept))
+        """The edition that was kept, under the name it had; `msgspec.DecodeError` when it is none.
+
+        An edition of an earlier release says less than one made today: its name is that of the bytes kept.
+        """
+        return cls._named(_decoder.decode(kept), kept)
 
     def about(self, subgroups: PatientSubgroups, prediction: Prediction | NoPrediction) -> Evidence:
         """What speaks to a patient of these groups and to this prediction."""
@@ -195,7 +210,12 @@ class EvidenceBook:
             edition=self.edition,
             as_of=contents.as_of,
             any_reported=self.any_reported,
-            findings=tuple(f for f in contents.findings if subgroups.speaks(f.where, f.exclusive)),
+            findings=tuple(
+                finding
+                for finding in contents.findings
+                if (same_version or not finding.is_local)
+                and subgroups.speaks(finding.where, finding.exclusive)
+            ),
             rules=tuple(rule for rule in contents.out_of_scope if subgroups.speaks(rule.where)),
             absent=tuple(self._silence.absent(subgroups)),
             unreported=tuple(self._silence.unreported(subgroups)),
@@ -218,32 +238,65 @@ def build_book(
     as_of: date,
     limits: Limits = DEFAULT_LIMITS,
     groups: Mapping[str, Sequence[str]] | None = None,
+    local: LocalEvidence | None = None,
 ) -> EvidenceBook:
-    """The edition a service starts with: what its model card says, judged as of a day.
+    """What a service's model card says, and what a review of this hospital found, judged as of a day.
 
     `approved_cards` are the digests the response plan lists: a listed card's findings are signed. `groups`
-    are those the site tells apart, by attribute: a missing value could be one that no card mentions.
+    are those the site tells apart, by attribute: a missing value could be one that no card mentions. `local`
+    about another model version, outcome, horizon or threshold is not used.
     """
     signed = card.digest in approved_cards
     concerned = [row for row in card.estimates if question.hears(row) and question.concerns(row)]
+    here = local if local and question.is_answered_by(local, card.id, card.version) else None
+    today = max(as_of, here.as_of) if here else as_of
+    results = here.results if here else local_results(concerned, limits)
+    seen = _seen(results)
+    outside = outside_findings(
+        concerned,
+        today,
+        signed=signed,
+        limits=limits,
+        seen=seen,
+        standing=here.standing if here else (),
+    )
+    differ = {levels for _, levels in differing(concerned, today, seen, limits)}
     return EvidenceBook.of(
         BookContents(
             question=question,
             model_id=card.id,
             model_version=card.version,
             card_digest=card.digest,
-            as_of=as_of,
+            as_of=today,
             signed=signed,
             known_levels=_known_levels(card, scheme, groups or {}),
             estimates=card.estimates,
             usable=tuple(row.id for row in concerned if usable_for_caution(row, limits)),
-            findings=outside_findings(concerned, as_of, signed=signed, limits=limits),
-            local=local_results(concerned, limits),
+            findings=(*(here.findings if here else ()), *(replace(one, since=as_of) for one in outside)),
+            local=tuple(replace(one, differs=one.group[1] in differ) for one in results),
             out_of_scope=card.out_of_scope,
-            absent_from_training=tuple(group for group in card.training if group.nobody),
+            absent_from_training=tuple(
+                group for group in card.training if _is_absent(group, results, limits)
+            ),
             measured_less_well=card.measured_less_well,
+            here=here,
+            gathered=as_of if here else None,
         )
     )
+
+
+def _seen(results: Iterable[LocalResult]) -> dict[GroupKey, Seen]:
+    """What was seen here by group; where races were counted in one way only, that stands for the other."""
+    found = {result.group: result.seen for result in results if result.seen}
+    return {(not exclusive, levels): seen for (exclusive, levels), seen in found.items()} | found
+
+
+def _is_absent(group: TrainingGroup, results: Iterable[LocalResult], limits: Limits) -> bool:
+    """Whether training is known to lack a group: nobody of it, or far fewer than among patients here."""
+    if group.nobody or group.state is not State.REPORTED or group.share is None:
+        return group.nobody
+    shares = (one.share for one in results if one.where == group.where and one.share is not None)
+    return any(group.share < limits.represented_share * share for share in shares)
 
 
 @lru_cache(maxsize=1024)

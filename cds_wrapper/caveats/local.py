@@ -9,12 +9,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import total_ordering
 from itertools import groupby
 from operator import attrgetter
 
+import msgspec
+
+from cds_wrapper.caveats.found import DEFAULT_LIMITS, Finding, Limits
 from cds_wrapper.caveats.model_card import Estimate, EvidenceSource, Metric, State, Where
-from cds_wrapper.caveats.outside import DEFAULT_LIMITS, Limits
+from cds_wrapper.caveats.outside import GroupKey, Seen
 
 Interval = tuple[float, float]
 _BY_GROUP = attrgetter("group")
@@ -43,7 +47,9 @@ class LocalResult:
     """This hospital's result for one group (an empty `where`: everybody): amount, and whether it holds up.
 
     `holds_up` needs an adequate amount, the interval of observed over expected within the supported limits
-    and no gap to the rest that reaches beyond them.
+    and no gap to the rest that reaches beyond them. `seen` are its events beside those of everybody else,
+    `share` its part of all patients recorded here. `differs` says that it is further from the published
+    result than chance and the spread between places explain.
     """
 
     where: Where
@@ -52,11 +58,55 @@ class LocalResult:
     holds_up: bool
     n: int
     estimate_ids: tuple[str, ...]
+    seen: Seen | None = None
+    share: float | None = None
+    differs: bool = False
+
+    @property
+    def group(self) -> GroupKey:
+        """The group as something that can be sorted and compared, as `Estimate.group`."""
+        return self.exclusive, tuple(
+            sorted((name, tuple(sorted(levels))) for name, levels in self.where.items())
+        )
 
     @property
     def attributes(self) -> frozenset[str]:
         """The attributes that make the group."""
         return frozenset(self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEvidence:
+    """What one review found at this hospital: about one version of one model, one outcome and one threshold.
+
+    `period` are the first and last day of the predictions behind it. `standing` are the ids of the card's
+    figures whose findings stood in the edition before: what is neither confirmed nor undone stays.
+    """
+
+    service_id: str
+    model_id: str
+    model_version: str
+    outcome: str
+    horizon: str
+    threshold: float | None
+    as_of: date
+    period: tuple[date, date]
+    estimates: tuple[Estimate, ...] = ()
+    results: tuple[LocalResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    standing: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        """As the ledger keeps it; `from_json` gives an equal one back."""
+        return msgspec.json.encode(self, order="deterministic")
+
+    @classmethod
+    def from_json(cls, kept: bytes) -> LocalEvidence:
+        """What was kept; `msgspec.DecodeError` when it is none."""
+        return _decoder.decode(kept)
+
+
+_decoder = msgspec.json.Decoder(LocalEvidence)
 
 
 def grade(

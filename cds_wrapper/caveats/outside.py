@@ -9,116 +9,50 @@ for the heterogeneity of observed over expected; the cut-offs are conventions th
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
 from statistics import NormalDist
+from typing import TypeAlias
 
-from cds_wrapper.caveats.model_card import Estimate, EvidenceSource, IntervalKind, Metric, State, Where
-from cds_wrapper.errors import WrapperError
+from cds_wrapper.caveats.combining import Prior, combined
+from cds_wrapper.caveats.found import DEFAULT_LIMITS, Direction, Figures, Finding, Limits
+from cds_wrapper.caveats.model_card import Estimate, EvidenceSource, IntervalKind, Metric, State
 
 _NORMAL = NormalDist()
 _BY_GROUP = attrgetter("group")
 
 
-class UnusableLimits(WrapperError):
-    """A cut-off in the plan is unknown or out of range; the message names it."""
-
-    reason = "configuration"
-
-
-class Direction(enum.Enum):
-    """Which way a score errs for a group."""
-
-    MISSES_MORE = "misses_more"
-    FALSE_ALARMS_MORE = "false_alarms_more"
-    SCORES_TOO_LOW = "scores_too_low"
-    SCORES_TOO_HIGH = "scores_too_high"
-
-
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The cut-offs of evidence, all conventions; a plan writes down only those it changes, by name.
+class Seen:
+    """What this hospital saw of a group and of everybody else: events and expected events of mature episodes.
 
-    Ratios are observed over expected. `tau_*` are standard deviations of a log ratio between health
-    systems. `small_cell` is the smallest count that may be shown; it may be raised, never lowered (CMS
-    cell-size policy).
+    All are divided by the design effect. With `adequate` its own results decide alone.
     """
 
-    ratio_too_low: float = 1.25
-    ratio_too_high: float = 0.80
-    finding_probability: float = 0.90
-    tau_rest: float = 0.20
-    tau_absolute: float = 0.35
-    tau_per_year: float = 0.01
-    tau_other_setting: float = 0.10
-    usable_events: float = 20
-    small_cell: float = 11
-    thin_events: float = 20
-    adequate_events: float = 100
-    adequate_oe_width: float = 1.5
-    adequate_auroc_width: float = 0.15
-    adequate_unknown_share: float = 0.30
-    supported_oe_low: float = 0.67
-    supported_oe_high: float = 1.50
-    supported_gap: float = -0.10
+    observed: float
+    expected: float
+    rest_observed: float
+    rest_expected: float
+    adequate: bool = False
 
-    @classmethod
-    def changed(cls, changes: Mapping[str, float]) -> Limits:
-        """The shipped cut-offs with these changes; `UnusableLimits` names one that cannot be."""
-        known = {limit.name for limit in fields(cls)}
-        for name, value in changes.items():
-            if name not in known:
-                raise UnusableLimits(f"`limits.{name}` is not a cut-off known here.")
-            if not math.isfinite(value) or (value <= 0 and name != "supported_gap"):
-                raise UnusableLimits(f"`limits.{name}` must be a number above 0.")
-        limits = cls(**changes)
-        if limits.small_cell < _SMALLEST_CELL:
-            raise UnusableLimits(f"`limits.small_cell` may be raised, not lowered: {_SMALLEST_CELL} or more.")
-        if not 0.5 < limits.finding_probability < 1:
-            raise UnusableLimits("`limits.finding_probability` lies between 0.5 and 1.")
-        return limits
+    def beside(self, study: Transported) -> tuple[float, float] | None:
+        """Events and expected events to hold against a study; None where they cannot be.
+
+        What transports relative to the rest of a study is held against the group relative to the rest here.
+        """
+        if not study.relative:
+            return self.observed, self.expected
+        if self.rest_observed <= 0 or self.rest_expected <= 0:
+            return None
+        return self.observed, self.expected * self.rest_observed / self.rest_expected
 
 
-_SMALLEST_CELL = 11
-DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Two whole numbers "in 100": a group's and the others', or predicted and observed."""
-
-    first: int
-    second: int
-
-
-@dataclass(frozen=True, slots=True)
-class OutsideFinding:
-    """A gap found elsewhere that is likely to hold here, for a group or (an empty `where`) for everybody.
-
-    `p_low` and `p_high` are the probabilities that scores here are too low and too high. `signed` says
-    whether the plan lists the card that this comes from. `id` tells nothing about the group: links are made
-    from it.
-    """
-
-    id: str
-    where: Where
-    exclusive: bool
-    direction: Direction
-    source: EvidenceSource
-    p_low: float
-    p_high: float
-    theta: float
-    s: float
-    tau: float
-    since: date
-    signed: bool
-    estimate_ids: tuple[str, ...]
-    figures: Figures | None = None
+GroupKey: TypeAlias = tuple[bool, tuple[tuple[str, tuple[str, ...]], ...]]
+"""`Estimate.group`: whether it is exclusive, and its levels by attribute, both sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +60,14 @@ class Transported:
     """A ratio from elsewhere as it is expected here: logarithm, standard error, spread between places.
 
     `degrees` are those of the t distribution that several studies are pooled with; None for the normal.
+    `relative` says that it is the group's ratio to the rest of its study.
     """
 
     theta: float
     s: float
     tau: float
     degrees: int | None = None
+    relative: bool = False
 
     def p_low(self, limits: Limits = DEFAULT_LIMITS) -> float:
         """Probability that scores here are too low: that the ratio is above `ratio_too_low`."""
@@ -146,23 +82,80 @@ class Transported:
         """Standard deviation of the log ratio here."""
         return math.sqrt(self.s**2 + self.tau**2)
 
+    @property
+    def prior(self) -> Prior:
+        """What it says of the log ratio here before anything was seen here."""
+        return Prior(self.theta, self.spread, self.degrees)
+
+    def beside(self, seen: Seen | None, limits: Limits) -> tuple[float, float]:
+        """`p_low` and `p_high` after what was seen here; adequate results stand beside it, not in it."""
+        counts = seen.beside(self) if seen and not seen.adequate else None
+        if counts is None:
+            return self.p_low(limits), self.p_high(limits)
+        here = combined(self.prior, *counts)
+        return here.above(limits.ratio_too_low), here.below(limits.ratio_too_high)
+
+    def differs_from(self, seen: Seen) -> bool:
+        """Whether what was seen here is further from it than chance and the spread between places explain."""
+        counts = seen.beside(self)
+        if counts is None or min(counts) <= 0:
+            return False
+        observed, expected = counts
+        room = _NORMAL.inv_cdf(0.975) * math.sqrt(self.spread**2 + 1 / observed)
+        return abs(math.log(observed / expected) - self.theta) > room
+
     def _cdf(self, value: float) -> float:
         return _NORMAL.cdf(value) if self.degrees is None else t_cdf(value, self.degrees)
 
 
 def outside_findings(
-    estimates: Iterable[Estimate], as_of: date, *, signed: bool, limits: Limits = DEFAULT_LIMITS
-) -> tuple[OutsideFinding, ...]:
+    estimates: Iterable[Estimate],
+    as_of: date,
+    *,
+    signed: bool,
+    limits: Limits = DEFAULT_LIMITS,
+    seen: Mapping[GroupKey, Seen] | None = None,
+    standing: Collection[str] = (),
+) -> tuple[Finding, ...]:
     """Every finding these figures make, in the order of the card; at most one for each group.
 
     The figures must already be about the right model, outcome and horizon. Development data never count.
+    `seen` is what this hospital saw of a group. A finding that stood in the edition before, made from one of
+    the figures `standing`, stands until its probability falls below `standing_probability`.
     """
     usable = [row for row in estimates if usable_for_caution(row, limits)]
     order = {row.id: position for position, row in enumerate(usable)}
-    by_group = groupby(sorted(usable, key=_BY_GROUP), key=_BY_GROUP)
-    found = [_finding(list(rows), as_of, signed, limits) for _, rows in by_group]
+    found = [
+        _finding(rows, here, as_of, signed, limits, (seen or {}).get(rows[0].group), standing)
+        for rows, here in _studied(usable, as_of, limits)
+    ]
     kept = sorted((one for one in found if one), key=lambda one: order[one.estimate_ids[0]])
     return tuple(replace(finding, id=f"outside-{number}") for number, finding in enumerate(kept, start=1))
+
+
+def differing(
+    estimates: Iterable[Estimate],
+    as_of: date,
+    seen: Mapping[GroupKey, Seen],
+    limits: Limits = DEFAULT_LIMITS,
+) -> frozenset[GroupKey]:
+    """The groups whose results here differ from the published ones by more than chance and place explain."""
+    usable = [row for row in estimates if usable_for_caution(row, limits)]
+    studied = {rows[0].group: here for rows, here in _studied(usable, as_of, limits)}
+    return frozenset(
+        group for group, here in studied.items() if group in seen and here.differs_from(seen[group])
+    )
+
+
+def _studied(
+    usable: Sequence[Estimate], as_of: date, limits: Limits
+) -> Iterator[tuple[list[Estimate], Transported]]:
+    """The figures of each group, and what they say together; a group whose studies disagree is left out."""
+    for _, of_one_group in groupby(sorted(usable, key=_BY_GROUP), key=_BY_GROUP):
+        rows = list(of_one_group)
+        here = _together([transport(row, as_of, limits) for row in rows], limits)
+        if here is not None:
+            yield rows, here
 
 
 def usable_for_caution(row: Estimate, limits: Limits = DEFAULT_LIMITS) -> bool:
@@ -181,7 +174,7 @@ def transport(row: Estimate, as_of: date, limits: Limits = DEFAULT_LIMITS) -> Tr
     """One usable figure as it is expected here; years since its data ended are counted to `as_of`."""
     if row.estimate is None or (s := standard_error(row, limits)) is None:
         raise ValueError("Only a figure with a spread can be carried over.")
-    return Transported(math.log(row.estimate), s, _tau(row, as_of, limits))
+    return Transported(math.log(row.estimate), s, _tau(row, as_of, limits), relative=row.reference == "rest")
 
 
 def standard_error(row: Estimate, limits: Limits = DEFAULT_LIMITS) -> float | None:
@@ -223,15 +216,21 @@ def _tau(row: Estimate, as_of: date, limits: Limits) -> float:
     )
 
 
-def _finding(rows: Sequence[Estimate], as_of: date, signed: bool, limits: Limits) -> OutsideFinding | None:
-    here = _together([transport(row, as_of, limits) for row in rows], limits)
-    if here is None:
-        return None
-    p_low, p_high = here.p_low(limits), here.p_high(limits)
-    if max(p_low, p_high) < limits.finding_probability:
+def _finding(
+    rows: Sequence[Estimate],
+    here: Transported,
+    as_of: date,
+    signed: bool,
+    limits: Limits,
+    seen: Seen | None,
+    standing: Collection[str],
+) -> Finding | None:
+    p_low, p_high = here.beside(seen, limits)
+    stood = any(row.id in standing for row in rows)
+    if max(p_low, p_high) < (limits.standing_probability if stood else limits.finding_probability):
         return None
     first = rows[0]
-    return OutsideFinding(
+    return Finding(
         id="",
         where=first.where,
         exclusive=first.exclusive,
@@ -270,7 +269,9 @@ def _pooled(studies: Sequence[Transported]) -> Transported:
     estimated = math.sqrt(max(0.0, (excess - len(studies) + 1) / scale))
     tau = max(estimated, *(study.tau for study in studies))
     weights = [1 / (study.s**2 + tau**2) for study in studies]
-    return Transported(_mean(studies, weights), 1 / math.sqrt(sum(weights)), tau, len(studies) - 2)
+    relative = all(study.relative for study in studies)
+    error = 1 / math.sqrt(sum(weights))
+    return Transported(_mean(studies, weights), error, tau, len(studies) - 2, relative)
 
 
 def _mean(studies: Sequence[Transported], weights: Sequence[float]) -> float:

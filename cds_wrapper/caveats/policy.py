@@ -26,10 +26,9 @@ from cds_wrapper.caveats.evidence import (
     Direction,
     Evidence,
     EvidenceBook,
-    EvidenceSource,
+    Finding,
     Grade,
     LocalResult,
-    OutsideFinding,
     Where,
     evidence_token,
 )
@@ -48,6 +47,7 @@ __all__ = [
     "Scope",
     "Side",
     "key_of",
+    "reasons_of",
     "side_of",
 ]
 
@@ -91,8 +91,8 @@ class CaveatPolicy:
     def _reasons(self, evidence: Evidence, flagged: bool | None, results: _Results) -> Iterator[CaveatReason]:
         adequate = [attributes for attributes, result in results.items() if result.grade is Grade.ADEQUATE]
         for finding in evidence.findings:
-            if not _decided_here(finding.where, adequate):
-                yield _gap(finding, flagged)
+            if not _is_answered(finding, adequate):
+                yield from reasons_of(finding, flagged)
         for rule in evidence.rules:
             yield _about(Reason.OUT_OF_SCOPE, rule.where, rule_say=rule.say)
         yield from self._untested(evidence, results)
@@ -219,19 +219,25 @@ def _in_order(reason: CaveatReason) -> tuple[int, int, bool, bool, bool, str]:
     )
 
 
-def _gap(finding: OutsideFinding, flagged: bool | None) -> CaveatReason:
-    return CaveatReason(
+def reasons_of(finding: Finding, flagged: bool | None) -> Iterator[CaveatReason]:
+    """What a finding says of a score on that side of the threshold; None where there is no threshold."""
+    yield CaveatReason(
         Reason.KNOWN_GAP if finding.signed else Reason.UNDER_REVIEW,
         Scope.PATIENT if finding.where else Scope.MODEL,
         direction=finding.direction,
-        side=side_of(finding.direction, flagged),
+        side=side_of(finding.direction, flagged) if finding.direction else None,
         attributes=tuple(finding.where),
         groups=_named(finding.where),
         finding_id=finding.id,
         figures=finding.figures,
-        external=finding.source is not EvidenceSource.LOCAL,
+        external=not finding.is_local,
         since=finding.since,
     )
+    if finding.label_mismatch:
+        scope = Scope.PATIENT if finding.where else Scope.MODEL
+        yield CaveatReason(
+            Reason.LABEL_MISMATCH, scope, attributes=tuple(finding.where), groups=_named(finding.where)
+        )
 
 
 def _about(reason: Reason, where: Where, rule_say: str | None = None) -> CaveatReason:
@@ -258,6 +264,17 @@ def side_of(direction: Direction, flagged: bool | None) -> Side:
             return Side.HIGH if flagged else Side.LOW
         case _:
             assert_never(direction)
+
+
+def _is_answered(finding: Finding, adequate: Collection[frozenset[str]]) -> bool:
+    """Whether adequate results here stand in place of a finding.
+
+    One from elsewhere gives way to results about its group or a crossing of it. One found here stands; but an
+    adequate crossing replaces its parents for its patients, and so what was found about a parent.
+    """
+    if finding.is_local:
+        return bool(finding.where) and any(finding.where.keys() < own for own in adequate)
+    return _decided_here(finding.where, adequate)
 
 
 def _decided_here(where: Where, attributes: Collection[frozenset[str]]) -> bool:

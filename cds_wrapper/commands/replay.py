@@ -250,7 +250,8 @@ def _why(reason: CaveatReason, service: ServiceDefinition) -> str:
 def _why_input(reason: CaveatReason, service: ServiceDefinition) -> str:
     named = ", ".join(name for name, _ in reason.inputs)
     if reason.reason is Reason.LABEL_MISMATCH:
-        return reason.text
+        about = " and ".join(reason.attributes)
+        return f"for this patient's {about} the score is right about its label and wrong about the need"
     if reason.reason is Reason.MISSING_INPUT:
         meant = "; the model counts them as normal" if reason.direction else ""
         return f"the score was calculated without {named}{meant}"

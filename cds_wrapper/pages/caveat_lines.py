@@ -12,14 +12,12 @@ from cds_wrapper.caveats.caveat import MISSING_AS_NORMAL, Side
 from cds_wrapper.caveats.evidence import (
     Direction,
     Evidence,
-    EvidenceSource,
     Grade,
     LocalResult,
     MeasuredLessWell,
-    OutsideFinding,
 )
 from cds_wrapper.caveats.plan import Disposition
-from cds_wrapper.caveats.policy import Caveat, CaveatReason, Reason, Scope, side_of
+from cds_wrapper.caveats.policy import Caveat, CaveatReason, Reason, Scope, reasons_of, side_of
 from cds_wrapper.caveats.wording import CaveatWords, choose_words
 from cds_wrapper.cds_answer import VendorCard
 from cds_wrapper.pages.published import hidden_in, may_say
@@ -58,7 +56,7 @@ def caveat_lines(service: ServiceDefinition, key: str) -> CaveatLines:
 def _reason(service: ServiceDefinition, key: str) -> CaveatReason | None:
     for finding in service.book.findings:
         if finding.id == key:
-            return _of_finding(finding)
+            return next(iter(reasons_of(finding, None)))
     for rule in service.book.contents.measured_less_well:
         if rule.id == key:
             return _of_measuring(rule)
@@ -68,22 +66,6 @@ def _reason(service: ServiceDefinition, key: str) -> CaveatReason | None:
         )
     named = next((reason for reason in Reason if reason.value == key), None)
     return _of_kind(named, service) if named else None
-
-
-def _of_finding(finding: OutsideFinding) -> CaveatReason:
-    """The reason a finding gives, on the side on which it matters."""
-    return CaveatReason(
-        Reason.KNOWN_GAP if finding.signed else Reason.UNDER_REVIEW,
-        Scope.PATIENT if finding.where else Scope.MODEL,
-        direction=finding.direction,
-        side=side_of(finding.direction, None),
-        attributes=tuple(finding.where),
-        groups=tuple((name, levels[0]) for name, levels in finding.where.items() if len(levels) == 1),
-        finding_id=finding.id,
-        figures=finding.figures,
-        external=finding.source is not EvidenceSource.LOCAL,
-        since=finding.since,
-    )
 
 
 def _of_measuring(rule: MeasuredLessWell) -> CaveatReason:

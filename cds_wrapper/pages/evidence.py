@@ -25,6 +25,7 @@ from cds_wrapper.caveats.policy import key_of
 from cds_wrapper.pages.attributes import source_attributes
 from cds_wrapper.pages.caveat_lines import caveat_lines, overall_result
 from cds_wrapper.pages.decisions import decisions_of, ordered
+from cds_wrapper.pages.here import results_here
 from cds_wrapper.pages.inputs import doubted_inputs
 from cds_wrapper.pages.meaning import meaning_of
 from cds_wrapper.pages.page import STYLE, page, style
@@ -111,6 +112,7 @@ def evidence_page(
         "doubted_inputs": doubted_inputs(service, all_groups=False),
         "rules": [rule.say for rule in card.out_of_scope if may_say(rule, scheme, hidden)],
         "overall": overall_result(service),
+        "here": results_here(service, key),
         "smallest_count": SMALLEST_COUNT,
         "studies": studies_of(card, scheme, all_groups=False),
         "not_found": not_found(card, scheme, all_groups=False),

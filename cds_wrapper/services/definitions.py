@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
-from cds_wrapper.caveats.evidence import EvidenceBook, ModelCard
+from cds_wrapper.caveats.evidence import EvidenceBook, LocalEvidence, ModelCard, build_book
 from cds_wrapper.caveats.passage import CardPolicy
 from cds_wrapper.caveats.plan import OnError, ResponsePlan
 from cds_wrapper.caveats.policy import CaveatPolicy
@@ -16,7 +16,7 @@ from cds_wrapper.caveats.wording import ServiceWords, Wording
 from cds_wrapper.errors import Mistake
 from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.patient.demographics import BesideKeys, DemographicRules, PlaceRules
-from cds_wrapper.patient.subgroups import SubgroupScheme
+from cds_wrapper.patient.subgroups import SubgroupScheme, possible_groups
 from cds_wrapper.remembered import Remembered
 from cds_wrapper.services.outcomes import EpisodeRule, Outcome
 from cds_wrapper.services.own_keys import OwnQuery
@@ -229,6 +229,21 @@ class ServiceDefinition:
         """The same service with another edition of its evidence, which is kept beside the files."""
         others = tuple(file for file in self.files if file.kind != EDITION)
         return replace(self, book=book, files=(*others, kept_edition(book)))
+
+    def edition_with(self, local: LocalEvidence | None) -> EvidenceBook:
+        """The edition that these files and a review of this hospital make together."""
+        contents = self.book.contents
+        groups = {name: possible_groups(self.rules, name) for name in self.scheme.attributes}
+        return build_book(
+            self.card,
+            self.scheme,
+            contents.question,
+            self.plan.approved_cards,
+            contents.elsewhere_as_of,
+            self.plan.limits,
+            groups,
+            local,
+        )
 
     def band_of(self, score: float | None, flags: Collection[str] = ()) -> str | None:
         """The name of the range a score falls into, or of one above that a flag of the answer lifts it to.

@@ -148,6 +148,7 @@ def test_three_studies_are_pooled_and_never_more_sure_than_the_spread_between_pl
     assert finding.tau == pytest.approx(0.20)
     assert finding.s == pytest.approx(transport(PUBLISHED, TODAY).spread / math.sqrt(3))
     # One degree of freedom: two thirds of the certainty of one study alone.
+    assert finding.p_low is not None
     assert finding.p_low < 0.9665
     apart = [published(id="a"), published(id="b"), published(id="c", estimate=0.4, ci=(0.35, 0.45))]
     assert outside_findings(apart, TODAY, signed=True) == ()

@@ -14,10 +14,10 @@ from cds_wrapper.caveats.evidence import (
     Direction,
     Evidence,
     EvidenceSource,
+    Finding,
     Grade,
     LocalResult,
     OutOfScopeRule,
-    OutsideFinding,
     UnknownGroup,
     Where,
 )
@@ -30,10 +30,8 @@ BLACK: Where = {"race": ("black",)}
 YOUNG_BLACK: Where = {"race": ("black",), "age_band": ("30-39",)}
 
 
-def finding(
-    where: Where, direction: Direction = Direction.SCORES_TOO_LOW, *, signed: bool = True
-) -> OutsideFinding:
-    return OutsideFinding(
+def finding(where: Where, direction: Direction = Direction.SCORES_TOO_LOW, *, signed: bool = True) -> Finding:
+    return Finding(
         "outside-1",
         where,
         False,
