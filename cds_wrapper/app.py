@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from cds_wrapper import __version__, log
 from cds_wrapper.cds_client import TrustedClient
 from cds_wrapper.cross_origin import Origins
+from cds_wrapper.edition_watch import EditionWatch
 from cds_wrapper.ehr.access import AccessMode, FHIRAccess
 from cds_wrapper.ehr.backend import backend_tokens
 from cds_wrapper.ehr.callers import Anybody, Callers, CertificateProxies, KnownCallers
@@ -184,6 +185,8 @@ async def open_runtime(
     watch = OrderWatch(settings.ledger_path, orders, operator_log)
     await watch.open()
     stack.push_async_callback(watch.close)
+    editions = EditionWatch(settings.ledger_path, services, operator_log)
+    await editions.open()
     catalog = services.catalog
     try:
         await ledger.keep_files([file for service in catalog for file in service.files], KEEP_FILES_WITHIN)
@@ -195,6 +198,8 @@ async def open_runtime(
         raise ConfigurationRefused(
             (Mistake("environment", None, None, "CDS_WRAPPER_LEDGER", problem),)
         ) from None
+    editions.start(ledger)
+    stack.push_async_callback(editions.close)
     return Runtime(
         services=services,
         vendors=await open_vendors(catalog, access, settings, operator_log, stack),

@@ -13,6 +13,7 @@ from cds_wrapper.cds_library import HOOKS
 from cds_wrapper.commands.problems import MISMATCH_EXIT
 from cds_wrapper.commands.table import COMMANDS, build
 from cds_wrapper.ledger.columns import COLUMNS, DECISION_COLUMNS, Kind
+from cds_wrapper.ledger.edition_columns import EDITION_COLUMNS, FINDING_COLUMNS, REVIEW_COLUMNS
 from cds_wrapper.ledger.lines import CUT, KINDS, LONGEST
 from cds_wrapper.log import EVENTS
 from cds_wrapper.metrics.table import METRICS
@@ -64,6 +65,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "errors.md": errors_page,
         "predictions_v1.md": columns_page,
         "decisions_v1.md": decisions_page,
+        "editions_v1.md": editions_page,
         "prediction-stream.md": stream_page,
         "hospital-files.md": files_page,
         "ehr-profiles.md": profiles_page,
@@ -183,6 +185,25 @@ def decisions_page() -> str:
         " `export decisions` hold the same as `decision.v1`.\n\n"
     )
     return intro + _table(("column", "kind", "meaning"), rows)
+
+
+def editions_page() -> str:
+    """What reviews saw, published and opened."""
+    intro = (
+        "# `reviews_v1`, `editions_v1` and `findings_v1`\n\n"
+        "What `review` wrote. Rows are never altered; `number` counts those of a view. The last edition of a"
+        " service is in force in every process that can use it. A finding stands from the row that opened it"
+        " to the one that closed it.\n\n"
+    )
+    tables = {"reviews_v1": REVIEW_COLUMNS, "editions_v1": EDITION_COLUMNS, "findings_v1": FINDING_COLUMNS}
+    return intro + "\n".join(
+        f"## `{name}`\n\n"
+        + _table(
+            ("column", "kind", "meaning"),
+            [(f"`{column.name}`", column.kind.value, column.meaning) for column in columns],
+        )
+        for name, columns in tables.items()
+    )
 
 
 def stream_page() -> str:

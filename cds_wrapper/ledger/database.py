@@ -11,7 +11,7 @@ import enum
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -127,8 +127,9 @@ def _set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous
     connection.execute("PRAGMA fullfsync = 1")
     # Copying the log back while an answer waits would cost that answer: see `checkpoint`.
     connection.execute("PRAGMA wal_autocheckpoint = 0")
-    if _number(connection) == 0:
-        _make_tables(connection)
+    number = _number(connection)
+    if number != schema.SCHEMA:
+        _make_tables(connection, schema.migration(number) or schema.ddl())
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -138,7 +139,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         return
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION:
         raise refused(f"names {path}, which is another program's database.")
-    if number != schema.SCHEMA:
+    if number != schema.SCHEMA and schema.migration(number) is None:
         raise refused(
             f"names {path}, a ledger with schema number {number}; this version knows {schema.SCHEMA}: "
             "run the version of cds-wrapper that wrote it."
@@ -149,10 +150,12 @@ def _number(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
+def _make_tables(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
+    """Make an empty file a ledger or bring an earlier one up to date, unless that has just been done."""
     connection.execute("BEGIN IMMEDIATE")
-    for statement in schema.ddl():
-        connection.execute(statement)
+    if _number(connection) != schema.SCHEMA:
+        for statement in statements:
+            connection.execute(statement)
     connection.execute("COMMIT")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from cds_wrapper.ledger import edition_schema
 from cds_wrapper.ledger.columns import (
     CHAINED,
     COLUMNS,
@@ -19,7 +20,7 @@ from cds_wrapper.ledger.columns import (
     Kind,
 )
 
-SCHEMA = 4
+SCHEMA = 5
 """The schema number this version writes, kept in `PRAGMA user_version`."""
 
 APPLICATION = 0x43445357
@@ -277,5 +278,26 @@ def ddl() -> tuple[str, ...]:
     ]
     tables = [statement for statement in _TABLES.split(";") if statement.strip()]
     views = [_PREDICTIONS_VIEW, _SUBGROUPS_VIEW, _FEEDBACK_VIEW, _DECISIONS_VIEW]
-    marks = [f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {SCHEMA}"]
-    return (*tables, *triggers, *views, *marks)
+    mark = f"PRAGMA application_id = {APPLICATION}"
+    return (*tables, *triggers, *views, *_beside_predictions(), mark, f"PRAGMA user_version = {SCHEMA}")
+
+
+def migration(number: int) -> tuple[str, ...] | None:
+    """What brings a ledger of an earlier schema number up to this one; None if nothing can.
+
+    Tables of monitoring came with number 5. Nothing that was written before is touched.
+    """
+    if number != _BEFORE_MONITORING:
+        return None
+    return (*_beside_predictions(), f"PRAGMA user_version = {SCHEMA}")
+
+
+_BEFORE_MONITORING = 4
+
+
+def _beside_predictions() -> tuple[str, ...]:
+    """The tables of monitoring, which no serving process writes."""
+    triggers = [
+        _never(table, verb) for table in edition_schema.EDITION_TABLES for verb in ("UPDATE", "DELETE")
+    ]
+    return (*edition_schema.TABLES, *edition_schema.INDEXES, *triggers, *edition_schema.VIEWS)

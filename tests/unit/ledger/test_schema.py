@@ -184,7 +184,7 @@ def test_an_unknown_schema_number_is_refused_in_one_sentence(tmp_path: Path) -> 
         newer.execute("PRAGMA user_version = 99")
     newer.close()
 
-    with pytest.raises(ConfigurationRefused, match="schema number 99; this version knows 4") as refusal:
+    with pytest.raises(ConfigurationRefused, match="schema number 99; this version knows 5") as refusal:
         prepare(tmp_path / "ledger.db")
     assert "CDS_WRAPPER_LEDGER" in str(refusal.value)
     assert "\n" not in str(refusal.value)
