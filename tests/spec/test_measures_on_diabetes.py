@@ -252,19 +252,18 @@ def test_from_the_file_every_group_has_the_figures_that_are_known(whole: tuple[s
         assert (figure(group, Measure.OE_RATIO).n, group.counts["event"]) == (known["n"], known["events"])
         for what, name in KNOWN_AS.items():
             value = figure(group, what).value
-            assert value == (None if known[name] is None else pytest.approx(known[name], rel=ROUNDED)), (
-                level,
-                name,
-            )
+            # A score that is off by half of its sixth digit moves a Brier score by up to a millionth.
+            near = pytest.approx(known[name], rel=ROUNDED, abs=1e-6) if known[name] is not None else None
+            assert value == near, (level, name)
         area = figure(group, Measure.AUROC).value
         if known.get("auroc") is None:
             assert area is None, level
             continue
         # A thousand bins of the logit tie some pairs: less than a tenth of the area's own error.
-        near = max(
-            0.05 * (known["auroc_se_delong"] or 0), TIED / (known["events"] * (known["n"] - known["events"]))
+        apart = max(
+            0.1 * (known["auroc_se_delong"] or 0), TIED / (known["events"] * (known["n"] - known["events"]))
         )
-        assert area == pytest.approx(known["auroc"], abs=near), level
+        assert area == pytest.approx(known["auroc"], abs=apart), level
 
 
 def test_from_the_file_intervals_hold_what_is_known_and_widen_where_patients_come_again(
