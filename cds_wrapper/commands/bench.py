@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cds_wrapper.bench import ledger_report, serving_report, soak_report
+from cds_wrapper.bench import ledger_report, monitoring_report, serving_report, soak_report
 from cds_wrapper.bench.ledger import LedgerOptions, measure_ledger
+from cds_wrapper.bench.monitoring import MonitoringOptions, measure_monitoring
 from cds_wrapper.bench.parts import NotMeasured
 from cds_wrapper.bench.serving import ServingOptions, measure_serving
 from cds_wrapper.bench.soak import SoakOptions, measure_soak
@@ -35,11 +37,12 @@ class What(enum.Enum):
     SERVING = "serving"
     LEDGER = "ledger"
     SOAK = "soak"
+    MONITORING = "monitoring"
 
 
 def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     what: Annotated[
-        What, typer.Argument(help="`serving` (whole calls), `ledger` (records alone) or `soak`.")
+        What, typer.Argument(help="`serving` (whole calls), `ledger` (records), `soak` or `monitoring`.")
     ],
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each measurement is made.")] = 3,
     seconds: Annotated[
@@ -58,6 +61,12 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
         bool,
         typer.Option("--hanging", help="`soak`: call a second service too, whose vendor hangs at times."),
     ] = False,
+    episodes: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=10_000, help="`monitoring`: how many predictions; may be given again. 1 and 10 million else."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Orders the calls; the same seed, the same order.")] = 1,
     data: Annotated[
         Path,
@@ -67,7 +76,8 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
 ) -> None:
     """Measure what the wrapper costs, beside a vendor alone, bare forwarders and plain SQLite, in one run.
 
-    `soak` looks at memory, open connections and totals over many calls.
+    `soak` looks at memory, open connections and totals over many calls; `monitoring` at time and memory of
+    the figures by group, beside pandas and scikit-learn.
 
     \b
     Everything is synthetic and stays on this machine; Linux only. Nothing is asserted about times.
@@ -90,6 +100,8 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
                     right = _ledger(hooks, folder, LedgerOptions(rounds=rounds, records=records), as_json)
                 case What.SOAK:
                     right = _soak(hooks, folder, SoakOptions(requests, vendor_ms, hanging, seed), as_json)
+                case What.MONITORING:
+                    right = _monitoring(folder, episodes, seed, as_json)
             if not right:
                 raise typer.Exit(MISMATCH_EXIT)
     except ConfigurationRefused as refused:
@@ -140,6 +152,16 @@ def _soak(hooks: Path, folder: Path, options: SoakOptions, as_json: bool) -> boo
         run = measure_soak(hooks, folder, options, step)
     typer.echo(json.dumps(soak_report.document(run)) if as_json else soak_report.text(run))
     return not soak_report.disagreements(run)
+
+
+def _monitoring(folder: Path, episodes: list[int] | None, seed: int, as_json: bool) -> bool:
+    """Measure and report; nothing can be wrong that would not have ended it."""
+    options = MonitoringOptions(seed=seed)
+    options = replace(options, rows=tuple(sorted(episodes))) if episodes else options
+    with _progress(options.steps) as step:
+        run = measure_monitoring(folder, options, step)
+    typer.echo(json.dumps(monitoring_report.document(run)) if as_json else monitoring_report.text(run))
+    return True
 
 
 @contextlib.contextmanager

@@ -9,19 +9,17 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import ibis
 
-MEMORY: Final = "72MB"
+MEMORY: Final = "48MB"
 THREADS: Final = 2
-BUCKET: Final = "bucket"
-ROW_GROUP: Final = 20_000
-PATIENT_ROWS: Final = 400_000
-"""So many rows of patients are looked at together; more are divided by patient and added."""
+ROW_GROUP: Final = 60_000
+BATCH: Final = 100_000
 
 
 def _same(table: Any) -> Any:
@@ -33,23 +31,26 @@ def _key(column: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """An engine within this process: rows as Arrow batches, and a folder for what needs a disk."""
+
+    batches: Callable[[Any], Iterable[Any]]
+    scratch: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One engine's episodes and further outcomes (columns of `episodes_v1`, `episode_outcomes_v1`).
 
-    `keep` stores a table for as long as the source is open; `patient` makes a short key of a pseudonym.
-    `is_here` says that the engine runs in this process: rows are handed over for nothing,
-    and patients are looked at in several buckets.
+    `keep` stores a table for as long as the source is open; `patient` makes a short key of a pseudonym. With
+    `here` the engine runs in this process and hands its rows over for nothing; the key is then an integer.
     """
 
     episodes: Any
     further: Any | None = None
     keep: Callable[[Any], Any] = _same
     patient: Callable[[Any], Any] = _key
-    is_here: bool = False
-
-    def buckets(self, rows: int) -> int:
-        """In how many parts patients are looked at."""
-        return max(1, -(-rows // PATIENT_ROWS)) if self.is_here else 1
+    here: Here | None = None
 
 
 @contextlib.contextmanager
@@ -70,7 +71,7 @@ def parquet_source(
                 None if further is None else _parquet(connection, further),
                 _keeper(connection, Path(scratch)),
                 lambda column: column.hash(),
-                is_here=True,
+                Here(lambda table: _batches(connection, table), Path(scratch)),
             )
         finally:
             connection.disconnect()
@@ -80,19 +81,21 @@ def _parquet(connection: Any, folder: Path) -> Any:
     return connection.read_parquet(str(folder / "**" / "*.parquet"), hive_partitioning=False)
 
 
+def _batches(connection: Any, table: Any) -> Iterable[Any]:
+    """By DuckDB's own reader: Ibis asks for one that DuckDB 2 no longer has."""
+    relation: Any = connection.con.sql(str(ibis.to_sql(table, dialect="duckdb")))
+    reader: Iterable[Any] = relation.to_arrow_reader(BATCH)
+    return reader
+
+
 def _keeper(connection: Any, scratch: Path) -> Callable[[Any], Any]:
     """Parquet without compression: written and read once or twice, it is faster than a table that spills."""
     kept = iter(range(1_000_000))
 
     def keep(table: Any) -> Any:
-        folder = scratch / f"kept-{next(kept)}"
-        connection.to_parquet(
-            table, folder, compression="uncompressed", partition_by=(BUCKET,), row_group_size=ROW_GROUP
-        )
-        if next(folder.rglob("*.parquet"), None) is None:  # no row, and so no file
-            folder.mkdir(exist_ok=True)
-            connection.to_parquet(table, folder / "none.parquet")
-        return connection.read_parquet(f"{folder}/**/*.parquet", hive_partitioning=True)
+        path = scratch / f"kept-{next(kept)}.parquet"
+        connection.to_parquet(table, path, compression="uncompressed", row_group_size=ROW_GROUP)
+        return connection.read_parquet(str(path))
 
     return keep
 

@@ -154,23 +154,19 @@ def coded(
     binning: Binning,
     bases: Iterable[Base],
     patient: Any,
-    buckets: int = 1,
     beside: Sequence[str] = (),
 ) -> Any:
-    """One narrow row per episode: patient, bucket of patients, score, bin, flag, state, action, day, codes.
+    """One narrow row per episode: patient, score, bin, flag, state, action, days, codes.
 
-    `patient` tells patients apart (an integer where there is more than one bucket);
-    `beside` are columns kept as they are.
+    `patient` tells patients apart; `beside` are columns kept as they are.
     """
     t = episodes.filter(episodes.score.notnull())
     p = t.score
     inside = p.clip(CLIP, 1 - CLIP)
     logit = (inside / (1 - inside)).ln() if question.is_probability else ibis.literal(0.0, type="float64")
     flagged = ibis.literal(0) if question.threshold is None else ibis.ifelse(p >= question.threshold, 1, 0)
-    bucket = ibis.literal(0) if buckets == 1 else (patient % buckets).abs()
     return t.select(
         patient=patient,
-        bucket=bucket.cast("int16"),
         p=p,
         logit=logit,
         bin=_bin(p, logit, binning).cast("int16"),

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from cds_wrapper.monitoring.attributes import MonitoredAttributes, Partition, partitions
-from cds_wrapper.monitoring.backends import Source
+from cds_wrapper.monitoring.backends import Here, Source
 from cds_wrapper.monitoring.cube import (
     EVENT,
     NO_EVENT,
@@ -22,7 +22,7 @@ from cds_wrapper.monitoring.cube import (
 from cds_wrapper.monitoring.formulas.auroc import ranks
 from cds_wrapper.monitoring.group_figures import Asked, effects, figures, side_of
 from cds_wrapper.monitoring.group_sums import Days, GroupSums, by_cell, by_day, total
-from cds_wrapper.monitoring.patient_rows import sums_here
+from cds_wrapper.monitoring.patient_rows import parts_here
 from cds_wrapper.monitoring.patients import Block, Sides, blocks, moments, sums_there
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
@@ -45,11 +45,9 @@ def measure(source: Source, attributes: MonitoredAttributes, question: Question)
     episodes = asked(source.episodes, question)
     binning = binning_for(episodes, question)
     bases = bases_of(episodes, attributes)
-    count = int(episodes.count().to_pyarrow().as_py())
-    buckets = source.buckets(count)
     patient = source.patient(episodes.patient_key)
-    rows = source.keep(coded(episodes, question, binning, bases.values(), patient, buckets))
-    counted = _Counted(rows, question, binning.size, buckets, source.is_here, _period(rows, question))
+    rows = source.keep(coded(episodes, question, binning, bases.values(), patient))
+    counted = _Counted(rows, question, binning.size, source.here, _period(rows, question))
     groups: list[GroupFigures] = []
     for block in blocks(tuple(partitions(attributes, bases))):
         groups.extend(counted.groups(block))
@@ -80,17 +78,17 @@ class _Counted:
     rows: Any
     question: Question
     bins: int
-    buckets: int
-    is_here: bool
+    here: Here | None
     period: tuple[date, date]
     everybody: Mapping[Measure, float] | None = None
 
     def groups(self, block: Block) -> Iterator[GroupFigures]:
         cells = [by_cell(self.rows, partition, self.bins) for partition in block.partitions]
         areas = [_area_parts(one) for one in cells]
-        count = sums_here if self.is_here else sums_there
-        parts = (count(self.rows, block, areas, self.bins, bucket) for bucket in range(self.buckets))
-        sides = moments(block, parts)
+        if self.here is None:
+            sides = moments(block, [sums_there(self.rows, block, areas, self.bins)])
+        else:
+            sides = moments(block, parts_here(self.rows, block, areas, self.bins, self.here))
         for partition, sums, found in zip(block.partitions, cells, sides, strict=True):
             yield from self._of(partition, sums, found)
 

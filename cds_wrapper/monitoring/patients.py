@@ -160,9 +160,9 @@ def changing(wide: Any, partitions: int) -> Any:
     )
 
 
-def mature(rows: Any, bucket: int) -> Any:
-    """The rows with an answer, of one bucket of patients."""
-    return rows.filter(rows.state <= NO_EVENT, rows.bucket == bucket)
+def mature(rows: Any) -> Any:
+    """The rows with an answer."""
+    return rows.filter(rows.state <= NO_EVENT)
 
 
 Arrays = dict[str, NDArray[Any]]
@@ -170,13 +170,11 @@ Areas = Mapping[int, tuple[Floats, Floats]]
 """Per cell: what an event and a non-event of each bin add to the area."""
 
 
-def sums_there(
-    rows: Any, block: Block, areas: Sequence[Areas], bins: int, bucket: int
-) -> tuple[Arrays, Arrays]:
+def sums_there(rows: Any, block: Block, areas: Sequence[Areas], bins: int) -> tuple[Arrays, Arrays]:
     """What `steady` and `changing` give, counted by the database."""
     count = len(block.partitions)
     tables = {place: area_table(values, bins) for place, values in enumerate(areas)}
-    wide = contributions(mature(rows, bucket), block, tables, bins)
+    wide = contributions(mature(rows), block, tables, bins)
     return arrays(steady(by_patient(wide, count, ("patient",)), count)), arrays(changing(wide, count))
 
 
