@@ -191,7 +191,7 @@ def state_of(
     if lost:
         reason = next((one.reason for one in lost if one.reason), "left")
         return State(CENSORED, reason, event_at)
-    looked = followed.covers(index.at.date(), ends.date(), index.site)
+    looked = followed.covers(index.at.date(), due_on(index.at, outcome.horizon), index.site)
     said = [one for one in mine if one.report in _CASES]
     if happened or any(one.report is Report.NO_EVENT for one in said):
         if outcome.kind is OutcomeKind.BINARY:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -21,6 +21,29 @@ from cds_wrapper.services.outcomes import (
 
 Element = Annotated[str, StringConstraints(pattern=r"[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*", strict=True)]
 """An element of a resource, as `class` or `hospitalization.dischargeDisposition`."""
+
+
+_CODED: Final = {
+    "Condition": ("category", "clinicalStatus", "code", "severity", "verificationStatus"),
+    "Encounter": (
+        "class",
+        "hospitalization.admitSource",
+        "hospitalization.dischargeDisposition",
+        "priority",
+        "reasonCode",
+        "serviceType",
+        "status",
+        "type",
+    ),
+    "Observation": ("category", "code", "interpretation", "status", "valueCodeableConcept"),
+    "Procedure": ("category", "code", "outcome", "reasonCode", "status"),
+}
+_DATED: Final = {
+    "Condition": ("abatementDateTime", "onsetDateTime", "onsetPeriod.start", "recordedDate"),
+    "Encounter": ("period.end", "period.start"),
+    "Observation": ("effectiveDateTime", "effectiveInstant", "effectivePeriod.start", "issued"),
+    "Procedure": ("performedDateTime", "performedPeriod.end", "performedPeriod.start"),
+}
 
 
 class EventFile(FileModel):
@@ -46,6 +69,14 @@ class EventFile(FileModel):
     above: float | None = Field(None, description="It is an event when `value` is greater.")
 
     @model_validator(mode="after")
+    def _known_elements(self) -> EventFile:
+        for name in (*self.where, *self.unless):
+            _known(name, _CODED[self.resource], f"a coded element of {self.resource}")
+        for name in self.at:
+            _known(name, _DATED[self.resource], f"a moment of {self.resource}")
+        return self
+
+    @model_validator(mode="after")
     def _above_what(self) -> EventFile:
         if self.above is not None and self.value is None:
             raise ValueError("`above` needs `value`: the element with the number.")
@@ -61,6 +92,12 @@ class EventFile(FileModel):
             self.value,
             self.above,
         )
+
+
+def _known(name: str, known: tuple[str, ...], what: str) -> None:
+    """A misspelt element would make every patient one without an event."""
+    if name not in known:
+        raise ValueError(f"`{name}` is not {what} that is read here; those are {', '.join(known)}.")
 
 
 class ColumnsFile(FileModel):

@@ -23,6 +23,8 @@ FREE = {
     ("vendor", "missing_inputs", "names"): "the vendor's own codes for its inputs",
     ("features",): "the site's own names for the model's inputs",
     ("features", ANY, "answers"): "codes of other people's code systems",
+    ("outcome", "events", ANY, "where"): "elements of FHIR; rows of test_outcomes_section.py",
+    ("outcome", "events", ANY, "unless"): "the same",
     ("vendor", "flags"): "the site's own names; a row of test_score_card_section.py holds them together",
     ("score_card", "flags"): "the same names, with the words for them",
     ("vendor", "send_when_missing"): "names of inputs; rows of test_features_section.py",

@@ -12,7 +12,7 @@ from cds_wrapper.services.yaml_files import read_document
 from tests.unit.services.files import CVD_RISK
 
 SHIPPED = sorted(path for path in CVD_RISK.parent.iterdir() if path.is_dir())
-NAMED_BY_THE_SITE = (".answers.", ".flags.", ".send_when_missing.")
+NAMED_BY_THE_SITE = (".answers.", ".flags.", ".send_when_missing.", ".where.", ".unless.")
 
 
 @pytest.mark.parametrize("file_name", FILE_FORMATS)
