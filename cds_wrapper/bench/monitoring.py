@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cds_wrapper.bench.machine import Machine, this_machine
-from cds_wrapper.bench.monitoring_data import THRESHOLD, Population, write_episodes
+from cds_wrapper.bench.monitoring_population import THRESHOLD, Population
 from cds_wrapper.bench.parts import NotMeasured
 
 LONGEST_S: Final = 3600
@@ -90,14 +90,17 @@ def measure_monitoring(
 
     `NotMeasured` when a process fails, or scikit-learn is not installed.
     """
-    if importlib.util.find_spec("sklearn") is None:
-        raise NotMeasured("Monitoring is compared with scikit-learn: install it (extra `test`).")
+    lacking = [name for name in ("ibis", "sklearn") if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise NotMeasured(
+            f"{' and '.join(lacking)} not installed: the extras `monitor` and `test` have them."
+        )
     cases = []
     for place, rows in enumerate(options.rows):
         most = max(options.groups, *options.other_groups) if place == 0 else options.groups
         population = Population(rows, most, seed=options.seed)
         step(f"making {rows:,} episodes")
-        there = write_episodes(folder / str(rows), population)
+        there = _made(folder / str(rows), population)
         wanted = Population(rows, options.groups).attributes
         step(f"measuring {rows:,} episodes")
         cube = _cost("cds_wrapper.bench.monitoring_cube", there, wanted)
@@ -114,14 +117,27 @@ def measure_monitoring(
     return MonitoringRun(this_machine(folder), options, tuple(cases))
 
 
+def _made(folder: Path, population: Population) -> Path:
+    """The rows, written by another process; the folder of the episodes."""
+    numbers = (population.rows, population.groups, population.seed)
+    _ended("cds_wrapper.bench.monitoring_data", [str(folder), *map(str, numbers)])
+    return folder / "episodes"
+
+
 def _cost(module: str, episodes: Path, attributes: tuple[str, ...]) -> Cost:
-    """One process from its start to its answer; its seconds are its own, without what it imports."""
-    command = [sys.executable, "-W", "ignore", "-m", module, str(episodes), str(THRESHOLD), *attributes]
+    """What one process says of itself; its seconds are without what it imports."""
+    said = _ended(module, [str(episodes), str(THRESHOLD), *attributes])
+    answer: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return Cost(answer["seconds"], answer["peak_mib"], answer["groups"], answer.get("parts", {}))
+
+
+def _ended(module: str, arguments: list[str]) -> str:
+    """What a module of ours wrote, run as a program; `NotMeasured` when it fails or takes too long."""
+    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)  # noqa: S603  our own module
     except subprocess.TimeoutExpired:
         raise NotMeasured(f"{module} took longer than {LONGEST_S} s.") from None
     if ended.returncode:
         raise NotMeasured(f"{module} ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")
-    answer: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return Cost(answer["seconds"], answer["peak_mib"], answer["groups"], answer.get("parts", {}))
+    return ended.stdout

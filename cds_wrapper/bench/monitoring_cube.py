@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from cds_wrapper.bench.monitoring_data import AS_OF, MODEL, OUTCOME, SERVICE
+from cds_wrapper.bench.monitoring_population import AS_OF, MODEL, OUTCOME, SERVICE
 from cds_wrapper.bench.process_peak import peak_mib
 from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source

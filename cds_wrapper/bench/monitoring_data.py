@@ -1,9 +1,13 @@
-"""A synthetic folder of episodes as `export episodes` writes it, of any size, made chunk by chunk."""
+"""A synthetic folder of episodes as `export episodes` writes it, of any size, made chunk by chunk.
+
+    python -m cds_wrapper.bench.monitoring_data FOLDER EPISODES GROUPS SEED
+
+A process of its own: what measures it needs none of this.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,53 +16,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cds_wrapper.ledger.columns import Kind
-from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS
+from cds_wrapper.bench.monitoring_population import (
+    AS_OF,
+    DAYS,
+    FIRST_DAY,
+    HORIZON,
+    MODEL,
+    OUTCOME,
+    SERVICE,
+    THRESHOLD,
+    Population,
+)
+from cds_wrapper.ledger.parquet import episode_schema
 
-SERVICE: Final = "readmission"
-MODEL: Final = "bench-model"
-OUTCOME: Final = "readmission"
-THRESHOLD: Final = 0.2
-HORIZON: Final = 30
-FIRST_DAY: Final = dt.date(2025, 1, 1)
-DAYS: Final = 365
-AS_OF: Final = FIRST_DAY + dt.timedelta(days=DAYS)
 CHUNK: Final = 250_000
-
-_DATES: Final = frozenset({"day", "due_on", "matured_on", "as_of"})
-_TYPES: Final = {
-    Kind.TEXT: pa.string(),
-    Kind.JSON: pa.string(),
-    Kind.INTEGER: pa.int64(),
-    Kind.REAL: pa.float64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.TIMESTAMP: pa.timestamp("ms", tz="UTC"),
-}
-ATTRIBUTES: Final = ("age_band", "sex", "race", "ethnicity", "language", "payer", "rurality", "disability")
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """How many episodes, of how many patients each on average, in how many groups; the seed orders all."""
-
-    rows: int
-    groups: int = 30
-    rows_per_patient: float = 2.0
-    seed: int = 1
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The attributes that hold `groups` levels, five each."""
-        return ATTRIBUTES[: max(1, round(self.groups / 5))]
-
-
-def schema() -> Any:
-    """The Arrow schema of `episodes_v1`."""
-    fields = [
-        (column.name, pa.date32() if column.name in _DATES else _TYPES[column.kind])
-        for column in EPISODE_COLUMNS
-    ]
-    return pa.schema(fields)
 
 
 def write_episodes(folder: Path, population: Population) -> Path:
@@ -66,7 +37,7 @@ def write_episodes(folder: Path, population: Population) -> Path:
     there = folder / "episodes" / f"service_id={SERVICE}"
     there.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(population.seed)
-    with pq.ParquetWriter(there / "part-0.parquet", schema()) as writer:
+    with pq.ParquetWriter(there / "part-0.parquet", episode_schema()) as writer:
         for start in range(0, population.rows, CHUNK):
             writer.write_table(_chunk(generator, population, start, min(CHUNK, population.rows - start)))
     return folder / "episodes"
@@ -118,7 +89,8 @@ def _chunk(generator: np.random.Generator, population: Population, start: int, r
         **{name: _named(_names(name), place) for name, place in levels.items()},
     }
     return pa.table(
-        [columns.get(field.name, pa.nulls(rows, field.type)) for field in schema()], schema=schema()
+        [columns.get(field.name, pa.nulls(rows, field.type)) for field in episode_schema()],
+        schema=episode_schema(),
     )
 
 
@@ -143,3 +115,7 @@ def _constant(text: str, rows: int) -> Any:
 
 def _ids(prefix: str, numbers: NDArray[Any]) -> Any:
     return pa.array([f"{prefix}{number:016x}" for number in numbers.tolist()])
+
+
+if __name__ == "__main__":
+    write_episodes(Path(sys.argv[1]), Population(int(sys.argv[2]), int(sys.argv[3]), seed=int(sys.argv[4])))

@@ -25,6 +25,9 @@ CONTRACTS: dict[str, Any] = {
 
 # Import name -> name on the package index, where they differ; or the package whose interface it belongs to.
 OPTIONAL = "cds_wrapper/traces/otel.py"
+# Programs of the benchmark, each a process of its own; commands that write or read Parquet.
+PROGRAMS = ("cds_wrapper/bench/monitoring_data.py", "cds_wrapper/bench/monitoring_pandas.py")
+PARQUET = ("cds_wrapper/ledger/parquet.py", "cds_wrapper/commands/outcomes.py")
 DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-sdk",
     "fhir": "fhir-resources",
@@ -132,11 +135,19 @@ def test_every_import_is_a_declared_dependency() -> None:
     outside = {
         line for line in undeclared(PACKAGE, allowed) if not line.startswith(f"{wing.relative_to(ROOT)}/")
     }
-    assert outside == {f"{OPTIONAL} imports opentelemetry"}
+    assert outside == {
+        f"{OPTIONAL} imports opentelemetry",
+        *(f"{program} imports numpy" for program in PROGRAMS),
+        f"{PROGRAMS[0]} imports pyarrow",
+        f"{PROGRAMS[1]} imports pandas",
+        f"{PROGRAMS[1]} imports sklearn",
+        *(f"{file} imports pyarrow" for file in PARQUET),
+    }
 
 
-def test_what_imports_an_extra_is_imported_by_nobody_and_loaded_when_it_is_wanted() -> None:
-    named = Path(OPTIONAL).with_suffix("").as_posix().replace("/", ".")
+@pytest.mark.parametrize("file", [OPTIONAL, *PROGRAMS])
+def test_what_imports_an_extra_is_imported_by_nobody_and_loaded_when_it_is_wanted(file: str) -> None:
+    named = Path(file).with_suffix("").as_posix().replace("/", ".")
 
     importing = [
         path

@@ -15,7 +15,8 @@ from cds_wrapper.bench.monitoring import (
     MonitoringRun,
     measure_monitoring,
 )
-from cds_wrapper.bench.monitoring_data import Population, write_episodes
+from cds_wrapper.bench.monitoring_data import write_episodes
+from cds_wrapper.bench.monitoring_population import Population
 from cds_wrapper.bench.monitoring_report import document, text
 
 

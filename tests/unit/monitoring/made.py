@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cds_wrapper.bench.monitoring_data import schema
+from cds_wrapper.ledger.parquet import episode_schema
 from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source
 from cds_wrapper.monitoring.cube import Question
@@ -44,7 +44,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> Any:
     whole = [{"episode_id": f"e{n}", "patient_key": f"p{n}", **USUAL, **row} for n, row in enumerate(rows)]
     for row in whole:
         row.setdefault("occurred_at", dt.datetime.combine(row["day"], dt.time(), dt.UTC))
-    return pa.Table.from_pylist(whole, schema=schema())
+    return pa.Table.from_pylist(whole, schema=episode_schema())
 
 
 def written(folder: Path, rows: Iterable[Mapping[str, Any]] | Any) -> Path:
