@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 import typer
 
 from cds_wrapper import __version__
+from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 
 COMMANDS: Mapping[str, str] = {
     "demo": "cds_wrapper.commands.demo",
@@ -25,9 +27,13 @@ COMMANDS: Mapping[str, str] = {
     "export": "cds_wrapper.commands.export",
     "outcomes": "cds_wrapper.commands.outcomes",
     "measure": "cds_wrapper.commands.measure",
+    "report": "cds_wrapper.commands.report",
     "bench": "cds_wrapper.commands.bench",
     "reference": "cds_wrapper.commands.reference",
 }
+
+OF_ANALYSIS = frozenset({"measure", "report"})
+"""Commands that need the libraries of analysis, which a machine that only serves does not have."""
 
 SUMMARY = "A CDS Hooks gateway that records every prediction and says how far a model has been shown to work."
 
@@ -44,8 +50,27 @@ def build(names: Iterable[str]) -> typer.Typer:
     )
     commands.callback(help=SUMMARY)(version)
     for name in names:
-        commands.command(name)(importlib.import_module(COMMANDS[name]).command)
+        commands.command(name)(command_of(name))
     return commands
+
+
+def has_analysis() -> bool:
+    """Whether the libraries of analysis are installed."""
+    return all(importlib.util.find_spec(library) for library in ("altair", "ibis", "statsmodels"))
+
+
+def command_of(name: str, is_installed: Callable[[], bool] = has_analysis) -> Callable[..., None]:
+    """A command's function; one that says what to install in place of a command that lacks it."""
+    if name in OF_ANALYSIS and not is_installed():
+        return _lacking
+    command: Callable[..., None] = importlib.import_module(COMMANDS[name]).command
+    return command
+
+
+def _lacking() -> None:
+    """Needs the libraries of analysis, which are not installed here: pip install 'cds-wrapper[monitor]'."""
+    typer.echo("This needs the libraries of analysis: pip install 'cds-wrapper[monitor]'.", err=True)
+    raise typer.Exit(CONFIGURATION_EXIT)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ solving for it: the least and the greatest value that every sum allows must diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,55 +59,49 @@ def hidden_cells(
         rows.setdefault(row_of(cell), set()).add(cell)
     small = frozenset(cell for cell, count in counts.items() if is_small(count, floor))
     hidden = {cell for one in small for cell in rows[row_of(one)]}
-    while found := next(_told(small, hidden, counts, sums, floor), None):
-        more = _neighbour(found, hidden, counts, sums)
-        if more is None:  # nothing is left to hide in its sums but what is hidden already
-            break
-        hidden |= rows[row_of(more)]
+    open_to_see = sorted(small)
+    while open_to_see:
+        # Hiding more never gives more away: a cell that is protected once stays so.
+        first = open_to_see[0]
+        told = _is_told(first, hidden, counts, sums, small, floor)
+        more = _neighbour(first, hidden, counts, sums) if told else None
+        if more is None:  # protected, or nothing is left to hide in its sums but what is hidden already
+            open_to_see.pop(0)
+        else:
+            hidden |= rows[row_of(more)]
     return frozenset(hidden)
 
 
-def _told(
-    small: frozenset[Cell],
-    hidden: set[Cell],
-    counts: Mapping[Cell, int],
-    sums: Sequence[Sum],
-    floor: int,
-) -> Iterator[Cell]:
-    """The small counts that what is shown gives away, in a fixed order."""
-    bounds = _bounds(hidden, counts, sums, small, floor)
-    return (cell for cell in sorted(small) if cell in bounds and bounds[cell][1] - bounds[cell][0] < 1)
-
-
-def _bounds(
+def _is_told(
+    cell: Cell,
     hidden: set[Cell],
     counts: Mapping[Cell, int],
     sums: Sequence[Sum],
     small: frozenset[Cell],
     floor: int,
-) -> dict[Cell, tuple[float, float]]:
-    """The least and greatest value of each small count in a sum, as a reader who knows the rules can tell.
+) -> bool:
+    """Whether what is shown gives a small count away, to a reader who knows the rules.
 
     Such a reader knows which counts were hidden for being small only where a word tells; here it is taken
     that they know it of every one, which is more than any page says.
     """
+    if not any(cell in one.cells for one in sums):
+        return False
     order = sorted(hidden)
     place = {cell: at for at, cell in enumerate(order)}
     concerned = [one for one in sums if any(cell in hidden for cell in one.cells)]
-    if not concerned:
-        return {}
     left = np.zeros((len(concerned), len(order)))
     right = np.zeros(len(concerned))
     for row, one in enumerate(concerned):
         for sign, cells in ((-1.0, (one.whole,)), (1.0, one.parts)):
-            for cell in cells:
-                if cell in hidden:
-                    left[row, place[cell]] += sign
+            for part in cells:
+                if part in hidden:
+                    left[row, place[part]] += sign
                 else:
-                    right[row] -= sign * counts[cell]
-    limits = [(1.0, floor - 1.0) if cell in small else (0.0, None) for cell in order]
-    within = {cell for one in concerned for cell in one.cells}
-    return {cell: _range(place[cell], left, right, limits) for cell in small if cell in within}
+                    right[row] -= sign * counts[part]
+    limits = [(1.0, floor - 1.0) if one in small else (0.0, None) for one in order]
+    least, greatest = _range(place[cell], left, right, limits)
+    return greatest - least < 1
 
 
 def _range(

@@ -1,0 +1,159 @@
+"""Gathers what a report is made of: the exported rows counted and measured, and what reviews have found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ibis import _
+
+from cds_wrapper.monitoring.attributes import monitored
+from cds_wrapper.monitoring.backends import parquet_source
+from cds_wrapper.monitoring.by_group import (
+    Table,
+    counts_by_attribute,
+    per_group,
+    quarter_up_to,
+    read,
+    within,
+)
+from cds_wrapper.monitoring.cube import PROBABILITY, Question
+from cds_wrapper.monitoring.drift import ScoreSums, missing_shares, representativeness, score_drift
+from cds_wrapper.monitoring.feedback import feedback
+from cds_wrapper.monitoring.formulas.budget import Budget
+from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_find
+from cds_wrapper.monitoring.input_quality import input_ages, input_quality
+from cds_wrapper.monitoring.measures import measure
+from cds_wrapper.monitoring.populations import external_populations, last_quarter, training_population
+from cds_wrapper.monitoring.report.known import Activity, Found, Known
+from cds_wrapper.monitoring.service_equity import service_equity
+from cds_wrapper.monitoring.strata import follow_up, strata
+from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, ServiceFigures
+from cds_wrapper.services import ServiceDefinition
+
+SHORTEST: Final = 28
+"""Days of outcomes that a typical day is taken from: of fewer, no time to find is told."""
+
+
+def gather(
+    service: ServiceDefinition,
+    folder: Path,
+    as_of: date,
+    found: Sequence[Found] = (),
+    reviewed_on: date | None = None,
+) -> Known:
+    """What is known of a service on a day, from an exported folder (`predictions`, `episodes`)."""
+    predictions, episodes = read(folder, "predictions", service.id), read(folder, "episodes", service.id)
+    figures = figures_of(service, folder, as_of) if episodes is not None else None
+    return Known(
+        service=service,
+        as_of=as_of,
+        figures=figures,
+        activity=activity_of(service, predictions, episodes, as_of),
+        found=tuple(found),
+        times=times_of(figures) if figures else {},
+        reviewed_on=reviewed_on,
+        overdue=(),
+        synthetic=is_synthetic(episodes if episodes is not None else predictions),
+    )
+
+
+def is_synthetic(table: Table | None) -> bool:
+    """Whether no row is of production: then no real patient is behind any of them."""
+    if table is None:
+        return False
+    environments = table.select("environment").distinct().to_pyarrow().column("environment").to_pylist()
+    return bool(environments) and "production" not in environments
+
+
+def figures_of(service: ServiceDefinition, folder: Path, as_of: date) -> ServiceFigures:
+    """Every figure by group of the service's own outcome, for the version its card is about."""
+    question = Question(
+        service_id=service.id,
+        model_id=service.card.id,
+        model_version=service.card.version,
+        outcome=service.outcome.name,
+        as_of=as_of,
+        threshold=service.threshold,
+        score_kind=service.vendor.score.kind.value if service.vendor.score else PROBABILITY,
+        index=service.episodes.index,
+    )
+    with parquet_source(folder / "episodes" / f"service_id={service.id}") as source:
+        return measure(source, monitored(service), question)
+
+
+def activity_of(
+    service: ServiceDefinition, predictions: Table | None, episodes: Table | None, as_of: date
+) -> Activity:
+    """What the rows of the last quarter say beside performance, and of all days about outcomes."""
+    wanted = monitored(service)
+    attributes = (*wanted.attributes, *("*".join(parts) for parts in wanted.crossings))
+    quarter = quarter_up_to(as_of)
+    parts: dict[str, Any] = {}
+    if predictions is not None:
+        recent = within(predictions, quarter)
+        parts["inputs"] = input_quality(recent, attributes)
+        parts["ages"] = input_ages(recent, attributes)
+        parts["equity"] = service_equity(recent, attributes)
+    if episodes is not None:
+        now, before = within(episodes, quarter), within(episodes, quarter.before)
+        parts |= _who(service, now, before, wanted.attributes)
+        parts["score_drift"] = score_drift(_scores(now, attributes), _scores(before, attributes))
+        parts["feedback"] = feedback(now, attributes)
+        parts["strata"] = strata(episodes, attributes)
+        parts["follow_up"] = follow_up(episodes, attributes)
+    return Activity(**parts)
+
+
+def _who(
+    service: ServiceDefinition, now: Table, before: Table, attributes: Sequence[str]
+) -> Mapping[str, Any]:
+    here, earlier = (
+        counts_by_attribute(per_group(table, attributes, {"n": _.count()})) for table in (now, before)
+    )
+    populations = [training_population(service.card), *external_populations(service.card)]
+    populations += [last_quarter(earlier)] if earlier else []
+    compared = [one for population in populations for one in representativeness(here, population)]
+    return {"representativeness": tuple(compared), "missing": missing_shares(here, earlier)}
+
+
+def _scores(episodes: Table, attributes: Sequence[str]) -> dict[Group, ScoreSums]:
+    figures = {
+        "n": _.count(),
+        "total": _.score.sum(),
+        "squares": (_.score * _.score).sum(),
+        "flagged": _.flagged.sum(),
+    }
+    return {
+        group: ScoreSums(**{name: row[name] for name in figures})
+        for group, row in per_group(episodes, attributes, figures)
+        if row["n"]
+    }
+
+
+def times_of(figures: ServiceFigures) -> dict[Group, tuple[TimeToFind, ...]]:
+    """How long it takes to find that a group's scores are too low, at what it brings on a typical day."""
+    groups = [one for one in figures.groups if one.group != EVERYBODY and one.group.exclusive]
+    shares = Budget(len(groups)).daily([False] * len(groups))
+    found: dict[Group, tuple[TimeToFind, ...]] = {}
+    for one, share in zip(groups, shares, strict=True):
+        if len(one.daily.days) >= SHORTEST and sum(one.daily.group_expected) > 0:
+            group, rest = _every_day(one)
+            found[one.group] = times_to_find(group, rest, share, divisor=max(1.0, one.oe_design_effect))
+    return found
+
+
+def _every_day(figures: GroupFigures) -> tuple[Any, Any]:
+    """Expected events of both sides on each day of the calendar, with the days on which nothing matured."""
+    sums: DailySums = figures.daily
+    first, last = min(sums.days), max(sums.days)
+    length = (last - first) // timedelta(days=1) + 1
+    group, rest = np.zeros(length), np.zeros(length)
+    for day, own, others in zip(sums.days, sums.group_expected, sums.rest_expected, strict=True):
+        place = (day - first) // timedelta(days=1)
+        group[place] += own
+        rest[place] += others
+    return group, rest

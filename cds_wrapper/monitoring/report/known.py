@@ -1,0 +1,76 @@
+"""Everything a report is made of, gathered before a word is written. Values without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from cds_wrapper.caveats.found import Direction
+from cds_wrapper.monitoring.drift import AttributeShares, MissingShare, ScoreDrift
+from cds_wrapper.monitoring.feedback import Feedback
+from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
+from cds_wrapper.monitoring.input_quality import InputAge, InputQuality
+from cds_wrapper.monitoring.service_equity import ServiceEquity
+from cds_wrapper.monitoring.strata import FollowUp, Stratum
+from cds_wrapper.monitoring.values import Group, ServiceFigures
+from cds_wrapper.services import ServiceDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One finding of a review: about whom, which way, since when, how sure, what was decided ahead.
+
+    `what` is a sentence. `carded` says whether cards speak of it: a threshold effect is listed alone. `due`
+    is the day by which somebody has to have acted, `closed` the day a person closed it.
+    """
+
+    id: str
+    group: Group
+    what: str
+    direction: Direction | None
+    since: date
+    sure: str
+    plan: str
+    owner: str | None = None
+    due: date | None = None
+    closed: date | None = None
+    carded: bool = True
+
+    def is_overdue(self, today: date) -> bool:
+        """Whether it is open past its day."""
+        return self.closed is None and self.due is not None and self.due < today
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the exported rows say beyond performance; every part is empty where there are no rows."""
+
+    representativeness: tuple[AttributeShares, ...] = ()
+    missing: tuple[MissingShare, ...] = ()
+    score_drift: tuple[ScoreDrift, ...] = ()
+    inputs: tuple[InputQuality, ...] = ()
+    ages: tuple[InputAge, ...] = ()
+    equity: tuple[ServiceEquity, ...] = ()
+    feedback: tuple[Feedback, ...] = ()
+    strata: tuple[Stratum, ...] = ()
+    follow_up: tuple[FollowUp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one service on one day.
+
+    `figures` is None while nothing has been measured. `synthetic` says that no row is of a real patient.
+    `overdue` are further things that should have happened: a review, an import, an approval.
+    """
+
+    service: ServiceDefinition
+    as_of: date
+    figures: ServiceFigures | None
+    activity: Activity
+    found: tuple[Found, ...]
+    times: Mapping[Group, tuple[TimeToFind, ...]]
+    reviewed_on: date | None
+    overdue: tuple[str, ...]
+    synthetic: bool
