@@ -62,8 +62,8 @@ def command(
     year: bool = typer.Option(
         False,
         "--year",
-        help="First play a synthetic year of discharges, import its outcomes, review it and write the report:"
-        " half a minute to two.",
+        help="First play a synthetic year of discharges, import its outcomes and write the report: a"
+        " minute or two.",
     ),
 ) -> None:
     """Run the whole program with synthetic patients: wrapper, demonstration vendor, FHIR server, EHR screen.

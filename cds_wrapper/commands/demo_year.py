@@ -1,4 +1,4 @@
-"""`demo --year`: a synthetic year of discharges, its outcomes, a review and a report, before anybody looks.
+"""`demo --year`: a synthetic year of discharges, its outcomes and a report, before anybody looks.
 
 The year is played through the program (`demo.year`); what follows are the commands a hospital runs itself,
 each as a process of its own and printed as it would be typed.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,6 @@ from cds_wrapper.settings import Settings
 
 SEED: Final = 20260630
 ENVIRONMENT: Final = "environment.sh"
-_MONTH: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +108,16 @@ async def _play(year: Year, settings: Settings, lines: log.OperatorLog, ports: P
 
 
 def steps(year: Year, there: YearFiles) -> tuple[tuple[str, ...], ...]:
-    """The commands a hospital would run: outcomes in, a review a month ago and today, the report."""
+    """The commands a hospital would run: outcomes in, the record and its episodes out, the report."""
     covers = f"{year.start.date().isoformat()}/{year.end.date().isoformat()}"
     files = [str(there.records / name) for name in ("Patient.ndjson", "Encounter.ndjson")]
-    before = (year.end.date() - _MONTH).isoformat()
+    export = str(there.folder / "export")
     return (
         ("outcomes", "import", *files, "--service", SERVICE, "--covers", covers),
-        ("review", "--service", SERVICE, "--as-of", before),
-        ("review", "--service", SERVICE),
-        ("report", "--service", SERVICE, "--output", str(there.report)),
+        ("export", "predictions", "--format", "parquet", "--output", export),
+        ("export", "feedback", "--format", "parquet", "--output", export),
+        ("export", "episodes", "--format", "parquet", "--output", export),
+        ("report", "--service", SERVICE, "--data", export, "--output", str(there.report)),
     )
 
 

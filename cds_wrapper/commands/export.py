@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from cds_wrapper.commands.export_parquet import write
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.lines import CORRECTION, DECISION, FEEDBACK, KINDS, PREDICTION, LineKind
@@ -35,12 +36,14 @@ class What(enum.Enum):
     CORRECTIONS = "corrections"
     FEEDBACK = "feedback"
     DECISIONS = "decisions"
+    EPISODES = "episodes"
 
 
 class Format(enum.Enum):
     """In which form."""
 
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 _KIND_OF: Mapping[What, LineKind] = {
@@ -56,7 +59,8 @@ def command(
         What,
         typer.Argument(
             help="`predictions` with the corrections that belong to them, `corrections` alone, `feedback`, or"
-            " `decisions`, which are not in the stream."
+            " `decisions`, which are not in the stream. `episodes`, with what is known of their outcomes"
+            " today, as Parquet alone."
         ),
     ],
     since: Annotated[
@@ -68,7 +72,12 @@ def command(
         typer.Option(help="Rows of this writer only; each writer has its own count of sequences."),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="`jsonl`: a line of JSON for each row.")
+        Format,
+        typer.Option(
+            "--format",
+            help="`jsonl`: a line of JSON for each row. `parquet`: files by service and day below the folder"
+            " that --output names, to which each export adds what is new.",
+        ),
     ] = Format.JSONL,
     output: Annotated[
         Path | None, typer.Option(help="File to write, mode 0600, whole or not at all; else standard output.")
@@ -93,6 +102,12 @@ def command(
     \b
     Example: python3 run.py export predictions --since 184223 --output predictions.jsonl
     """
+    if form is Format.PARQUET or what is What.EPISODES:
+        if output is None or form is not Format.PARQUET:
+            typer.echo("Name a folder with --output, and --format parquet.", err=True)
+            raise typer.Exit(CONFIGURATION_EXIT)
+        write(what.value, output, since, as_json=as_json)
+        return
     if output is not None and output.exists() and not overwrite:
         typer.echo(f"{output} is there already: name another file, or add --overwrite.", err=True)
         raise typer.Exit(NOT_WRITTEN_EXIT)
