@@ -103,10 +103,7 @@ def command(
     Example: python3 run.py export predictions --since 184223 --output predictions.jsonl
     """
     if form is Format.PARQUET or what is What.EPISODES:
-        if output is None or form is not Format.PARQUET:
-            typer.echo("Name a folder with --output, and --format parquet.", err=True)
-            raise typer.Exit(CONFIGURATION_EXIT)
-        write(what.value, output, since, as_json=as_json)
+        write(what.value, output if form is Format.PARQUET else None, since, as_json=as_json)
         return
     if output is not None and output.exists() and not overwrite:
         typer.echo(f"{output} is there already: name another file, or add --overwrite.", err=True)

@@ -20,8 +20,11 @@ from cds_wrapper.settings import Settings, read_settings
 NO_LIBRARY = "Parquet needs the libraries of analysis: pip install 'cds-wrapper[monitor]'."
 
 
-def write(what: str, folder: Path, since: int, *, as_json: bool) -> None:
+def write(what: str, folder: Path | None, since: int, *, as_json: bool) -> None:
     """Append what is new of a dataset below a folder; `episodes` are made anew as of today and replaced."""
+    if folder is None:
+        typer.echo("Name a folder with --output, and --format parquet.", err=True)
+        raise typer.Exit(CONFIGURATION_EXIT)
     try:
         parquet = importlib.import_module("cds_wrapper.ledger.parquet")
     except ImportError:
