@@ -1,23 +1,24 @@
-"""`export`: write the lines of the prediction stream again, from the ledger."""
+"""`export`: what the ledger holds, as lines of the prediction stream or as Parquet."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
+import importlib.util
 import json
 import os
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from cds_wrapper.commands.export_parquet import write
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.lines import CORRECTION, DECISION, FEEDBACK, KINDS, PREDICTION, LineKind
@@ -36,7 +37,9 @@ class What(enum.Enum):
     CORRECTIONS = "corrections"
     FEEDBACK = "feedback"
     DECISIONS = "decisions"
+    SUBGROUPS = "prediction-subgroups"
     EPISODES = "episodes"
+    OUTCOMES = "outcomes"
 
 
 class Format(enum.Enum):
@@ -54,13 +57,14 @@ _KIND_OF: Mapping[What, LineKind] = {
 }
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     what: Annotated[
         What,
         typer.Argument(
             help="`predictions` with the corrections that belong to them, `corrections` alone, `feedback`, or"
-            " `decisions`, which are not in the stream. `episodes`, with what is known of their outcomes"
-            " today, as Parquet alone."
+            " `decisions`, which are not in the stream. As Parquet alone: `prediction-subgroups`, a row per"
+            " prediction and attribute; `episodes` as of a day with their further outcomes; `outcomes` with"
+            " the days they cover."
         ),
     ],
     since: Annotated[
@@ -75,14 +79,24 @@ def command(
         Format,
         typer.Option(
             "--format",
-            help="`jsonl`: a line of JSON for each row. `parquet`: files by service and day below the folder"
-            " that --output names, to which each export adds what is new.",
+            help="`jsonl`: a line of JSON for each row; `parquet`: a folder of tables, for which --output"
+            " names it.",
         ),
     ] = Format.JSONL,
     output: Annotated[
-        Path | None, typer.Option(help="File to write, mode 0600, whole or not at all; else standard output.")
+        Path | None,
+        typer.Option(
+            help="File to write, mode 0600, whole or not at all; else standard output. The folder of Parquet."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    service: Annotated[
+        str | None, typer.Option(help="Service whose episodes or outcomes are written; else all.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day the episodes are an answer for (UTC); else today."),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -91,20 +105,31 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Write rows of the ledger as the prediction stream wrote them, byte for byte.
+    """Write rows of the ledger: as the prediction stream wrote them, byte for byte, or as Parquet.
 
     \b
     It runs beside the service; rows written after its start are left for the next export, and erased rows are
     not there any more. What it writes is health data.
+    A folder of Parquet is added to: run it every night, with the same folder. `manifest.json` there names
+    every part, its rows and its digest, and each writer's last sequence. Episodes and outcomes are replaced.
     Exit codes: 0 written, 1 the output cannot be written or is there already, 2 a setting is wrong or the
-    ledger cannot be read, 3 no such writer.
+    ledger cannot be read, 3 no such writer or service.
 
     \b
     Example: python3 run.py export predictions --since 184223 --output predictions.jsonl
+    Example: python3 run.py export predictions --format parquet --output exported
     """
-    if form is Format.PARQUET or what is What.EPISODES:
-        write(what.value, output if form is Format.PARQUET else None, since, as_json=as_json)
+    if form is Format.PARQUET:
+        _as_parquet(what, output, since, writer, service, as_of, as_json)
         return
+    if what not in _KIND_OF or service is not None or as_of is not None:
+        _refuse(f"{what.value} of a service or a day are written as Parquet: add --format parquet.")
+    _as_lines(what, output, since, writer, overwrite, as_json)
+
+
+def _as_lines(
+    what: What, output: Path | None, since: int, writer: str | None, overwrite: bool, as_json: bool
+) -> None:
     if output is not None and output.exists() and not overwrite:
         typer.echo(f"{output} is there already: name another file, or add --overwrite.", err=True)
         raise typer.Exit(NOT_WRITTEN_EXIT)
@@ -119,11 +144,41 @@ def command(
         typer.echo(f"The ledger holds no {what.value} of a writer {writer!r}.", err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
     _written(export, output, overwrite)
-    summary = {"what": what.value, "since": since, "format": form.value, **export.summary()}
+    summary = {"what": what.value, "since": since, "format": Format.JSONL.value, **export.summary()}
     if as_json:
         typer.echo(json.dumps(summary), err=output is None)
     elif output is not None:
         typer.echo(f"{output}: {_in_words(export.lines)}")
+
+
+def _as_parquet(
+    what: What,
+    folder: Path | None,
+    since: int,
+    writer: str | None,
+    service: str | None,
+    as_of: datetime | None,
+    as_json: bool,
+) -> None:
+    if what is What.DECISIONS or writer is not None or folder is None:
+        _refuse("Parquet is of every writer, of all but decisions, and needs the folder: --output DIR.")
+    if importlib.util.find_spec("pyarrow") is None:
+        _refuse("This needs the libraries of analysis: pip install 'cds-wrapper[monitor]'.")
+    from cds_wrapper.commands import export_parquet  # noqa: PLC0415  half a second that only Parquet is worth
+
+    try:
+        settings = read_settings()
+    except ConfigurationRefused as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    day = as_of.date() if as_of else None
+    written = export_parquet.export_parquet(what.value, folder, settings, since, service, day)
+    export_parquet.say(written, folder, as_json)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(CONFIGURATION_EXIT)
 
 
 def _refuse_what_is_no_export(output: Path | None, ledger: Path) -> None:

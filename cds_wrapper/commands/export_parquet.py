@@ -1,70 +1,111 @@
-"""`export --format parquet`: a folder for analysis, and the episodes as of a day."""
+"""`export --format parquet`: predictions, episodes and outcomes as tables for analysis."""
 
 from __future__ import annotations
 
-import importlib
 import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Final, NoReturn
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.episode_store import make_episodes
 from cds_wrapper.ledger.outcome_file import beside
-from cds_wrapper.services import examine_services
-from cds_wrapper.settings import Settings, read_settings
+from cds_wrapper.ledger.parquet import Exported, export_rows, export_snapshot
+from cds_wrapper.services import ServiceDefinition, load_services
+from cds_wrapper.settings import Settings
 
-NO_LIBRARY = "Parquet needs the libraries of analysis: pip install 'cds-wrapper[monitor]'."
+NOT_WRITTEN_EXIT: Final = 1
+STREAMS: Final = {
+    "predictions": ("predictions", "corrections"),
+    "corrections": ("corrections",),
+    "feedback": ("feedback",),
+    "prediction-subgroups": ("prediction_subgroups",),
+}
+SNAPSHOTS: Final = {
+    "episodes": ("episodes", "episode_outcomes"),
+    "outcomes": ("outcomes", "follow_up"),
+}
+"""What is asked for -> the datasets that are written."""
 
 
-def write(what: str, folder: Path | None, since: int, *, as_json: bool) -> None:
-    """Append what is new of a dataset below a folder; `episodes` are made anew as of today and replaced."""
-    if folder is None:
-        typer.echo("Name a folder with --output, and --format parquet.", err=True)
-        raise typer.Exit(CONFIGURATION_EXIT)
+def export_parquet(
+    what: str, folder: Path, settings: Settings, since: int, service: str | None, as_of: date | None
+) -> dict[str, Exported]:
+    """Write the datasets that belong to what is asked for; ends the command with what is in the way."""
     try:
-        parquet = importlib.import_module("cds_wrapper.ledger.parquet")
-    except ImportError:
-        typer.echo(NO_LIBRARY, err=True)
-        raise typer.Exit(CONFIGURATION_EXIT) from None
-    try:
-        settings = read_settings()
-        told = (
-            _episodes(parquet, settings, folder)
-            if what == "episodes"
-            else _rows(parquet, settings, folder, what, since)
-        )
-    except (ConfigurationRefused, LedgerUnavailable) as error:
+        if what in STREAMS:
+            return {
+                dataset: _appended(settings.ledger_path, folder, dataset, since) for dataset in STREAMS[what]
+            }
+        return _replaced(what, folder, settings, _services(settings, service), as_of)
+    except (LedgerUnavailable, ConfigurationRefused) as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
     except OSError as error:
-        typer.echo(f"{folder} cannot be written ({error.strerror}).", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(json.dumps(told) if as_json else f"{folder / what}: {told['rows']} rows")
+        _refuse(f"{folder} cannot be written ({error.strerror}).", NOT_WRITTEN_EXIT)
 
 
-def _rows(parquet: Any, settings: Settings, folder: Path, what: str, since: int) -> dict[str, Any]:
-    written = parquet.export_rows(settings.ledger_path, folder, what, since)
-    last = dict(written.last_sequence)
-    return {"what": what, "rows": written.rows, "parts": written.parts, "last_sequence": last}
+def say(written: dict[str, Exported], folder: Path, as_json: bool) -> None:
+    """What was written, in words or as one JSON object."""
+    if as_json:
+        typer.echo(json.dumps({dataset: asdict(one) for dataset, one in written.items()}))
+        return
+    for dataset, one in written.items():
+        typer.echo(f"{folder / dataset}: {one.rows} rows in {one.parts} parts")
 
 
-def _episodes(parquet: Any, settings: Settings, folder: Path) -> dict[str, Any]:
-    services = examine_services(settings.hooks).services
-    if not services:
-        typer.echo(f"There is no service in {settings.hooks}: see `check`.", err=True)
-        raise typer.Exit(NOT_FOUND_EXIT)
-    outcomes, today = beside(settings.ledger_path), _today()
-    rows = 0
-    for service in services:
-        rows += make_episodes(settings.ledger_path, outcomes, service, today)
-        for dataset in ("episodes", "episode_outcomes"):
-            parquet.export_snapshot(outcomes, folder, dataset, service.id)
-    return {"what": "episodes", "rows": rows, "as_of": today.isoformat()}
+def _appended(ledger: Path, folder: Path, dataset: str, since: int) -> Exported:
+    with _progress() as progress:
+        task = progress.add_task(dataset, total=None)
+        return export_rows(ledger, folder, dataset, since, lambda rows: progress.advance(task, rows))
 
 
-def _today() -> date:
-    return datetime.now(UTC).date()
+def _replaced(
+    what: str, folder: Path, settings: Settings, services: Sequence[ServiceDefinition], as_of: date | None
+) -> dict[str, Exported]:
+    outcomes = beside(settings.ledger_path)
+    total = dict.fromkeys(SNAPSHOTS[what], Exported(0, 0, {}))
+    for one in services:
+        if what == "episodes":
+            with _progress() as progress:
+                task = progress.add_task(f"episodes of {one.id}", total=None)
+                make_episodes(
+                    settings.ledger_path,
+                    outcomes,
+                    one,
+                    as_of or datetime.now(UTC).date(),
+                    lambda patients, task=task, progress=progress: progress.advance(task, patients),
+                )
+        elif not outcomes.exists():
+            _refuse(f"{outcomes} is not there: no outcomes have been imported (`outcomes import`).")
+        for dataset in total:
+            written = export_snapshot(outcomes, folder, dataset, one.id)
+            before = total[dataset]
+            total[dataset] = Exported(before.rows + written.rows, before.parts + written.parts, {})
+    return total
+
+
+def _services(settings: Settings, wanted: str | None) -> list[ServiceDefinition]:
+    catalog = list(load_services(settings.hooks))
+    found = [one for one in catalog if wanted in {None, one.id}]
+    if not found:
+        names = ", ".join(sorted({one.id for one in catalog}))
+        _refuse(f"There is no service {wanted!r}. There are: {names}.", NOT_FOUND_EXIT)
+    return found
+
+
+def _progress() -> Progress:
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _refuse(sentence: str, code: int = CONFIGURATION_EXIT) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)

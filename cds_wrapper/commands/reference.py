@@ -12,9 +12,11 @@ from cds_wrapper import errors
 from cds_wrapper.cds_library import HOOKS
 from cds_wrapper.commands.problems import MISMATCH_EXIT
 from cds_wrapper.commands.table import COMMANDS, build
-from cds_wrapper.ledger.columns import COLUMNS, DECISION_COLUMNS, Kind
+from cds_wrapper.ledger.columns import COLUMNS, DECISION_COLUMNS, SUBGROUP_COLUMNS, Column, Kind
 from cds_wrapper.ledger.edition_columns import EDITION_COLUMNS, FINDING_COLUMNS, REVIEW_COLUMNS
+from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
 from cds_wrapper.ledger.lines import CUT, KINDS, LONGEST
+from cds_wrapper.ledger.outcome_columns import FOLLOW_UP_COLUMNS, OUTCOME_COLUMNS
 from cds_wrapper.log import EVENTS
 from cds_wrapper.metrics.table import METRICS
 from cds_wrapper.services.keys import FILE_FORMATS, keys_of
@@ -66,6 +68,7 @@ def pages(commands: typer.Typer) -> dict[str, str]:
         "predictions_v1.md": columns_page,
         "decisions_v1.md": decisions_page,
         "editions_v1.md": editions_page,
+        "episodes_v1.md": episodes_page,
         "prediction-stream.md": stream_page,
         "hospital-files.md": files_page,
         "ehr-profiles.md": profiles_page,
@@ -196,7 +199,33 @@ def editions_page() -> str:
         " to the one that closed it.\n\n"
     )
     tables = {"reviews_v1": REVIEW_COLUMNS, "editions_v1": EDITION_COLUMNS, "findings_v1": FINDING_COLUMNS}
-    return intro + "\n".join(
+    return intro + _views(tables)
+
+
+def episodes_page() -> str:
+    """What became of patients, and the table that measures are made from."""
+    intro = (
+        "# `episodes_v1`, `episode_outcomes_v1`, `outcomes_v1` and `follow_up_v1`\n\n"
+        "They are in a database of their own beside the ledger (`ledger-outcomes.db` for `ledger.db`) and in"
+        " the folders `episodes`, `episode_outcomes`, `outcomes` and `follow_up` of an export. Episodes are"
+        " made anew for a day by `export episodes`: only `event` and `no_event` belong into a denominator."
+        " In `outcomes_v1` rows are never altered: a later row of an `outcome_id` replaces the earlier one,"
+        " and `is_current` (in the view alone) says which stands. `prediction_subgroups_v1` is a view of the"
+        " ledger.\n\n"
+    )
+    return intro + _views(
+        {
+            "episodes_v1": EPISODE_COLUMNS,
+            "episode_outcomes_v1": FURTHER_COLUMNS,
+            "outcomes_v1": OUTCOME_COLUMNS,
+            "follow_up_v1": FOLLOW_UP_COLUMNS,
+            "prediction_subgroups_v1": SUBGROUP_COLUMNS,
+        }
+    )
+
+
+def _views(tables: Mapping[str, Sequence[Column]]) -> str:
+    return "\n".join(
         f"## `{name}`\n\n"
         + _table(
             ("column", "kind", "meaning"),

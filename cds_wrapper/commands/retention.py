@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_EMPTIED_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
+from cds_wrapper.ledger.outcome_file import beside, erase_before
 from cds_wrapper.ledger.retention import Due, due, erase
 from cds_wrapper.settings import read_settings
 
@@ -32,7 +33,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is due and erase nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")] = False,
 ) -> None:
-    """Erase predictions that are older than a duration, with their cards, corrections and feedback.
+    """Erase predictions older than a duration, their cards, corrections, feedback, outcomes and episodes.
 
     Beside the running service. Of each row its place in the chain stays, without patient data; the audit
     (`check --ledger`) stays whole and counts what was erased. Exports and rotated prediction streams are
@@ -102,14 +103,18 @@ def _erase(ledger: Path, before: datetime, older_than: str, waiting: Due, as_jso
         gone = erase(
             ledger, before, f"retention {older_than}", passed=lambda count: progress.advance(task, count)
         )
+    outcomes = beside(ledger)
+    episodes, reports = erase_before(outcomes, before) if outcomes.exists() else (0, 0)
     at = before.isoformat(timespec="seconds")
     if as_json:
-        typer.echo(json.dumps({"before": at, "erased": asdict(gone)}))
+        erased = {**asdict(gone), "episodes": episodes, "outcomes": reports}
+        typer.echo(json.dumps({"before": at, "erased": erased}))
     else:
         typer.echo(
             f"Erased, from before {at}: {gone.predictions} predictions, {gone.corrections} corrections, "
             f"{gone.feedback} feedback entries."
         )
+        typer.echo(f"Beside the ledger: {reports} outcomes, {episodes} episodes.")
     if not gone.log_is_empty:
         typer.echo("A reader keeps an older copy in the write-ahead log: run this again later.", err=True)
         raise typer.Exit(NOT_EMPTIED_EXIT)

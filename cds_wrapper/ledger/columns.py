@@ -232,6 +232,25 @@ CORRECTION_COLUMNS: tuple[Column, ...] = (
     *CHAIN_COLUMNS,
 )
 
+SUBGROUP_COLUMNS: tuple[Column, ...] = (
+    _text("prediction_id", "The prediction.", required=True),
+    _text("writer", "Who wrote its row.", required=True),
+    _integer("sequence", "Place of its row in that writer's count of predictions.", required=True),
+    _text("service_id", "Its service.", required=True),
+    _time("occurred_at", "When its call came in.", required=True),
+    _text("attribute", "Name of the attribute; `race*age_band` for a declared crossing.", required=True),
+    _text("level", "The patient's level of it, or `missing:` and why it is not known.", required=True),
+    _text(
+        "view",
+        "`exclusive`: one row per attribute, adding up to all predictions; or `alone_or_in_combination`: one"
+        " per member, so that a person of two races is counted with both.",
+        required=True,
+    ),
+    _text("missing", "Why the level is not known; null when it is."),
+    _text("scheme", "Name of the scheme the level was read by; null for a site's own attributes."),
+)
+"""One row per prediction, attribute and view: `prediction_subgroups_v1`."""
+
 FEEDBACK_COLUMNS: tuple[Column, ...] = (
     _integer("sequence", "Place in this writer's gap-free count of feedback, from 1.", required=True),
     _text("writer", "Who wrote the row: host and slot.", required=True),

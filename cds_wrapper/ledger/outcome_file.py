@@ -10,7 +10,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from cds_wrapper.ledger.columns import Column, Kind
 from cds_wrapper.ledger.database import error_name, is_locked
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
 from cds_wrapper.ledger.outcome_columns import FOLLOW_UP_COLUMNS, OUTCOME_COLUMNS
+from cds_wrapper.ledger.values import timestamp
 
 NUMBER: Final = 1
 """The schema number of this file."""
@@ -83,6 +84,35 @@ _DDL: Final = (
     "CREATE VIEW follow_up_v1 AS SELECT * FROM follow_up",
     "CREATE VIEW episodes_v1 AS SELECT * FROM episodes",
     "CREATE VIEW episode_outcomes_v1 AS SELECT * FROM episode_outcomes",
+)
+
+
+def erase_before(path: Path, before: datetime) -> tuple[int, int]:
+    """Erase what is about predictions from before a moment; how many episodes and outcome rows went.
+
+    An outcome that happened before it is about earlier predictions alone. It goes with all its versions, else
+    one that had been replaced would stand again; one without a time goes by when it was imported.
+    """
+    with opened(path) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("BEGIN IMMEDIATE")
+        at = (timestamp(before),)
+        connection.execute(_OLD_FURTHER, at)
+        episodes = connection.execute("DELETE FROM episodes WHERE occurred_at < ?", at).rowcount
+        connection.execute("DROP TRIGGER outcomes_no_delete")
+        outcomes = connection.execute(_OLD_OUTCOMES, at).rowcount
+        connection.execute(_never("outcomes", "DELETE"))
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return episodes, outcomes
+
+
+_OLD_FURTHER: Final = (
+    "DELETE FROM episode_outcomes WHERE episode_id IN (SELECT episode_id FROM episodes WHERE occurred_at < ?)"
+)
+_OLD_OUTCOMES: Final = (
+    "DELETE FROM outcomes WHERE outcome_id IN"
+    " (SELECT outcome_id FROM outcomes_v1 WHERE is_current AND COALESCE(happened_at, recorded_at) < ?)"
 )
 
 

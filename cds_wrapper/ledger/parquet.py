@@ -1,19 +1,20 @@
 """Writes what the ledger and its outcomes hold as Parquet, for analysis and for a lakehouse.
 
-Predictions are append-only: a part per service, day, writer and stretch of sequences, written whole under
-another name and renamed, and a manifest that names every part with its count and digest. Episodes are a
-snapshot as of a day and are replaced whole.
+Predictions, corrections, groups and feedback are append-only: a part per service, day, writer and stretch of
+sequences, written whole under another name and renamed, and one manifest that names every part with its count
+and digest. Episodes and outcomes are snapshots and are replaced whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,13 +24,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cds_wrapper.errors import LedgerUnavailable
-from cds_wrapper.ledger.columns import COLUMNS, CORRECTION_COLUMNS, FEEDBACK_COLUMNS, Column, Kind
+from cds_wrapper.ledger.columns import (
+    COLUMNS,
+    CORRECTION_COLUMNS,
+    FEEDBACK_COLUMNS,
+    SUBGROUP_COLUMNS,
+    Column,
+    Kind,
+)
 from cds_wrapper.ledger.database import check_not_empty, error_name
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
-from cds_wrapper.ledger.outcome_columns import OUTCOME_COLUMNS
+from cds_wrapper.ledger.outcome_columns import FOLLOW_UP_COLUMNS, OUTCOME_COLUMNS
 
 MANIFEST: Final = "manifest.json"
-_ROWS: Final = 20_000
+_LOCK: Final = ".export-lock"
 _DATES: Final = frozenset({"day", "due_on", "matured_on", "as_of", "known_on", "covers_from", "covers_to"})
 _TYPES: Final = {
     Kind.TEXT: pa.string(),
@@ -60,73 +68,188 @@ def episode_schema() -> Any:
     return schema_of(EPISODE_COLUMNS)
 
 
-# Predictions ------------------------------------------------------------------------------------------------
+def datasets() -> Iterable[str]:
+    """Everything that can be exported as Parquet."""
+    return (*_STREAMS, *_SNAPSHOTS)
 
-_TABLES: Final[Mapping[str, tuple[str, Sequence[Column], str]]] = {
-    # dataset -> table, columns, the column whose day makes the partition
-    "predictions": ("predictions", COLUMNS, "occurred_at"),
-    "corrections": ("corrections", CORRECTION_COLUMNS, "recorded_at"),
-    "feedback": ("feedback", FEEDBACK_COLUMNS, "received_at"),
+
+# What is append-only ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """An append-only dataset: where its rows are read, whose sequences they have, what day they belong to.
+
+    `stretch` is how many sequences are in memory at once.
+    """
+
+    source: str
+    chain: str
+    columns: Sequence[Column]
+    when: str
+    stretch: int = 20_000
+
+
+_STREAMS: Final[Mapping[str, _Stream]] = {
+    "predictions": _Stream("predictions", "predictions", COLUMNS, "occurred_at"),
+    "prediction_subgroups": _Stream(
+        "prediction_subgroups_v1", "predictions", SUBGROUP_COLUMNS, "occurred_at", 2_000
+    ),
+    "corrections": _Stream("corrections", "corrections", CORRECTION_COLUMNS, "recorded_at"),
+    "feedback": _Stream("feedback", "feedback", FEEDBACK_COLUMNS, "received_at"),
 }
 
 
-def export_rows(ledger: Path, folder: Path, dataset: str = "predictions", since: int = 0) -> Exported:
+def export_rows(
+    ledger: Path,
+    folder: Path,
+    dataset: str = "predictions",
+    since: int = 0,
+    told: Callable[[int], None] = lambda _rows: None,
+) -> Exported:
     """Append what is new of a dataset to a folder of Parquet; run it as often as you like.
 
     Rows behind each writer's last exported sequence are written, never less than `since`. An export that was
-    cut off leaves parts that no manifest names, and the next one writes them again. `predictions` are as they
-    were written; `corrections` say what became otherwise. `LedgerUnavailable` when the ledger cannot be read.
+    cut off leaves parts that the manifest does not name: the next one removes them and writes their rows
+    again, so that a reader of the folder meets no row twice. `predictions` are as they were written;
+    `corrections` say what became otherwise. `told` hears of rows as they become durable. `LedgerUnavailable`
+    when the ledger cannot be read, `OSError` when the folder cannot be written.
     """
-    table, columns, when = _TABLES[dataset]
-    there = folder / dataset
-    there.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(there)
-    last: dict[str, int] = dict(manifest["last_sequence"])
-    rows = parts = 0
-    with _reading(ledger) as connection:
-        writers = connection.execute(f"SELECT writer, MAX(sequence) FROM {table} GROUP BY writer").fetchall()  # noqa: S608  names are ours
-        for writer, head in writers:
+    stream = _STREAMS[dataset]
+    with _held(folder), _reading(ledger) as connection:
+        manifest = _manifest(folder)
+        mine = manifest.setdefault(dataset, {"rows": 0, "parts": [], "last_sequence": {}})
+        _remove_unnamed(folder, dataset, mine["parts"])
+        last: dict[str, int] = mine["last_sequence"]
+        rows = parts = 0
+        for writer, head in _heads(connection, stream):
             after = max(last.get(writer, 0), since)
             while after < head:
-                found = _stretch(connection, table, columns, writer, after)
-                if not found:
-                    break
-                written = list(_write_parts(there, columns, when, found))
-                _sync(there / part["file"] for part in written)
-                manifest["parts"] += written
-                parts += len(written)
-                after = found[-1]["sequence"]
-                last[writer] = after
-                rows += len(found)
-                manifest |= {"last_sequence": last, "rows": manifest["rows"] + len(found)}
-                _keep(there, manifest)
-    return Exported(rows, parts, last)
+                until = _until(connection, stream, writer, after, head)
+                found = _rows(connection, stream, writer, after, until)
+                written = list(_write_parts(folder, dataset, stream, found, (writer, after + 1, until)))
+                mine["parts"] += written
+                mine["rows"] += len(found)
+                last[writer] = after = until
+                _keep(folder, manifest)
+                rows, parts = rows + len(found), parts + len(written)
+                told(len(found))
+    return Exported(rows, parts, dict(last))
 
 
-def _stretch(
-    connection: sqlite3.Connection, table: str, columns: Sequence[Column], writer: str, after: int
+def _heads(connection: sqlite3.Connection, stream: _Stream) -> list[tuple[str, int]]:
+    """Every writer's last sequence now; what comes later is left for the next export."""
+    query = f"SELECT writer, MAX(sequence) FROM {stream.chain} GROUP BY writer ORDER BY writer"  # noqa: S608  names are ours
+    return [(writer, head) for writer, head in connection.execute(query)]
+
+
+def _until(connection: sqlite3.Connection, stream: _Stream, writer: str, after: int, head: int) -> int:
+    """The last sequence of the next stretch; erased ones are missing and do not count."""
+    query = (
+        f"SELECT MAX(sequence) FROM (SELECT sequence FROM {stream.chain}"  # noqa: S608  names are ours
+        " WHERE writer = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?)"
+    )
+    found = connection.execute(query, (writer, after, head, stream.stretch)).fetchone()[0]
+    return head if found is None else int(found)
+
+
+def _rows(
+    connection: sqlite3.Connection, stream: _Stream, writer: str, after: int, until: int
 ) -> list[dict[str, Any]]:
-    names = ", ".join(column.name for column in columns)
-    query = f"SELECT {names} FROM {table} WHERE writer = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608  names are ours
-    return [dict(row) for row in connection.execute(query, (writer, after, _ROWS))]
+    names = ", ".join(column.name for column in stream.columns)
+    query = f"SELECT {names} FROM {stream.source} WHERE writer = ? AND sequence > ? AND sequence <= ?"  # noqa: S608  names are ours
+    return [dict(row) for row in connection.execute(f"{query} ORDER BY sequence", (writer, after, until))]
 
 
 def _write_parts(
-    there: Path, columns: Sequence[Column], when: str, rows: Sequence[dict[str, Any]]
+    folder: Path,
+    dataset: str,
+    stream: _Stream,
+    rows: Iterable[dict[str, Any]],
+    stretch: tuple[str, int, int],
 ) -> Iterator[dict[str, Any]]:
-    """One file per service and day of these rows."""
+    """One file per service and day of these rows, on the disk when this ends."""
     by_place: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        by_place.setdefault((row.get("service_id") or "all", row[when][:10]), []).append(row)
+        by_place.setdefault((row.get("service_id") or "all", row[stream.when][:10]), []).append(row)
+    writer, first, until = stretch
+    paths = []
     for (service, day), some in by_place.items():
-        name = f"part-{_safe(some[0]['writer'])}-{some[0]['sequence']}-{some[-1]['sequence']}.parquet"
-        path = there / f"service_id={service}" / f"day={day}" / name
-        digest = _write(path, _table(columns, some))
-        yield {"file": str(path.relative_to(there)), "rows": len(some), "sha256": digest}
+        name = f"part-{_safe(writer)}-{first}-{until}.parquet"
+        path = folder / dataset / f"service_id={service}" / f"day={day}" / name
+        digest = _write(path, _table(stream.columns, some))
+        paths.append(path)
+        yield {"file": str(path.relative_to(folder)), "rows": len(some), "sha256": digest}
+    _sync(paths, folder)
 
 
 def _safe(writer: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in writer)
+
+
+def _remove_unnamed(folder: Path, dataset: str, named: Iterable[Mapping[str, Any]]) -> None:
+    """Parts of an export that was cut off before its manifest was written."""
+    known = {part["file"] for part in named}
+    for path in (folder / dataset).rglob("part-*"):
+        if str(path.relative_to(folder)) not in known:
+            path.unlink()
+
+
+# Snapshots --------------------------------------------------------------------------------------------------
+
+_SNAPSHOTS: Final[Mapping[str, Sequence[Column]]] = {
+    "episodes": EPISODE_COLUMNS,
+    "episode_outcomes": FURTHER_COLUMNS,
+    "outcomes": OUTCOME_COLUMNS,
+    "follow_up": FOLLOW_UP_COLUMNS,
+}
+_SNAPSHOT_ROWS: Final = 20_000
+
+
+def export_snapshot(outcomes: Path, folder: Path, dataset: str, service_id: str) -> Exported:
+    """Replace one service's part of `episodes`, `episode_outcomes`, `outcomes` or `follow_up` whole.
+
+    It is made beside and put into its place by two renames; what was there stays until then.
+    """
+    there = folder / dataset / f"service_id={service_id}"
+    with _held(folder), _reading(outcomes) as connection:
+        making, aside = (folder / f".{dataset}-{service_id}.{what}" for what in ("making", "aside"))
+        for left in (making, aside):
+            shutil.rmtree(left, ignore_errors=True)
+        parts: list[dict[str, Any]] = [
+            {"file": str(there.relative_to(folder) / name), "rows": rows, "sha256": digest}
+            for name, rows, digest in _write_snapshot(connection, making, dataset, service_id)
+        ]
+        _sync([making / Path(part["file"]).name for part in parts], making)
+        _folder(there.parent)
+        with contextlib.suppress(FileNotFoundError):
+            there.replace(aside)
+        making.replace(there)
+        _sync([], there.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+        rows = sum(part["rows"] for part in parts)
+        manifest = _manifest(folder)
+        manifest.setdefault(dataset, {})[service_id] = {"rows": rows, "parts": parts}
+        _keep(folder, manifest)
+    return Exported(rows, len(parts), {})
+
+
+def _write_snapshot(
+    connection: sqlite3.Connection, making: Path, dataset: str, service_id: str
+) -> Iterator[tuple[str, int, str]]:
+    """Name, rows and digest of each part; one without a row when there are none."""
+    columns = _SNAPSHOTS[dataset]
+    names = ", ".join(column.name for column in columns)
+    query = f"SELECT {names} FROM {dataset} WHERE service_id = ?"  # noqa: S608  names are ours
+    found = connection.execute(query, (service_id,))
+    number = 0
+    while (some := [dict(row) for row in found.fetchmany(_SNAPSHOT_ROWS)]) or number == 0:
+        name = f"part-{number}.parquet"
+        yield name, len(some), _write(making / name, _table(columns, some))
+        number += 1
+
+
+# Files ------------------------------------------------------------------------------------------------------
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -149,38 +272,68 @@ def _value(column: Column, value: Any) -> Any:
 
 
 def _write(path: Path, table: Any) -> str:
-    """The file under its name once it is whole; gives its SHA-256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The file under its name once it is whole, for its owner alone; gives its SHA-256."""
+    _folder(path.parent)
     making = path.with_suffix(".making")
-    pq.write_table(table, making)
-    digest = hashlib.sha256(making.read_bytes()).hexdigest()
+    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        pq.write_table(table, file)
+    with making.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     making.replace(path)
     return digest
 
 
-def _sync(paths: Iterable[Path]) -> None:
-    """Put files that were written on the disk: together, which costs a hundredth of one after the other."""
+def _folder(path: Path) -> None:
+    """A folder and those above it that are not there, for their owner alone: it is health data."""
+    if not path.exists():
+        _folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _sync(paths: Iterable[Path], up_to: Path) -> None:
+    """Put files and their names on the disk; together, which costs a hundredth of one after the other."""
+    folders = {up_to}
     for path in paths:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        _sync_one(path)
+        folders.update(above for above in path.parents if above.is_relative_to(up_to))
+    for folder in folders:
+        _sync_one(folder)
 
 
-def _manifest(there: Path) -> dict[str, Any]:
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        found: dict[str, Any] = json.loads((there / MANIFEST).read_bytes())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
-        return {"rows": 0, "parts": [], "last_sequence": {}}
+        return {}
     return found
 
 
-def _keep(there: Path, manifest: Mapping[str, Any]) -> None:
-    making = there / f".{MANIFEST}.making"
+def _keep(folder: Path, manifest: Mapping[str, Any]) -> None:
+    making = folder / f".{MANIFEST}.making"
     told = {**manifest, "written_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    with making.open("w", encoding="utf-8") as file:
+    with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(told, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    making.replace(there / MANIFEST)
+    making.replace(folder / MANIFEST)
+    _sync_one(folder)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """One export into a folder at a time; another waits. The lock goes with the process."""
+    _folder(folder)
+    with (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
@@ -198,41 +351,3 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
         raise LedgerUnavailable(f"{database} cannot be read ({error_name(error)}).") from None
     finally:
         connection.close()
-
-
-# Snapshots --------------------------------------------------------------------------------------------------
-
-_SNAPSHOTS: Final[Mapping[str, Sequence[Column]]] = {
-    "episodes": EPISODE_COLUMNS,
-    "episode_outcomes": FURTHER_COLUMNS,
-    "outcomes": OUTCOME_COLUMNS,
-}
-
-
-def export_snapshot(outcomes: Path, folder: Path, dataset: str, service_id: str) -> Exported:
-    """Replace one service's part of a dataset (`episodes`, `episode_outcomes`, `outcomes`) whole."""
-    columns = _SNAPSHOTS[dataset]
-    there = folder / dataset / f"service_id={service_id}"
-    making = there.with_name(f".{there.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    names = ", ".join(column.name for column in columns)
-    rows = parts = 0
-    with _reading(outcomes) as connection:
-        query = f"SELECT {names} FROM {dataset} WHERE service_id = ?"  # noqa: S608  names are ours
-        found = connection.execute(query, (service_id,))
-        while some := [dict(row) for row in found.fetchmany(_ROWS)]:
-            _write(making / f"part-{parts}.parquet", _table(columns, some))
-            rows, parts = rows + len(some), parts + 1
-    if not parts:
-        _write(making / "part-0.parquet", schema_of(columns).empty_table())
-    _sync(making.iterdir())
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(there)
-    making.replace(there)
-    return Exported(rows, max(parts, 1), {})
-
-
-def datasets() -> Iterable[str]:
-    """Everything that can be exported as Parquet."""
-    return (*_TABLES, *_SNAPSHOTS)
