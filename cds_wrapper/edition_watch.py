@@ -19,7 +19,8 @@ import msgspec
 from cds_wrapper import log, log_editions
 from cds_wrapper.caveats.evidence import EvidenceBook, LocalEvidence
 from cds_wrapper.errors import LedgerUnavailable
-from cds_wrapper.ledger.editions import Published, kept_in, published_in
+from cds_wrapper.ledger.edition_values import Published
+from cds_wrapper.ledger.editions import kept_in, published_in
 from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.runtime import ServicesInForce
 from cds_wrapper.services import ServiceDefinition

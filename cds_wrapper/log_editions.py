@@ -26,4 +26,35 @@ EVIDENCE_READABLE = event(
     "evidence_readable", Level.INFO, "Published editions can be read from the ledger again."
 )
 
-EDITION_EVENTS = (EVIDENCE_SWAPPED, EVIDENCE_REJECTED, EVIDENCE_UNREADABLE, EVIDENCE_READABLE)
+REVIEW_COMPLETED = event(
+    "review_completed",
+    Level.INFO,
+    "A review is over and recorded; `dated` is its number where it was a dated one.",
+    "service_id as_of episodes opened findings dated",
+)
+EVIDENCE_PUBLISHED = event(
+    "evidence_published",
+    Level.INFO,
+    "A review published an edition of evidence; serving processes follow.",
+    "service_id edition digest as_of",
+)
+FINDING_OPENED = event(
+    "finding_opened",
+    Level.WARNING,
+    "A review found something; `findings` says what and what the plan says.",
+    "service_id finding_id kind direction since",
+)
+FINDING_CLOSED = event(
+    "finding_closed", Level.WARNING, "Two roles closed a finding.", "service_id finding_id by second"
+)
+
+EDITION_EVENTS = (
+    EVIDENCE_SWAPPED,
+    EVIDENCE_REJECTED,
+    EVIDENCE_UNREADABLE,
+    EVIDENCE_READABLE,
+    REVIEW_COMPLETED,
+    EVIDENCE_PUBLISHED,
+    FINDING_OPENED,
+    FINDING_CLOSED,
+)

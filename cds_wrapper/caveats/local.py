@@ -80,7 +80,9 @@ class LocalEvidence:
     """What one review found at this hospital: about one version of one model, one outcome and one threshold.
 
     `period` are the first and last day of the predictions behind it. `standing` are the ids of the card's
-    figures whose findings stood in the edition before: what is neither confirmed nor undone stays.
+    figures whose findings stood in the edition before: what is neither confirmed nor undone stays. Worse
+    results count at once, better ones from the second monthly edition in a row: `monthly_on` is the day of
+    the last of these, `improving` the groups that were better in it and have to be so again.
     """
 
     service_id: str
@@ -95,6 +97,8 @@ class LocalEvidence:
     results: tuple[LocalResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     standing: tuple[str, ...] = ()
+    monthly_on: date | None = None
+    improving: tuple[GroupKey, ...] = ()
 
     def to_json(self) -> bytes:
         """As the ledger keeps it; `from_json` gives an equal one back."""

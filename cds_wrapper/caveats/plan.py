@@ -15,7 +15,7 @@ from cds_wrapper.caveats.evidence import DEFAULT_LIMITS, Limits
 from cds_wrapper.caveats.orders import Order, Standing
 from cds_wrapper.vendors.base import NoPrediction, Prediction
 
-__all__ = ["Disposition", "OnError", "ResponsePlan", "WithoutLedger"]
+__all__ = ["Disposition", "MonitoringPlan", "OnError", "ResponsePlan", "WithoutLedger"]
 
 PAUSED_CARD_FOR = timedelta(days=14)
 """How long a card says that a service is stopped or paused: after that nobody is surprised any more."""
@@ -38,6 +38,30 @@ class WithoutLedger(enum.Enum):
     """What is done when no record can be written: the score is not shown, and a card says so."""
 
     WITHHOLD = "withhold"
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringPlan:
+    """What was decided ahead about looking: how often, which margins, and who answers for it.
+
+    `family_error` is the chance that any group of a model equally good for all is ever found to be off, for
+    the whole life of a version; `model_error` that of the model as a whole. `sensitivity_margin` and
+    `auroc_margin` are how much lower a group's may be, as differences. An AUROC surely above `too_good` is
+    looked into. A known share of outcomes that fell by `known_share_fall`, or a missing share that rose by
+    `missing_share_rise`, is a finding. `owner` is the role that findings go to, `act_within` its time.
+    """
+
+    review_every: timedelta = timedelta(days=91)
+    outcomes_within: timedelta = timedelta(days=35)
+    act_within: timedelta = timedelta(days=14)
+    owner: str | None = None
+    family_error: float = 0.05
+    model_error: float = 0.05
+    sensitivity_margin: float = 0.05
+    auroc_margin: float = 0.05
+    too_good: float = 0.95
+    known_share_fall: float = 0.05
+    missing_share_rise: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +89,7 @@ class ResponsePlan:
     limits: Limits = DEFAULT_LIMITS
     live_since: date = date.min
     paused_card_for: timedelta = PAUSED_CARD_FOR
+    monitoring: MonitoringPlan = field(default_factory=MonitoringPlan)
 
     def approves(self, version: str) -> bool:
         """Whether the board has approved this version of the model."""

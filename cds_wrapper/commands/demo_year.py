@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,7 @@ from cds_wrapper.settings import Settings
 
 SEED: Final = 20260630
 ENVIRONMENT: Final = "environment.sh"
+_MONTH: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,15 @@ async def _play(year: Year, settings: Settings, lines: log.OperatorLog, ports: P
 
 
 def steps(year: Year, there: YearFiles) -> tuple[tuple[str, ...], ...]:
-    """The commands a hospital would run: outcomes in, the record and its episodes out, the report."""
+    """The commands a hospital would run: outcomes in, two monthly reviews, the record out, the report."""
     covers = f"{year.start.date().isoformat()}/{year.end.date().isoformat()}"
     files = [str(there.records / name) for name in ("Patient.ndjson", "Encounter.ndjson")]
     export = str(there.folder / "export")
+    a_month_ago = (year.end.date() - _MONTH).isoformat()
     return (
         ("outcomes", "import", *files, "--service", SERVICE, "--covers", covers),
+        ("review", "--service", SERVICE, "--as-of", a_month_ago),
+        ("review", "--service", SERVICE),
         ("export", "predictions", "--format", "parquet", "--output", export),
         ("export", "feedback", "--format", "parquet", "--output", export),
         ("export", "episodes", "--format", "parquet", "--output", export),

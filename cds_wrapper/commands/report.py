@@ -11,11 +11,17 @@ from typing import Annotated
 
 import typer
 
+from cds_wrapper.caveats.evidence import Direction
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
-from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
+from cds_wrapper.ledger.edition_values import StoredFinding, Subject
+from cds_wrapper.ledger.editions import findings_in, reviews_in
+from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.report.gather import gather
-from cds_wrapper.monitoring.report.known import Known
+from cds_wrapper.monitoring.report.known import Found, Known
 from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, page_of
+from cds_wrapper.monitoring.values import Group
+from cds_wrapper.patient.rules import RACE
 from cds_wrapper.services import ServiceDefinition, load_services
 from cds_wrapper.settings import read_settings
 
@@ -73,7 +79,8 @@ def command(
 
 def _known(service: str, data: Path, as_of: str | None) -> Known:
     try:
-        catalog = load_services(read_settings().hooks)
+        settings = read_settings()
+        catalog = load_services(settings.hooks)
     except ConfigurationRefused as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
@@ -82,7 +89,43 @@ def _known(service: str, data: Path, as_of: str | None) -> Known:
         names = ", ".join(sorted({one.id for one in catalog}))
         typer.echo(f"There is no service {service!r}. There are: {names}.", err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
-    return gather(definition, data, _day(as_of))
+    day = _day(as_of)
+    found, reviewed_on = found_by_reviews(settings.ledger_path, definition, day)
+    return gather(definition, data, day, found, reviewed_on)
+
+
+def found_by_reviews(
+    ledger: Path, service: ServiceDefinition, day: date
+) -> tuple[tuple[Found, ...], date | None]:
+    """What reviews up to a day have found, and the day of the last; nothing where there is no ledger."""
+    subject = Subject(service.id, service.card.id, service.card.version)
+    try:
+        stored = [one for one in findings_in(ledger, service.id) if one.subject == subject]
+        made = [one.as_of for one in reviews_in(ledger, service.id) if one.subject == subject]
+    except LedgerUnavailable:
+        return (), None
+    days = [one for one in made if one <= day]
+    found = tuple(_found(one, service) for one in stored if one.since <= day)
+    return found, max(days, default=None)
+
+
+def _found(one: StoredFinding, service: ServiceDefinition) -> Found:
+    order = next((parts for parts in service.scheme.crossings if set(parts) == set(one.groups)), one.groups)
+    in_combination = RACE in one.groups and not one.exclusive
+    due = one.detail.get("due")
+    return Found(
+        id=one.finding_id,
+        group=Group(tuple((name, one.groups[name][0]) for name in order), not in_combination),
+        what=f"{one.detail.get('what')}.",
+        direction=Direction(one.direction) if one.direction else None,
+        since=one.since,
+        sure=str(one.detail.get("sure")),
+        plan=str(one.detail.get("plan")),
+        owner=service.plan.monitoring.owner,
+        due=date.fromisoformat(due) if due else None,
+        closed=one.closed_at.date() if one.closed_at else None,
+        carded=FindingKind(one.kind).carded,
+    )
 
 
 def _day(text: str | None) -> date:

@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, str] = {
     "retention": "cds_wrapper.commands.retention",
     "export": "cds_wrapper.commands.export",
     "outcomes": "cds_wrapper.commands.outcomes",
+    "review": "cds_wrapper.commands.review",
+    "findings": "cds_wrapper.commands.findings",
     "measure": "cds_wrapper.commands.measure",
     "report": "cds_wrapper.commands.report",
     "bench": "cds_wrapper.commands.bench",

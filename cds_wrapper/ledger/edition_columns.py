@@ -29,6 +29,7 @@ REVIEW_COLUMNS: Final[tuple[Column, ...]] = (
     _time("recorded_at", "When its result was written."),
     *_SUBJECT,
     _text("as_of", "Day up to which outcomes were counted, as `2026-07-01`."),
+    Column("dated", Kind.INTEGER, "Number of this dated review, from 1; null for a daily look.", since=5),
     _text("result_digest", "`sha256:` and digest of the whole result, kept compressed among the kept files."),
     _text("wrapper_version", "Version of cds-wrapper that made it."),
 )

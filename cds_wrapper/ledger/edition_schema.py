@@ -8,7 +8,7 @@ from typing import Final
 from cds_wrapper.ledger.columns import Column, Kind
 from cds_wrapper.ledger.edition_columns import EDITION_COLUMNS, FINDING_COLUMNS, REVIEW_COLUMNS
 
-_TYPES: Final = {kind: "INTEGER" if kind is Kind.BOOLEAN else "TEXT" for kind in Kind}
+_TYPES: Final = {kind: "INTEGER" if kind in {Kind.BOOLEAN, Kind.INTEGER} else "TEXT" for kind in Kind}
 EDITION_TABLES: Final[Mapping[str, tuple[Column, ...]]] = {
     "reviews": REVIEW_COLUMNS,
     "editions": EDITION_COLUMNS,

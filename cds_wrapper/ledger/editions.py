@@ -12,7 +12,6 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,14 @@ from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger import schema
 from cds_wrapper.ledger.database import check_not_empty, connect, error_name, is_locked
 from cds_wrapper.ledger.edition_schema import EDITION_TABLES, insert
+from cds_wrapper.ledger.edition_values import (
+    NewEdition,
+    NewReview,
+    PastReview,
+    Published,
+    StoredFinding,
+    Subject,
+)
 from cds_wrapper.ledger.entries import KeptFile
 from cds_wrapper.ledger.values import Plain, json_text, timestamp
 
@@ -33,75 +40,6 @@ REVIEW: Final = "review"
 """The kind under which a review's whole result is kept, compressed."""
 OPENED: Final = "opened"
 CLOSED: Final = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a review is about."""
-
-    service_id: str
-    model_id: str
-    model_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewReview:
-    """A review that is over; `result` is its whole result as JSON."""
-
-    review_id: str
-    subject: Subject
-    as_of: date
-    result: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NewEdition:
-    """An edition to put in force: its name, itself and this hospital's evidence in it."""
-
-    edition_id: str
-    edition: str
-    book: KeptFile
-    local: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFinding:
-    """A finding as it was opened; `closed_at` when people have closed it since.
-
-    `groups` are levels by attribute, `detail` the figures behind it when it was opened.
-    """
-
-    finding_id: str
-    subject: Subject
-    outcome: str
-    kind: str
-    groups: Mapping[str, tuple[str, ...]]
-    exclusive: bool
-    direction: str | None
-    since: date
-    detail: Mapping[str, Any]
-    review_id: str | None = None
-    closed_at: datetime | None = None
-    closed_by: tuple[str, ...] = ()
-    why: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nobody has closed it."""
-        return self.closed_at is None
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The edition of a service that was published last."""
-
-    edition_id: str
-    subject: Subject
-    edition: str
-    digest: str
-    as_of: date
-    published_at: datetime
-    local_digest: str
 
 
 def local_file(local: bytes, edition: str) -> KeptFile:
@@ -134,7 +72,12 @@ def record_review(
         _add(
             connection,
             "reviews",
-            {**made, "as_of": review.as_of.isoformat(), "result_digest": result_file.digest},
+            {
+                **made,
+                "as_of": review.as_of.isoformat(),
+                "dated": review.dated,
+                "result_digest": result_file.digest,
+            },
         )
         for finding in opened:
             _add(connection, "findings", {**made, **_opened(finding)})
@@ -162,7 +105,6 @@ def close_finding(
             return
         row = {
             **_opened(found),
-            **_subject(found.subject),
             "state": CLOSED,
             "recorded_at": timestamp(datetime.now(UTC)),
             "by_role": by,
@@ -214,6 +156,7 @@ def _subject(subject: Subject) -> dict[str, Plain]:
 
 def _opened(finding: StoredFinding) -> dict[str, Plain]:
     return {
+        **_subject(finding.subject),
         "finding_id": finding.finding_id,
         "state": OPENED,
         "outcome": finding.outcome,
@@ -282,12 +225,16 @@ def kept_in(path: Path, digest: str) -> bytes | None:
     return content if content is not None and _digest(content) == digest else None
 
 
-def reviews_in(path: Path, service_id: str) -> tuple[tuple[date, str], ...]:
-    """Day and digest of the result of every review of a service, in the order they were made."""
-    query = "SELECT as_of, result_digest FROM reviews WHERE service_id = ? ORDER BY number"
+def reviews_in(path: Path, service_id: str) -> tuple[PastReview, ...]:
+    """Every review of a service, in the order they were made."""
+    query = (
+        "SELECT service_id, model_id, model_version, as_of, dated, result_digest FROM reviews"
+        " WHERE service_id = ? ORDER BY number"
+    )
     with _reading(path) as connection:
         return tuple(
-            (date.fromisoformat(day), str(digest)) for day, digest in connection.execute(query, (service_id,))
+            PastReview(Subject(*subject), date.fromisoformat(day), dated, digest)
+            for *subject, day, dated, digest in connection.execute(query, (service_id,))
         )
 
 

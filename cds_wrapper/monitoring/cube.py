@@ -47,7 +47,10 @@ _NO_LEVELS: Final = frozenset(column.name for column in EPISODE_COLUMNS) - {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: one service, model version and outcome, as of a day; `since` leaves older days out."""
+    """What is asked: one service, model version and outcome, as of a day; `since` leaves older days out.
+
+    `level` is that of every interval: that of one figure looked at by itself, unless a review says otherwise.
+    """
 
     service_id: str
     model_id: str
@@ -58,6 +61,7 @@ class Question:
     score_kind: str = PROBABILITY
     index: Index = Index.FIRST
     since: date | None = None
+    level: float = 0.95
 
     @property
     def is_probability(self) -> bool:

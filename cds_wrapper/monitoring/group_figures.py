@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -15,7 +15,7 @@ from cds_wrapper.monitoring.formulas import auroc, clustered, net_benefit, oe_ra
 from cds_wrapper.monitoring.formulas.bins import Floats, expit, logit
 from cds_wrapper.monitoring.formulas.calibration import Calibration, calibration
 from cds_wrapper.monitoring.formulas.expected import Expected, expected
-from cds_wrapper.monitoring.formulas.figure import Figure
+from cds_wrapper.monitoring.formulas.figure import Figure, quantile
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference, share
 from cds_wrapper.monitoring.group_sums import GroupSums
 from cds_wrapper.monitoring.patients import Moments
@@ -169,13 +169,25 @@ class _Figures:
     asked: Asked
     effects: Mapping[Measure, float]
 
+    @property
+    def level(self) -> float:
+        """That of every interval."""
+        return self.asked.question.level
+
+    @property
+    def z(self) -> float:
+        """How many standard errors that is."""
+        return quantile(self.level)
+
     def shares(self) -> Iterator[Measured]:
         forms = self.side.sums.forms
         for measure, (x, y, nothing) in SHARES.items():
             n = float(forms @ y)
             effect = self.effects[measure]
             why = self._why(measure)
-            figure = Figure.none(why) if why else share(float(forms @ x), n, nothing, effect)
+            figure = (
+                Figure.none(why) if why else share(float(forms @ x), n, nothing, effect, level=self.level)
+            )
             yield self._measured(measure, figure, "Wilson", n, effect)
 
     def _why(self, measure: Measure) -> WhyNot | None:
@@ -200,13 +212,15 @@ class _Figures:
             why = self._uncalibrated() or self._why(measure)
             if why is None and total <= 0:
                 why = WhyNot.NONE_FLAGGED if flagged else WhyNot.NONE_UNFLAGGED
-            figure = Figure.none(why) if why else oe_ratio.oe_ratio(observed, total, squares, effect)
+            figure = (
+                Figure.none(why) if why else oe_ratio.oe_ratio(observed, total, squares, effect, self.level)
+            )
             yield self._measured(measure, figure, oe_ratio.method_for(total / effect, squares), None, effect)
 
     def discrimination(self) -> Iterator[Measured]:
         ranks, effect = self.side.ranks, self.effects[Measure.AUROC]
         why = self._why(Measure.AUROC)
-        figure = Figure.none(why) if why else auroc.area(ranks, effect)
+        figure = Figure.none(why) if why else auroc.area(ranks, effect, self.z)
         sums = self.side.sums
         method = auroc.method_for(sums.events / effect, (sums.n - sums.events) / effect)
         yield self._measured(Measure.AUROC, figure, method, None, effect)
@@ -219,7 +233,10 @@ class _Figures:
             (Measure.CALIBRATION_SLOPE, fit.slope),
             (Measure.CALIBRATION_IN_THE_LARGE, fit.in_the_large),
         ):
-            yield self._measured(measure, _widened(figure, effect), CALIBRATION_METHOD, None, effect)
+            yield replace(
+                self._measured(measure, _widened(figure, effect), CALIBRATION_METHOD, None, effect),
+                level=0.95,
+            )
         why = self._uncalibrated() or self._why(Measure.BRIER)
         sums = self.side.sums
         figure = Figure.none(why) if why else Figure.of(sums.brier / sums.n, None)
@@ -251,8 +268,8 @@ class _Figures:
         others = effects(rest, self.asked) | {Measure.AUROC: self.asked.everybody.get(Measure.AUROC, 1.0)}
         for gap, measure in _GAPS.items():
             yield self._measured(gap, self._share_gap(measure, rest, others), "Newcombe 10", None)
-        one = auroc.area(self.side.ranks, self.effects[Measure.AUROC])
-        other = auroc.area(rest.ranks, others[Measure.AUROC])
+        one = auroc.area(self.side.ranks, self.effects[Measure.AUROC], self.z)
+        other = auroc.area(rest.ranks, others[Measure.AUROC], self.z)
         why = self._why(Measure.AUROC) or (WhyNot.NO_REST if rest.sums.n <= 0 else None)
         difference = Figure.none(why) if why else auroc.mover_difference(one, other)
         yield self._measured(Measure.AUROC_GAP, difference, "MOVER", None, self.effects[Measure.AUROC])
@@ -266,14 +283,14 @@ class _Figures:
             return Figure.none(why)
         x1, x2 = float(self.side.sums.forms @ x), float(rest.sums.forms @ x)
         d1, d2 = self.effects[measure], others[measure]
-        return Figure.of(x1 / n1 - x2 / n2, newcombe_difference(x1 / d1, n1 / d1, x2 / d2, n2 / d2))
+        return Figure.of(x1 / n1 - x2 / n2, newcombe_difference(x1 / d1, n1 / d1, x2 / d2, n2 / d2, self.z))
 
     def _to_rest(self, rest: Side, others: Mapping[Measure, float]) -> Measured:
         d1, d2 = self.effects[Measure.OE_RATIO], others[Measure.OE_RATIO]
         one, other = self.side.sums, rest.sums
         why = self._uncalibrated() or self._why(Measure.OE_RATIO)
         parts = (one.events / d1, one.expected() / d1, other.events / d2, other.expected() / d2)
-        figure = Figure.none(why) if why else oe_ratio.ratio_to_rest(*parts)
+        figure = Figure.none(why) if why else oe_ratio.ratio_to_rest(*parts, self.z)
         return self._measured(Measure.OE_RATIO_TO_REST, figure, "log Poisson", None, d1)
 
     def before_outcomes(self) -> Iterator[Measured]:
@@ -331,6 +348,7 @@ class _Figures:
             period=self.asked.period,
             outcome=self.asked.question.outcome,
             design_effect=effect,
+            level=self.level,
             why_not=figure.why_not,
         )
 

@@ -22,7 +22,7 @@ from cds_wrapper.caveats.evidence import (
     TrainingGroup,
     Where,
 )
-from cds_wrapper.caveats.plan import ResponsePlan
+from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
 from cds_wrapper.patient.demographics import AgeBands, PlaceRules
 from cds_wrapper.patient.subgroups import AttributePolicy, Display, SubgroupScheme
 from cds_wrapper.services.card_file import CardFile, MetricRow, StatedFile
@@ -300,6 +300,7 @@ def plan_of(plan: PlanFile, digest: str) -> ResponsePlan:
         limits=Limits.changed(plan.limits),
         live_since=plan.live_since or date.min,
         paused_card_for=plan.paused_card_for,
+        monitoring=MonitoringPlan(**plan.monitoring.model_dump()),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Literal
+from datetime import date, timedelta
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cds_wrapper.caveats.plan import PAUSED_CARD_FOR, OnError, WithoutLedger
 from cds_wrapper.services.fields import DayOrNever, Days, FileModel, Words
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 ResponseName = Literal["annotate", "withhold", "shadow"]
 
 
@@ -43,6 +44,32 @@ class ReplacementFile(FileModel):
     short: Words | None = Field(None, description="Short form for the card's summary.")
 
 
+class MonitoringFile(FileModel):
+    """How the model is looked at after go-live. Errors and margins are conventions that a board owns."""
+
+    review_every: Days = Field(
+        timedelta(days=91), description="Time between two dated reviews, as `P91D`; `review` runs daily."
+    )
+    outcomes_within: Days = Field(
+        timedelta(days=35), description="Time within which outcomes have to arrive once they are due."
+    )
+    act_within: Days = Field(timedelta(days=14), description="Time the owner has to act on a finding.")
+    owner: Words | None = Field(None, description="Role that findings go to; a role, not a person.")
+    family_error: Share = Field(
+        0.05, description="Chance that any group is ever found to be off wrongly, in the life of a version."
+    )
+    model_error: Share = Field(0.05, description="The same for the model as a whole.")
+    sensitivity_margin: Share = Field(0.05, description="How much lower a group's sensitivity may be.")
+    auroc_margin: Share = Field(0.05, description="How much lower a group's AUROC may be.")
+    too_good: Share = Field(0.95, description="An AUROC that is surely above this is looked into.")
+    known_share_fall: Share = Field(
+        0.05, description="A fall of the known share of outcomes from quarter to quarter that is a finding."
+    )
+    missing_share_rise: Share = Field(
+        0.05, description="A rise of the share without a value, by attribute, that is a finding."
+    )
+
+
 class PlanFile(FileModel):
     """What is done about a caveat, an error and a record that cannot be written."""
 
@@ -65,6 +92,9 @@ class PlanFile(FileModel):
     without_ledger: WithoutLedger = Field(
         WithoutLedger.WITHHOLD,
         description="When no record can be written, the score is not shown; a card says so.",
+    )
+    monitoring: MonitoringFile = Field(
+        default_factory=MonitoringFile, description="How the model is looked at after go-live."
     )
     limits: dict[str, float] = Field(
         default_factory=dict, description="Cut-offs that differ from the shipped ones, by name."

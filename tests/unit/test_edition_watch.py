@@ -22,7 +22,8 @@ from cds_wrapper.caveats.evidence import (
 from cds_wrapper.edition_watch import EditionWatch
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.database import prepare
-from cds_wrapper.ledger.editions import NewEdition, NewReview, Subject, published_in, record_review
+from cds_wrapper.ledger.edition_values import NewEdition, NewReview, Subject
+from cds_wrapper.ledger.editions import published_in, record_review
 from cds_wrapper.ledger.store import LedgerReader, SQLiteLedger
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.runtime import ServicesInForce

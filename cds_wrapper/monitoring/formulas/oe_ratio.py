@@ -12,7 +12,7 @@ from typing import Final
 
 from scipy.stats import chi2
 
-from cds_wrapper.monitoring.formulas.figure import Z95, Figure
+from cds_wrapper.monitoring.formulas.figure import Z95, Figure, quantile
 from cds_wrapper.monitoring.values import Interval, WhyNot
 
 FEW_EXPECTED: Final = 5.0
@@ -33,14 +33,21 @@ def garwood(observed: float, expected: float, level: float = 0.95) -> Interval:
     return low, float(chi2.ppf(1 - tail, 2 * observed + 2)) / (2 * expected)
 
 
-def oe_ratio(observed: float, expected: float, squares: float | None, design_effect: float = 1.0) -> Figure:
+def oe_ratio(
+    observed: float,
+    expected: float,
+    squares: float | None,
+    design_effect: float = 1.0,
+    level: float = 0.95,
+) -> Figure:
     """O over E with its interval; a design effect divides O, E and Q."""
     if expected <= 0:
         return Figure.none(WhyNot.NO_ROWS)
     o, e = observed / design_effect, expected / design_effect
     if squares is None or e < FEW_EXPECTED:
-        return Figure.of(observed / expected, garwood(o, e))
-    return Figure.of(observed / expected, score_interval(o, e, squares / design_effect))
+        return Figure.of(observed / expected, garwood(o, e, level))
+    limits = score_interval(o, e, squares / design_effect, quantile(level))
+    return Figure.of(observed / expected, limits)
 
 
 def method_for(expected: float, squares: float | None) -> str:

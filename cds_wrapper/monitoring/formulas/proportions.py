@@ -11,7 +11,7 @@ from typing import Literal
 
 from scipy.stats import beta
 
-from cds_wrapper.monitoring.formulas.figure import Z95, Figure
+from cds_wrapper.monitoring.formulas.figure import Z95, Figure, quantile
 from cds_wrapper.monitoring.values import Interval, WhyNot
 
 
@@ -39,12 +39,15 @@ def share(
     nothing: WhyNot,
     design_effect: float = 1.0,
     method: Literal["wilson", "clopper-pearson"] = "wilson",
+    level: float = 0.95,
 ) -> Figure:
     """X out of n; with nothing to divide by, `nothing` says why there is no figure."""
     if n <= 0:
         return Figure.none(nothing)
-    limits = wilson if method == "wilson" else clopper_pearson
-    return Figure.of(x / n, limits(x / design_effect, n / design_effect))
+    seen, of = x / design_effect, n / design_effect
+    if method == "clopper-pearson":
+        return Figure.of(x / n, clopper_pearson(seen, of, level))
+    return Figure.of(x / n, wilson(seen, of, quantile(level)))
 
 
 def newcombe_difference(x1: float, n1: float, x2: float, n2: float, z: float = Z95) -> Interval:

@@ -13,11 +13,8 @@ import pytest
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger import schema
 from cds_wrapper.ledger.database import connect, prepare
+from cds_wrapper.ledger.edition_values import NewEdition, NewReview, StoredFinding, Subject
 from cds_wrapper.ledger.editions import (
-    NewEdition,
-    NewReview,
-    StoredFinding,
-    Subject,
     close_finding,
     findings_in,
     kept_in,
@@ -53,7 +50,7 @@ def ledger(tmp_path: Path) -> Path:
 
 
 def review(number: int = 1) -> NewReview:
-    return NewReview(f"r{number}", SUBJECT, DAY + timedelta(days=number - 1), b'{"n": 1}')
+    return NewReview(f"r{number}", SUBJECT, DAY + timedelta(days=number - 1), b'{"n": 1}', dated=number)
 
 
 def edition(number: int = 1, local: bytes = b"{}") -> NewEdition:
@@ -66,8 +63,9 @@ def test_a_review_with_what_it_opened_and_published_is_read_again_as_it_was(ledg
     assert (published.edition_id, published.subject, published.as_of) == ("e1", SUBJECT, DAY)
     assert kept_in(ledger, published.local_digest) == b"{}"
     assert findings_in(ledger) == (FINDING,)
-    ((day, digest),) = reviews_in(ledger, "cvd-risk")
-    assert (day, review_result(ledger, digest)) == (DAY, b'{"n": 1}')
+    (past,) = reviews_in(ledger, "cvd-risk")
+    assert (past.as_of, past.subject, past.dated) == (DAY, SUBJECT, 1)
+    assert review_result(ledger, past.result_digest) == b'{"n": 1}'
     assert reviews_in(ledger, "another") == ()
 
 
@@ -75,7 +73,7 @@ def test_the_latest_edition_comes_first_and_others_stay(ledger: Path) -> None:
     for number in (1, 2, 3):
         record_review(ledger, review(number), (), edition(number) if number != 2 else None)
     assert [one.edition_id for one in published_in(ledger)["cvd-risk"]] == ["e3", "e1"]
-    assert [day.day for day, _ in reviews_in(ledger, "cvd-risk")] == [30, 1, 2]
+    assert [past.as_of.day for past in reviews_in(ledger, "cvd-risk")] == [30, 1, 2]
 
 
 def test_a_row_nobody_could_have_written_does_not_hide_the_edition_before(ledger: Path) -> None:

@@ -1,0 +1,179 @@
+"""`review`: measure what became of recorded predictions, find, and publish what cards are made with."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from cds_wrapper import log, log_editions
+from cds_wrapper.app import new_prediction_id
+from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
+from cds_wrapper.commands.review_preview import Preview, preview
+from cds_wrapper.commands.review_words import in_words
+from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
+from cds_wrapper.ledger.outcome_file import beside
+from cds_wrapper.ledger.store import LedgerReader
+from cds_wrapper.monitoring.past import local_in_force
+from cds_wrapper.monitoring.review import Place, publish, review
+from cds_wrapper.monitoring.reviewed import Reviewed, document, finding_document
+from cds_wrapper.services import ServiceDefinition, examine_services
+from cds_wrapper.settings import Settings, read_settings
+
+RUNNING_EXIT: Final = 9
+"""Another review of this ledger is running; nothing was done."""
+
+
+def command(
+    service: Annotated[
+        list[str] | None, typer.Option(help="Service to look at, once more for each further one; else all.")
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day up to which outcomes count (UTC); else today."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Publish and record nothing; say what would change on cards.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of exported rows; else one beside the ledger.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option("--also", help="Ledger of a further serving process to publish to; once for each."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")] = False,
+) -> None:
+    """Look at every group of a service's patients: figures, findings, and the evidence for cards.
+
+    \b
+    It runs beside the service, daily, by a scheduler; twice a day does no harm. Serving processes follow
+    within seconds. Findings stand until people close them (`findings close`).
+    Exit codes: 0 done, 2 a setting is wrong or the ledger cannot be read or written, 3 no such service,
+    9 another review is running.
+
+    \b
+    Example: python3 run.py review --service readmission --dry-run
+    """
+    settings, services = _wanted(service)
+    day = as_of.date() if as_of else datetime.now(UTC).date()
+    place = Place(settings.ledger_path, data or folder_beside(settings.ledger_path))
+    publish_to = () if dry_run else (settings.ledger_path, *(also or ()))
+    told: list[dict[str, Any]] = []
+    try:
+        with only_one(settings.ledger_path):
+            told.extend(_one(place, one, day, publish_to, as_json=as_json) for one in services)
+    except (LedgerUnavailable, ConfigurationRefused) as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    if as_json:
+        typer.echo(json.dumps({"as_of": day.isoformat(), "dry_run": dry_run, "services": told}, indent=2))
+
+
+def folder_beside(ledger: Path) -> Path:
+    """Where rows are exported to for monitoring."""
+    return ledger.with_name(f"{ledger.stem}-monitoring")
+
+
+def _wanted(names: Sequence[str] | None) -> tuple[Settings, list[ServiceDefinition]]:
+    try:
+        settings = read_settings()
+    except ConfigurationRefused as error:
+        tell(error)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
+    examined = examine_services(settings.hooks)
+    if examined.mistakes:
+        tell(ConfigurationRefused(examined.mistakes))
+        raise typer.Exit(CONFIGURATION_EXIT)
+    by_id = {one.id: one for one in reversed(examined.services)}
+    for name in names or ():
+        if name not in by_id:
+            _refuse(f"There is no service `{name}`; there are {', '.join(by_id)}.", NOT_FOUND_EXIT)
+    return settings, [one for name, one in reversed(by_id.items()) if not names or name in names]
+
+
+def _refuse(sentence: str, code: int = CONFIGURATION_EXIT) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def only_one(ledger: Path) -> Iterator[None]:
+    """Hold the lock of reviews of a ledger; a second one ends at once."""
+    with ledger.with_name(f"{ledger.name}.review-lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            _refuse("Another review of this ledger is running; nothing was done.", RUNNING_EXIT)
+        yield
+
+
+def _one(
+    place: Place, service: ServiceDefinition, day: date, publish_to: Sequence[Path], *, as_json: bool
+) -> dict[str, Any]:
+    """Review one service; without a ledger to publish to it is a dry run."""
+    last = local_in_force(place.ledger, service)
+    if last is not None and last.as_of > day and publish_to:
+        _refuse(f"{service.id}: an edition as of {last.as_of} is in force; look back with --dry-run.")
+    if not beside(place.ledger).exists():
+        _refuse(f"No outcomes were imported beside {place.ledger}: see `outcomes import`.")
+    done = review(place, service, day, lambda part: _progress(service, part))
+    seen = None if publish_to else _preview(place, done)
+    for ledger in publish_to:
+        publish(replace(place, ledger=ledger), done, lambda: str(new_prediction_id()))
+    if publish_to:
+        _notify(done)
+    if not as_json:
+        for line in in_words(done, seen):
+            typer.echo(line)
+    found = document(done) | {"opened": [finding_document(one) for one in done.opened]}
+    return found | ({"cards": seen.document()} if seen else {})
+
+
+def _progress(service: ServiceDefinition, part: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"{service.id}: {part} ...", err=True)
+
+
+def _preview(place: Place, done: Reviewed) -> Preview:
+    after = done.edition or done.before
+    return preview(LedgerReader(place.ledger), done.service, (done.before, after), done.figures.as_of)
+
+
+def _notify(done: Reviewed) -> None:
+    """The operator log: who watches it hears of findings as of everything else."""
+    lines = log.OperatorLog("review")
+    for one in done.opened:
+        lines.emit(
+            log_editions.FINDING_OPENED,
+            service_id=done.service.id,
+            finding_id=one.finding_id,
+            kind=one.kind,
+            direction=one.direction,
+            since=one.since.isoformat(),
+        )
+    if done.edition is not None:
+        lines.emit(
+            log_editions.EVIDENCE_PUBLISHED,
+            service_id=done.service.id,
+            edition=done.edition.edition,
+            digest=done.edition.digest,
+            as_of=done.figures.as_of.isoformat(),
+        )
+    lines.emit(
+        log_editions.REVIEW_COMPLETED,
+        service_id=done.service.id,
+        as_of=done.figures.as_of.isoformat(),
+        episodes=done.episodes,
+        opened=len(done.opened),
+        findings=len(done.standing),
+        dated=done.dated,
+    )

@@ -1,0 +1,400 @@
+"""From figures to findings: what, how sure, since when, which way, and what the plan says. Pure.
+
+Two kinds annotate cards at once, because the error of their rule is bounded for the life of the version: a
+group that drifted from the rest, and a model that is off as a whole. Others wait for a signature as `under
+review`. What is no fault yet is listed and reaches no card: a lower sensitivity without a further sign, an
+implausibly good result, outcomes that stop coming, values that go missing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, Final
+
+from cds_wrapper.caveats.caveat import CaveatLevel, Disposition
+from cds_wrapper.caveats.found import Direction, Limits
+from cds_wrapper.caveats.model_card import Where
+from cds_wrapper.caveats.outside import GroupKey
+from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
+from cds_wrapper.monitoring.formulas.oe_ratio import garwood
+from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
+from cds_wrapper.monitoring.formulas.watching import Watched
+from cds_wrapper.monitoring.looking import Looked
+from cds_wrapper.monitoring.values import (
+    EVERYBODY,
+    DailySums,
+    Group,
+    GroupFigures,
+    Measure,
+    Measured,
+    ServiceFigures,
+)
+from cds_wrapper.patient.rules import RACE
+from cds_wrapper.services.outcomes import Role
+
+LEAST_UNFLAGGED: Final = 1.25
+"""O/E among the unflagged from which a lower sensitivity is a fault: a convention."""
+
+
+class FindingKind(enum.Enum):
+    """Which rule found it; a closed list."""
+
+    GROUP_DRIFT = "group_drift"
+    MODEL_OFF = "model_off"
+    MISSES_MORE = "misses_more"
+    EQUAL_SCORE = "equal_score"
+    THRESHOLD_EFFECT = "threshold_effect"
+    TOO_GOOD = "too_good"
+    FOLLOW_UP_FALLING = "follow_up_falling"
+    MISSING_RISING = "missing_rising"
+
+    @property
+    def at_once(self) -> bool:
+        """Whether cards say it as known without a signature: its error is bounded."""
+        return self in {FindingKind.GROUP_DRIFT, FindingKind.MODEL_OFF}
+
+    @property
+    def carded(self) -> bool:
+        """Whether cards speak of it at all."""
+        return self.at_once or self in {FindingKind.MISSES_MORE, FindingKind.EQUAL_SCORE}
+
+
+def where_of(group: Group) -> Where:
+    """A group as evidence calls it."""
+    return {attribute: (level,) for attribute, level in group.where}
+
+
+def is_exclusive(group: Group) -> bool:
+    """Whether a group leaves out people of several races; of other attributes a patient has one value."""
+    return group.exclusive and any(attribute == RACE for attribute, _ in group.where)
+
+
+def key_of(group: Group) -> GroupKey:
+    """A group as `Estimate.group` writes it, in whatever order its attributes were declared."""
+    return is_exclusive(group), tuple(sorted(where_of(group).items()))
+
+
+FindingKey = tuple[str, GroupKey, str, str | None]
+"""Rule, group, outcome and direction: two findings with the same are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One thing that a review found. `detail` are the figures behind it, without counts of people."""
+
+    kind: FindingKind
+    group: Group
+    outcome: str
+    direction: Direction | None
+    since: date
+    what: str
+    sure: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    label_mismatch: bool = False
+
+    @property
+    def key(self) -> FindingKey:
+        """What it is the same as another by."""
+        direction = self.direction.value if self.direction else None
+        return self.kind.value, key_of(self.group), self.outcome, direction
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Known of those due (or missing of all), now and in the quarter before, of one group or attribute."""
+
+    group: Group
+    known: int
+    due: int
+    known_before: int
+    due_before: int
+
+
+def of_daily(looked: Iterable[Looked], figures: ServiceFigures, limits: Limits) -> Iterator[Observed]:
+    """What rang and is large enough to matter: a group against the rest, or the model as a whole.
+
+    Where one group's scores are too low, everybody else's are too high beside it. So the group's own events
+    must lie on that side of what was expected of them; where they do not, the fault is the others'.
+    """
+    sums = {one.group: one.daily for one in figures.groups}
+    for one in looked:
+        found = one.watched
+        if isinstance(found, Watched) and one.alarm_on is not None and one.since is not None:
+            whole, since = _direction(found.ratio, limits), _direction(found.ratio_since, limits)
+            direction = whole or since
+            first = date.min if whole else one.since
+            if direction is not None and _is_its_own(sums[one.group], first, one.divisor, direction):
+                yield _rang(one, found, one.alarm_on, one.since, direction, figures)
+
+
+def _is_its_own(sums: DailySums, first: date, by: float, direction: Direction) -> bool:
+    """Whether the group's own O/E from a day on is surely on that side of 1 (95 %)."""
+    places = [place for place, day in enumerate(sums.days) if day >= first]
+    observed = sum(sums.group_events[place] for place in places) / by
+    expected = sum(sums.group_expected[place] for place in places) / by
+    if expected <= 0:
+        return False
+    low, high = garwood(observed, expected)
+    return low > 1 if direction is Direction.SCORES_TOO_LOW else high < 1
+
+
+def _direction(ratio: float, limits: Limits) -> Direction | None:
+    """Which way scores err at this ratio of observed over expected; None where it is of no consequence."""
+    if ratio > limits.ratio_too_low:
+        return Direction.SCORES_TOO_LOW
+    return Direction.SCORES_TOO_HIGH if ratio < limits.ratio_too_high else None
+
+
+def _rang(
+    one: Looked,
+    found: Watched,
+    alarm_on: date,
+    since: date,
+    direction: Direction,
+    figures: ServiceFigures,
+) -> Observed:
+    low, high = found.sequence
+    of_whom = "expected" if one.group == EVERYBODY else "expected from how the others fared"
+    what = f"{found.ratio:.2f} times the events {of_whom} (since {since}: {found.ratio_since:.2f})"
+    if direction is Direction.SCORES_TOO_HIGH:
+        what += "; may reflect treatment that worked"
+    return Observed(
+        kind=FindingKind.MODEL_OFF if one.group == EVERYBODY else FindingKind.GROUP_DRIFT,
+        group=one.group,
+        outcome=figures.outcome,
+        direction=direction,
+        since=since,
+        what=what,
+        sure=f"rang on {alarm_on}; looked at daily, the ratio lies in {low:.2f} to {high:.2f}"
+        f" with an error of {found.share.error:.2g} for the life of the version",
+        detail={
+            "ratio": round(found.ratio, 3),
+            "ratio_since": round(found.ratio_since, 3),
+            "low": round(low, 3),
+            "high": round(high, 3),
+            "alarm_on": alarm_on.isoformat(),
+        },
+    )
+
+
+# Dated reviews ----------------------------------------------------------------------------------------------
+
+
+def may_miss_more(figures: ServiceFigures, plan: MonitoringPlan) -> bool:
+    """Whether any group's sensitivity is low enough at the usual level to be looked at at the review's."""
+    return any(_is_lower(one, plan.sensitivity_margin) for one in figures.groups[1:])
+
+
+def _is_lower(one: GroupFigures, margin: float) -> bool:
+    gap = one.of(Measure.SENSITIVITY_GAP)
+    return (
+        gap is not None
+        and gap.value is not None
+        and gap.high is not None
+        and gap.value <= -margin
+        and gap.high < 0
+    )
+
+
+def of_sensitivity(figures: ServiceFigures, plan: MonitoringPlan) -> Iterator[Observed]:
+    """Groups of which more cases are missed; `figures` have intervals at the level of this review.
+
+    Without a further sign it is the effect of one threshold on a group at lower risk. The sign is held to the
+    same error: more events among the unflagged than predicted, or a lower AUROC.
+    """
+    for one in figures.groups[1:]:
+        gap = one.of(Measure.SENSITIVITY_GAP)
+        if gap is None or gap.value is None or not _is_lower(one, plan.sensitivity_margin):
+            continue
+        sign = _sign(one, plan)
+        yield Observed(
+            kind=FindingKind.MISSES_MORE if sign else FindingKind.THRESHOLD_EFFECT,
+            group=one.group,
+            outcome=figures.outcome,
+            direction=Direction.MISSES_MORE if sign else None,
+            since=figures.as_of,
+            what=f"{abs(gap.value) * 100:.0f} in 100 fewer cases found than in others"
+            + (
+                f", with {sign}"
+                if sign
+                else "; no sign that this is more than one threshold for unlike risks"
+            ),
+            sure=_interval(gap),
+            detail={"gap": round(gap.value, 3), "sign": sign},
+        )
+
+
+def _sign(one: GroupFigures, plan: MonitoringPlan) -> str | None:
+    unflagged, area = one.of(Measure.OE_UNFLAGGED), one.of(Measure.AUROC_GAP)
+    if (
+        unflagged
+        and unflagged.value
+        and unflagged.low
+        and unflagged.value > LEAST_UNFLAGGED
+        and unflagged.low > 1
+    ):
+        return f"{unflagged.value:.2f} times the events expected among those not flagged"
+    if (
+        area
+        and area.value is not None
+        and area.high is not None
+        and area.value <= -plan.auroc_margin
+        and area.high < 0
+    ):
+        return f"an AUROC {abs(area.value):.2f} lower"
+    return None
+
+
+def of_equal_score(compared: Iterable[Compared], figures: ServiceFigures) -> Iterator[Observed]:
+    """Groups with more or less of an outcome than others with the same score, at the level of this review.
+
+    Of the label it is known how often it was expected: a group with as many events is not at fault.
+    """
+    directions = {
+        Standing.SCORES_TOO_LOW: Direction.SCORES_TOO_LOW,
+        Standing.SCORES_TOO_HIGH: Direction.SCORES_TOO_HIGH,
+    }
+    for one in compared:
+        direction, ratio = directions.get(one.standing), one.ratio
+        if one.among is not Among.ALL or direction is None or ratio.value is None:
+            continue
+        if one.role is Role.LABEL and not _errs(figures, one.group, direction):
+            continue
+        of_what = "need" if one.role is Role.NEED else "label"
+        what = f"{ratio.value:.2f} times the {of_what} ({one.outcome}) of others with the same score"
+        if one.label_mismatch:
+            what += "; the score is right about its label"
+        yield Observed(
+            kind=FindingKind.EQUAL_SCORE,
+            group=one.group,
+            outcome=one.outcome,
+            direction=direction,
+            since=figures.as_of,
+            what=what,
+            sure=f"interval {ratio.low:.2f} to {ratio.high:.2f} at the level of this review",
+            detail={"ratio": round(ratio.value, 3), "role": one.role.value},
+            label_mismatch=one.label_mismatch,
+        )
+
+
+def _errs(figures: ServiceFigures, group: Group, direction: Direction) -> bool:
+    """Whether the group's own O/E is surely on that side of 1."""
+    found = next((one.of(Measure.OE_RATIO) for one in figures.groups if one.group == group), None)
+    if found is None or found.low is None or found.high is None:
+        return False
+    return found.low > 1 if direction is Direction.SCORES_TOO_LOW else found.high < 1
+
+
+# What is listed and not carded ------------------------------------------------------------------------------
+
+
+def of_too_good(figures: ServiceFigures, plan: MonitoringPlan) -> Iterator[Observed]:
+    """An AUROC that is hardly ever true: the outcome may be known to the score, or be made from it."""
+    area = figures.everybody.of(Measure.AUROC)
+    if area and area.value is not None and area.low is not None and area.low > plan.too_good:
+        yield Observed(
+            kind=FindingKind.TOO_GOOD,
+            group=EVERYBODY,
+            outcome=figures.outcome,
+            direction=None,
+            since=figures.as_of,
+            what=f"an AUROC of {area.value:.3f} is implausibly good: does the score know the outcome?",
+            sure=_interval(area),
+            detail={"auroc": round(area.value, 3)},
+        )
+
+
+def of_follow_up(
+    shares: Iterable[Shares], outcome: str, plan: MonitoringPlan, as_of: date
+) -> Iterator[Observed]:
+    """Outcomes that stopped coming: of those due fewer are known than a quarter before."""
+    for one in shares:
+        fall = _change(one)
+        if fall is not None and fall[0] <= -plan.known_share_fall and fall[2] < 0:
+            yield Observed(
+                kind=FindingKind.FOLLOW_UP_FALLING,
+                group=one.group,
+                outcome=outcome,
+                direction=None,
+                since=as_of,
+                what=f"of outcomes due, {one.known / one.due:.0%} are known;"
+                f" in the quarter before {one.known_before / one.due_before:.0%}",
+                sure=f"change {fall[0]:+.0%} ({fall[1]:+.0%} to {fall[2]:+.0%})",
+                detail={"change": round(fall[0], 3)},
+            )
+
+
+def of_missing(
+    shares: Iterable[Shares], outcome: str, plan: MonitoringPlan, as_of: date
+) -> Iterator[Observed]:
+    """Attributes of which more and more is missing: figures by group speak of fewer and fewer patients."""
+    for one in shares:
+        rise = _change(one)
+        if rise is not None and rise[0] >= plan.missing_share_rise and rise[1] > 0:
+            yield Observed(
+                kind=FindingKind.MISSING_RISING,
+                group=one.group,
+                outcome=outcome,
+                direction=None,
+                since=as_of,
+                what=f"{one.known / one.due:.0%} have no value; in the quarter before"
+                f" {one.known_before / one.due_before:.0%}",
+                sure=f"change {rise[0]:+.0%} ({rise[1]:+.0%} to {rise[2]:+.0%})",
+                detail={"change": round(rise[0], 3)},
+            )
+
+
+def _change(one: Shares) -> tuple[float, float, float] | None:
+    if one.due <= 0 or one.due_before <= 0:
+        return None
+    low, high = newcombe_difference(one.known, one.due, one.known_before, one.due_before)
+    return one.known / one.due - one.known_before / one.due_before, low, high
+
+
+def _interval(figure: Measured) -> str:
+    if figure.low is None or figure.high is None:
+        return "no interval"
+    return f"interval {figure.low:.3f} to {figure.high:.3f} at the level {figure.level:.4g}"
+
+
+# What follows -----------------------------------------------------------------------------------------------
+
+
+def without_doubles(observed: Iterable[Observed]) -> tuple[Observed, ...]:
+    """Each once; a race counted alone or in combination stands for the same race counted alone."""
+    found = list(observed)
+    wider = {
+        (one.kind, one.group.where, one.outcome, one.direction) for one in found if not one.group.exclusive
+    }
+    return tuple(
+        one
+        for one in found
+        if not one.group.exclusive or (one.kind, one.group.where, one.outcome, one.direction) not in wider
+    )
+
+
+def plan_says(kind: FindingKind, opened_on: date, plan: ResponsePlan) -> str:
+    """What was decided ahead about a finding of this kind, in words."""
+    monitoring = plan.monitoring
+    owner = monitoring.owner or "the owner, whom the plan does not name"
+    due = f"{owner} has until {opened_on + monitoring.act_within}"
+    if not kind.carded:
+        return f"listed, on no card; {due}"
+    if not kind.at_once:
+        return f"cards say that it is under review until it is signed; {due}"
+    response = plan.respond.get(CaveatLevel.REDUCED, Disposition.ANNOTATE)
+    return f"reduced: cards {response.value} at once; anything stronger needs a signature; {due}"
+
+
+def news(observed: Sequence[Observed], standing: Collection[FindingKey]) -> tuple[Observed, ...]:
+    """What is not among the findings that stand."""
+    return tuple(one for one in observed if one.key not in standing)
+
+
+def is_dated(last: date | None, as_of: date, every: timedelta) -> bool:
+    """Whether a dated review is due: none was made yet, or the last one is long enough ago."""
+    return last is None or as_of - last >= every

@@ -1,0 +1,86 @@
+"""What earlier reviews have left: findings, evidence in force, divisors, dated reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from cds_wrapper.caveats.evidence import LocalEvidence
+from cds_wrapper.ledger.edition_values import PastReview, StoredFinding, Subject
+from cds_wrapper.ledger.editions import findings_in, kept_in, published_in, review_result, reviews_in
+from cds_wrapper.monitoring.findings import FindingKind, key_of
+from cds_wrapper.monitoring.looking import Before
+from cds_wrapper.monitoring.values import ServiceFigures
+from cds_wrapper.services.definitions import ServiceDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What reviews before this one have left: findings, evidence in force, divisors, dated reviews."""
+
+    findings: tuple[StoredFinding, ...]
+    every_finding: int
+    local: LocalEvidence | None
+    divisors: Mapping[str, float]
+    dated: tuple[int, date] | None
+
+
+def past_of(ledger: Path, service: ServiceDefinition) -> Past:
+    subject = Subject(service.id, service.card.id, service.card.version)
+    every = findings_in(ledger)
+    made = [one for one in reviews_in(ledger, service.id) if one.subject == subject]
+    numbered = [(one.dated, one.as_of) for one in made if one.dated is not None]
+    return Past(
+        findings=tuple(one for one in every if one.subject == subject),
+        every_finding=len(every),
+        local=local_in_force(ledger, service),
+        divisors=_divisors(ledger, made),
+        dated=max(numbered, default=None),
+    )
+
+
+def local_in_force(ledger: Path, service: ServiceDefinition) -> LocalEvidence | None:
+    """This hospital's evidence that was published last and is about what the service is today."""
+    for published in published_in(ledger).get(service.id, ()):
+        kept = kept_in(ledger, published.local_digest)
+        try:
+            local = LocalEvidence.from_json(kept) if kept else None
+        except msgspec.DecodeError:
+            local = None
+        if local and service.book.contents.question.is_answered_by(
+            local, service.card.id, service.card.version
+        ):
+            return local
+    return None
+
+
+def _divisors(ledger: Path, made: Sequence[PastReview]) -> Mapping[str, float]:
+    """Those in force: a design effect is only ever raised."""
+    kept = review_result(ledger, made[-1].result_digest) if made else None
+    found: Mapping[str, float] = msgspec.json.decode(kept)["divisors"] if kept else {}
+    return found
+
+
+def before_of(service: ServiceDefinition, figures: ServiceFigures, past: Past) -> Before:
+    """Groups somebody else found something in have more of the error, which is fixed before looking."""
+    suspects = {
+        (one.exclusive, tuple(sorted(one.where.items()))) for one in service.book.findings if not one.is_local
+    }
+    daily = {FindingKind.GROUP_DRIFT.value, FindingKind.MODEL_OFF.value}
+    closed = {one.key: one.closed_at.date() for one in past.findings if one.closed_at and one.kind in daily}
+    return Before(
+        went_live=_went_live(service, figures),
+        suspected=frozenset(one.group for one in figures.groups if key_of(one.group) in suspects),
+        divisors=past.divisors,
+        closed={one.group: closed[key] for one in figures.groups if (key := key_of(one.group)) in closed},
+    )
+
+
+def _went_live(service: ServiceDefinition, figures: ServiceFigures) -> date:
+    """The first day: that of the plan, else of the first prediction that was measured."""
+    first = figures.everybody.figures[0].period[0] if figures.everybody.figures else figures.as_of
+    return first if service.plan.live_since in {date.min, date.max} else service.plan.live_since
