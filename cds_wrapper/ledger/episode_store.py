@@ -1,7 +1,8 @@
 """Makes the episodes of a service anew as of a day: predictions out of the ledger, outcomes beside it.
 
-The ledger is read over a connection that cannot write, patient by patient; what is made goes into the file of
-outcomes, in one transaction there, so a reader sees one day's answer whole.
+The ledger is read once, over a connection that cannot write, into a temporary table in order of patients: who
+reads for long keeps its log from being emptied. What is made goes into the file of outcomes, in one
+transaction there, so a reader sees one day's answer whole.
 """
 
 from __future__ import annotations
@@ -61,17 +62,38 @@ _READ: Final = (
     "inputs_doubtful",
     "demographics",
 )
-_PREDICTIONS: Final = (
-    f"SELECT {', '.join(f'p.{name}' for name in _READ)}, f.outcome AS action, f.reason_code"  # noqa: S608  names are ours
-    " FROM predictions_v1 p LEFT JOIN feedback f ON f.rowid = (SELECT rowid FROM feedback"
-    " WHERE prediction_id = p.prediction_id ORDER BY outcome_at DESC LIMIT 1)"
+# What was done last about a card of each prediction, feedback that came before its prediction among it.
+_ACTED: Final = (
+    "CREATE TEMP TABLE acted (prediction_id TEXT PRIMARY KEY, action TEXT, reason_code TEXT)",
+    (
+        "INSERT OR REPLACE INTO acted SELECT prediction_id, outcome, reason_code FROM feedback_v1"
+        " WHERE service_id = ? AND prediction_id IS NOT NULL ORDER BY outcome_at"
+    ),
+)
+# Whose identifier a FHIR id has, for predictions that were made without the Patient.
+_LINKED: Final = (
+    "CREATE TEMP TABLE linked (patient_fhir_key TEXT PRIMARY KEY, patient_key TEXT)",
+    (
+        "INSERT INTO linked SELECT patient_fhir_key, MIN(patient_key) FROM predictions"
+        " WHERE service_id = ? AND patient_key IS NOT NULL GROUP BY patient_fhir_key"
+    ),
+)
+_SCORED: Final = (
+    f"CREATE TEMP TABLE scored AS SELECT {', '.join(f'p.{name}' for name in _READ)}, a.action, a.reason_code,"  # noqa: S608  names are ours
+    " COALESCE(p.patient_key, l.patient_key, p.patient_fhir_key) AS person"
+    " FROM predictions_v1 p LEFT JOIN acted a ON a.prediction_id = p.prediction_id"
+    " LEFT JOIN linked l ON l.patient_fhir_key = p.patient_fhir_key"
     " WHERE p.service_id = ? AND p.status = 'answered' AND p.score IS NOT NULL AND NOT p.is_test"
     " AND p.environment <> 'test' AND substr(p.occurred_at, 1, 10) <= ?"
-    " ORDER BY COALESCE(p.patient_key, p.patient_fhir_key), p.model_id, p.model_version, p.occurred_at"
+    " ORDER BY person, p.model_id, p.model_version, p.occurred_at"
 )
+# The versions that were known by the day; a source that does not say when is taken to have always known.
 _KNOWN: Final = (
-    "SELECT report, happened_at, encounter_key, prediction_id, reason, value FROM outcomes_v1"
-    " WHERE is_current AND report <> 'withdrawn' AND service_id = ? AND outcome = ?"
+    "SELECT report, happened_at, encounter_key, prediction_id, reason, value FROM outcomes o"
+    " WHERE service_id = ? AND outcome = ? AND report <> 'withdrawn'"
+    " AND COALESCE(known_on, '') <= ? AND NOT EXISTS (SELECT 1 FROM outcomes later"
+    " WHERE later.outcome_id = o.outcome_id AND later.sequence > o.sequence"
+    " AND COALESCE(later.known_on, '') <= ?)"
 )
 
 
@@ -83,7 +105,9 @@ def make_episodes(
     `told` hears of every patient that is done.
     """
     with opened(outcomes) as store, _read_only(ledger) as predictions:
-        sources = [_Source(store, service, one) for one in (service.outcome, *service.further_outcomes)]
+        sources = [
+            _Source(store, service, one, as_of) for one in (service.outcome, *service.further_outcomes)
+        ]
         store.execute("BEGIN IMMEDIATE")
         for table in ("episodes", "episode_outcomes"):
             store.execute(f"DELETE FROM {table} WHERE service_id = ?", (service.id,))  # noqa: S608  names are ours
@@ -116,22 +140,29 @@ def _read_only(ledger: Path) -> Iterator[sqlite3.Connection]:
 
 def _patients(ledger: sqlite3.Connection, service: str, as_of: date) -> Iterator[list[Row]]:
     """The rows of one patient and model version after the other."""
-    rows = ledger.execute(_PREDICTIONS, (service, as_of.isoformat()))
+    for create, fill in (_ACTED, _LINKED):
+        ledger.execute(create)
+        ledger.execute(fill, (service,))
+    ledger.execute(_SCORED, (service, as_of.isoformat()))
+    rows = ledger.execute("SELECT * FROM scored ORDER BY rowid")
     for _, group in itertools.groupby(rows, key=_whose):
         yield [dict(row) for row in group]
 
 
 def _whose(row: Row) -> tuple[str, str, str]:
-    return row["patient_key"] or row["patient_fhir_key"], row["model_id"], row["model_version"]
+    return row["person"], row["model_id"], row["model_version"]
 
 
 class _Source:
     """What is known of one outcome: the rows of a patient, and who was followed."""
 
-    def __init__(self, store: sqlite3.Connection, service: ServiceDefinition, outcome: Outcome) -> None:
+    def __init__(
+        self, store: sqlite3.Connection, service: ServiceDefinition, outcome: Outcome, as_of: date
+    ) -> None:
         self.outcome = outcome
         self._store = store
         self._of = (service.id, outcome.name)
+        self._by = (as_of.isoformat(), as_of.isoformat())
         periods = store.execute(
             "SELECT covers_from, covers_to, site FROM follow_up WHERE service_id = ? AND outcome = ?",
             self._of,
@@ -153,7 +184,7 @@ class _Source:
             ("prediction_id", {row["prediction_id"] for row in patient}),
         ):
             for key in keys - {None}:
-                for row in self._store.execute(f"{_KNOWN} AND {column} = ?", (*self._of, key)):
+                for row in self._store.execute(f"{_KNOWN} AND {column} = ?", (*self._of, *self._by, key)):
                     rows[tuple(row)] = _known(row)
         return list(rows.values())
 
@@ -199,7 +230,7 @@ def _row(episode: Episode, outcome: Outcome, as_of: date) -> tuple[Any, ...]:
     values: dict[str, Any] = {
         **{name: row[name] for name in _COPIED},
         "episode_id": index.prediction_id,
-        "patient_key": row["patient_key"] or row["patient_fhir_key"],
+        "patient_key": row["person"],
         "encounter_key": index.encounter_key,
         "predictions": episode.predictions,
         "occurred_at": row["occurred_at"],

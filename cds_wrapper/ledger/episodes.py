@@ -1,8 +1,9 @@
 """What is known of each prediction's outcome: episodes, and their state as of a day. Pure.
 
 "Not known" is never "no": until the horizon is over an episode is `pending`, even when its event is known
-already, since a cohort would else hold its events before its non-events. After that it is `no_event` only
-when somebody looked at the patient until its end.
+already, since a cohort would else hold its events before its non-events. After that it is `event` or
+`no_event` only when somebody looked until its end, or a source tells of the case itself: where nobody looked
+for a part of the time, events of the other part would stand alone.
 """
 
 from __future__ import annotations
@@ -181,19 +182,28 @@ def state_of(
     event_at = min((one.happened_at for one in events if one.happened_at), default=None)
     if as_of < due_on(index.at, outcome.horizon):
         return State(PENDING, "horizon_not_over", event_at)
-    if any(one.report is Report.EVENT and not _counts(one, begins, ends) for one in mine):
+    if any(one.report is Report.EVENT and one.happened_at and one.happened_at < begins for one in mine):
         return State(CENSORED, "excluded")
     lost = [one for one in mine if one.report is Report.CENSORED]
     lost_at = min((one.happened_at for one in lost if one.happened_at), default=None)
     happened = bool(events) and not (event_at and lost_at and lost_at < event_at)
+    looked = followed.covers(index.at.date(), due_on(index.at, outcome.horizon), index.site)
     if happened and outcome.kind is OutcomeKind.BINARY:
-        return State(EVENT, None, event_at, 1.0)
+        if looked or any(_is_of_a_case(one, outcome) for one in mine):
+            return State(EVENT, None, event_at, 1.0)
+        return State(UNVERIFIED, "follow_up_not_shown", event_at)
     if lost:
         reason = next((one.reason for one in lost if one.reason), "left")
         return State(CENSORED, reason, event_at)
-    looked = followed.covers(index.at.date(), due_on(index.at, outcome.horizon), index.site)
+    return _seen_to_the_end(outcome, mine, events, event_at, looked)
+
+
+def _seen_to_the_end(
+    outcome: Outcome, mine: Sequence[Known], events: Sequence[Known], event_at: datetime | None, looked: bool
+) -> State:
+    """What is known of an episode that nobody was lost from: nothing, a sum, or what somebody said."""
     said = [one for one in mine if one.report in _CASES]
-    if happened or any(one.report is Report.NO_EVENT for one in said):
+    if events or any(one.report is Report.NO_EVENT for one in said):
         if outcome.kind is OutcomeKind.BINARY:
             return State(NO_EVENT, None, None, 0.0)
         if looked or said or any(one.happened_at is None for one in events):
@@ -215,6 +225,12 @@ def _is_mine(one: Known, index: Scored, ids: frozenset[str], start: datetime, en
     if one.encounter_key is not None and one.happened_at is None:
         return one.encounter_key == index.encounter_key
     return one.happened_at is not None
+
+
+def _is_of_a_case(one: Known, outcome: Outcome) -> bool:
+    """Whether the source tells of every case what became of it, and not of events alone."""
+    by_case = outcome.table is not None and (outcome.table.label or outcome.table.state)
+    return bool(by_case) or one.prediction_id is not None or one.happened_at is None
 
 
 def _counts(one: Known, begins: datetime, ends: datetime) -> bool:

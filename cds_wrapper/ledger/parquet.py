@@ -134,6 +134,9 @@ def export_rows(
                 _keep(folder, manifest)
                 rows, parts = rows + len(found), parts + len(written)
                 told(len(found))
+        if not mine["parts"]:
+            mine["parts"].append(_nothing_yet(folder, dataset, stream))
+            _keep(folder, manifest)
     return Exported(rows, parts, dict(last))
 
 
@@ -181,6 +184,14 @@ def _write_parts(
         paths.append(path)
         yield {"file": str(path.relative_to(folder)), "rows": len(some), "sha256": digest}
     _sync(paths, folder)
+
+
+def _nothing_yet(folder: Path, dataset: str, stream: _Stream) -> dict[str, Any]:
+    """A part without a row, so that a dataset can be read before anything was corrected or fed back."""
+    path = folder / dataset / "service_id=none" / "day=1970-01-01" / "part-none.parquet"
+    digest = _write(path, _table(stream.columns, []))
+    _sync([path], folder)
+    return {"file": str(path.relative_to(folder)), "rows": 0, "sha256": digest}
 
 
 def _safe(writer: str) -> str:

@@ -7,13 +7,21 @@ day on which it lies wholly behind is 1 April.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
 from cds_wrapper.ledger.episodes import Episode, Followed, Known, Scored, after, due_on, episodes_of
 from cds_wrapper.ledger.outcomes import FollowUp, Report
-from cds_wrapper.services.outcomes import EpisodeKind, EpisodeRule, Index, Outcome, OutcomeKind, Role
+from cds_wrapper.services.outcomes import (
+    EpisodeKind,
+    EpisodeRule,
+    Index,
+    Outcome,
+    OutcomeKind,
+    Role,
+    TableRule,
+)
 
 ASKED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 READMISSION = Outcome("readmission", "another stay", "P30D")
@@ -59,26 +67,26 @@ def episode(
         ([on(3, 10)], ALL_SPRING, LATER, "event", None),
         # Nobody looked until the end: no event is not known to have happened, nor not to have.
         ([], NOBODY, LATER, "unverified", "follow_up_not_shown"),
-        (
-            [],
-            Followed((FollowUp(date(2026, 2, 1), date(2026, 3, 20)),)),
-            LATER,
-            "unverified",
-            "follow_up_not_shown",
-        ),
-        # An event that was seen needs no proof that others would have been.
-        ([on(3, 10)], NOBODY, LATER, "event", None),
+        ([], HALF_OF_IT, LATER, "unverified", "follow_up_not_shown"),
+        # Nor does an event count where the others' half was not looked at: it would stand without non-events.
+        ([on(3, 10)], NOBODY, LATER, "unverified", "follow_up_not_shown"),
+        ([on(3, 10)], HALF_OF_IT, LATER, "unverified", "follow_up_not_shown"),
+        ([on(3, 10, prediction_id="p1")], NOBODY, LATER, "event", None),
+        # An event of the prediction, but after the horizon or of another one.
+        ([on(4, 2, prediction_id="p1")], ALL_SPRING, LATER, "no_event", None),
+        ([on(4, 2, prediction_id="p1")], NOBODY, LATER, "unverified", "follow_up_not_shown"),
+        ([on(3, 10, prediction_id="p2")], ALL_SPRING, LATER, "no_event", None),
+        # Whoever left cannot be known not to have had it; an event before that counts.
+        ([on(3, 20, Report.CENSORED, reason="left")], ALL_SPRING, LATER, "censored", "left"),
+        ([on(3, 20, Report.CENSORED, reason="left"), on(3, 10)], ALL_SPRING, LATER, "event", None),
+        # Death after the horizon is over is no competing event of it.
+        ([on(4, 2, Report.CENSORED, reason="competing_event")], ALL_SPRING, LATER, "no_event", None),
         ([], ALL_SPRING, LATER, "no_event", None),
         # Before the prediction and after the horizon is not within it.
         ([on(2, 27), on(4, 2)], ALL_SPRING, LATER, "no_event", None),
         # Death without the event, and the event before death.
-        (
-            [on(3, 9, Report.CENSORED, reason="competing_event")],
-            ALL_SPRING,
-            LATER,
-            "censored",
-            "competing_event",
-        ),
+        ([DIED], ALL_SPRING, LATER, "censored", "competing_event"),
+        ([DIED], NOBODY, LATER, "censored", "competing_event"),
         ([on(3, 9, Report.CENSORED), on(3, 8)], ALL_SPRING, LATER, "event", None),
         ([on(3, 9, Report.CENSORED), on(3, 11)], ALL_SPRING, LATER, "censored", "left"),
         # A source that tells of the case itself proves it by itself.
@@ -110,6 +118,31 @@ def test_an_event_sooner_than_the_lead_time_leaves_the_episode_out() -> None:
 
     assert episode([on(3, 2)], outcome=outcome).state.reason == "excluded"
     assert episode([on(3, 4)], outcome=outcome).state.state == "event"
+
+
+def test_a_table_that_tells_of_every_case_proves_its_events_too() -> None:
+    by_case = replace(READMISSION, table=TableRule(patient="mrn", at="back", label="y"))
+
+    assert episode([on(3, 10)], NOBODY, outcome=by_case).state.state == "event"
+    assert episode([on(3, 10, Report.NO_EVENT)], NOBODY, outcome=by_case).state.state == "no_event"
+
+
+def test_an_event_in_the_last_moment_counts_and_one_at_the_end_does_not() -> None:
+    end = ASKED + timedelta(days=30)
+    last, next_one = (Known(Report.EVENT, at) for at in (end - timedelta(milliseconds=1), end))
+
+    assert episode([last]).state.state == "event"
+    assert episode([next_one]).state.state == "no_event"
+    assert episode([Known(Report.EVENT, ASKED)]).state.state == "event"
+
+
+def test_times_of_other_zones_are_the_same_moments() -> None:
+    in_auckland = timezone(timedelta(hours=13))
+    before = Known(Report.EVENT, datetime(2026, 3, 2, 0, 59, tzinfo=in_auckland))
+    after_it = Known(Report.EVENT, datetime(2026, 3, 2, 1, 1, tzinfo=in_auckland))
+
+    assert episode([before]).state.state == "no_event"
+    assert episode([after_it]).state.state == "event"
 
 
 def test_follow_up_is_of_a_site_and_may_be_put_together() -> None:
@@ -175,6 +208,8 @@ def test_predictions_of_two_encounters_are_two_episodes_only_when_encounters_cou
     [
         (datetime(2026, 1, 31, 9, tzinfo=UTC), "P1M", datetime(2026, 2, 28, 9, tzinfo=UTC)),
         (datetime(2024, 2, 29, tzinfo=UTC), "P1Y", datetime(2025, 2, 28, tzinfo=UTC)),
+        (datetime(2026, 3, 1, 9, tzinfo=UTC), "P10Y", datetime(2036, 3, 1, 9, tzinfo=UTC)),
+        (datetime(2026, 12, 31, tzinfo=UTC), "P2M", datetime(2027, 2, 28, tzinfo=UTC)),
         (datetime(2026, 3, 1, tzinfo=UTC), "PT36H", datetime(2026, 3, 2, 12, tzinfo=UTC)),
     ],
 )

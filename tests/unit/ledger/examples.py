@@ -120,7 +120,9 @@ async def opened(path: Path, **options: Any) -> SQLiteLedger:
     return ledger
 
 
-def feedback(card: str, outcome: str = "overridden", suggestions: Sequence[str] = ()) -> FeedbackEntry:
+def feedback(
+    card: str, outcome: str = "overridden", suggestions: Sequence[str] = (), service: str = "cvd-risk"
+) -> FeedbackEntry:
     """Feedback on a card, as it is read from a call."""
     raw = {
         "card": card,
@@ -128,7 +130,7 @@ def feedback(card: str, outcome: str = "overridden", suggestions: Sequence[str] 
         "outcomeTimestamp": "2027-03-04T12:05:00Z",
         "acceptedSuggestions": [{"id": one} for one in suggestions],
     }
-    read = read_feedback_entry(raw, "cvd-risk", "demonstration", NOON)
+    read = read_feedback_entry(raw, service, "demonstration", NOON)
     assert isinstance(read, FeedbackEntry)
     return read
 
