@@ -15,6 +15,7 @@
     │   └── Overwhelmed           503  the process has as many calls in flight as it can record
     ├── ConfigurationRefused      a file in hooks/ or a setting is wrong; lists every mistake
     ├── LedgerUnavailable         a record could not be made durable in time
+    ├── UnreadableFile            a file of outcomes cannot be read to its end
     └── OutboundTrouble           a peer did not answer usably; vendor adapters turn it into a status
 
 An error knows what the outside may hear: an HTTP status, an issue code and one safe sentence.
@@ -219,6 +220,12 @@ class Trouble(enum.Enum):
 
     NOT_HTTP = "not_http"
     TOO_LARGE = "too_large"
+
+
+class UnreadableFile(WrapperError):
+    """A file of outcomes, or an answer with some, cannot be read to its end; what was read before stays."""
+
+    reason = "file"
 
 
 class OutboundTrouble(WrapperError):

@@ -21,6 +21,7 @@ import structlog
 from cds_wrapper import __version__, log_event
 from cds_wrapper.log_editions import EDITION_EVENTS
 from cds_wrapper.log_orders import ORDER_EVENTS
+from cds_wrapper.log_outcomes import OUTCOME_EVENTS
 from cds_wrapper.log_reads import READ_EVENTS
 from cds_wrapper.log_stream import Detached
 from cds_wrapper.log_vendors import VENDOR_EVENTS
@@ -31,7 +32,7 @@ _PACKAGE = Path(__file__).parent
 Event = log_event.Event
 Level = log_event.Level
 
-_OWN_MODULES = (*READ_EVENTS, *VENDOR_EVENTS, *ORDER_EVENTS, *EDITION_EVENTS)
+_OWN_MODULES = (*READ_EVENTS, *VENDOR_EVENTS, *ORDER_EVENTS, *EDITION_EVENTS, *OUTCOME_EVENTS)
 _events: dict[str, Event] = {event.name: event for event in _OWN_MODULES}
 EVENTS: Mapping[str, Event] = _events
 """Every event by its name: those of the list below, and those that have a module of their own."""

@@ -1,36 +1,32 @@
-"""`outcomes import`: what became of patients, out of the hospital's own files."""
+"""`outcomes import`: what became of patients, out of the hospital's own files or its FHIR server."""
 
 from __future__ import annotations
 
 import enum
+import hashlib
 import json
-import os
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TextIO
+from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from cds_wrapper import log
 from cds_wrapper.app import pseudonyms_of
+from cds_wrapper.commands.outcome_files import Bar, Form, Rejects, read_by, rows_of, sources_of
+from cds_wrapper.commands.outcome_search import door_of, found_rows
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
-from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
+from cds_wrapper.ehr.clients import KnownClients
+from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, UnreadableFile
 from cds_wrapper.ledger.outcome_file import beside
-from cds_wrapper.ledger.outcome_sources import (
-    Keys,
-    check_columns,
-    csv_rows,
-    digest_of,
-    fhir_rows,
-    learn_patients,
-    table_row,
-)
-from cds_wrapper.ledger.outcomes import FollowUp, Imported, Refused, Row, Subject, import_rows
-from cds_wrapper.services import examine_services
+from cds_wrapper.ledger.outcome_keys import Keys
+from cds_wrapper.ledger.outcomes import FollowUp, Imported, Row, Subject, import_rows
+from cds_wrapper.log_outcomes import OUTCOMES_IMPORTED
+from cds_wrapper.services import examine_clients, examine_services
 from cds_wrapper.services.definitions import ServiceDefinition
 from cds_wrapper.services.outcomes import Outcome
 from cds_wrapper.settings import Settings, read_settings
@@ -44,21 +40,13 @@ class Action(enum.Enum):
     IMPORT = "import"
 
 
-class Form(enum.Enum):
-    """What a file is; without it, its name tells."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    FHIR = "fhir"
-
-
 def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     action: Annotated[Action, typer.Argument(help="`import`.")],
-    files: Annotated[
-        list[Path],
-        typer.Argument(help="CSV, Parquet or NDJSON files (also .gz); of an export, Patient first."),
-    ],
     service: Annotated[str, typer.Option(help="Service whose outcome they tell.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV, Parquet or NDJSON files (also .gz); of an export, Patient among them."),
+    ] = None,
     outcome: Annotated[
         str | None, typer.Option(help="Name of the outcome; without it that which the score predicts.")
     ] = None,
@@ -71,9 +59,19 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     ] = None,
     site: Annotated[str | None, typer.Option(help="The site whose patients they cover; else all.")] = None,
     form: Annotated[Form | None, typer.Option("--format", help="What the files are.")] = None,
+    fhir: Annotated[
+        str | None, typer.Option(help="Search this FHIR server, of `clients.yaml`, instead of reading files.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="With --fhir: what changed on this day or later, `2026-01-01`.")
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option(help="EHR of `clients.yaml` whose FHIR ids are in the files, if several.")
+    ] = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Where refused rows are listed, line and reason; mode 0600.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the counts.")] = False,
 ) -> None:
     """Import outcomes, by what `service.yaml` declares of them, under the pseudonyms of the predictions.
@@ -81,8 +79,8 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     \b
     It runs beside the service and may be run again: a row that says nothing new is not written twice, and an
     import that was cut off goes on. A later row of the same outcome replaces the earlier one; both stay.
-    Exit codes: 0 imported, 2 a setting or a file cannot be used, 3 no such service or outcome, 4 imported but
-    for rows that were refused.
+    Exit codes: 0 imported, 2 a setting, a file or a server cannot be used, 3 no such service, outcome or
+    client, 4 imported but for rows that were refused.
 
     \b
     Example: python3 run.py outcomes import Patient.ndjson Encounter.ndjson --service readmission \\
@@ -92,23 +90,24 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     settings, definition = _service(service)
     declared = _outcome(definition, outcome)
     follow_up = [_period(text, site) for text in covers or ()]
-    keys = _keys(settings, definition, declared)
     where = rejects or beside(settings.ledger_path).with_name("outcomes-rejected.jsonl")
     total: dict[str, Imported] = {}
     try:
-        for path in files:
-            if _form(path, form) is Form.FHIR:
-                learn_patients(path, keys)
-        for path in files:
-            total[path.name] = _import(path, _form(path, form), declared, keys, settings, follow_up, where)
+        with ExitStack() as stack:
+            run = _Run(settings, definition, declared, follow_up, dry_run, Rejects(where, stack))
+            bar = stack.enter_context(Bar())
+            if fhir is not None:
+                run.search(fhir, _day(since), bar, total)
+            else:
+                run.files(files or [], form, client, bar, total)
     except (LedgerUnavailable, ConfigurationRefused) as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
-    except KeyError as missing:
-        _refuse(f"A file has no column `{missing.args[0]}`, which `outcome.columns` names.")
+    except UnreadableFile as error:
+        _refuse(error.sentence)
     except OSError as error:
-        _refuse(f"{error.filename} cannot be read ({error.strerror}).")
-    _say(total, where, as_json)
+        _refuse(f"{error.filename} cannot be read or written ({error.strerror}).")
+    _say(total, where, as_json, dry_run)
     if any(one.rejected for one in total.values()):
         raise typer.Exit(REJECTED_EXIT)
 
@@ -150,106 +149,120 @@ def _period(text: str, site: str | None) -> FollowUp:
     return FollowUp(first, last, site)
 
 
-def _keys(settings: Settings, service: ServiceDefinition, outcome: Outcome) -> Keys:
-    if settings.pseudonym_keys is None:
-        _refuse(
-            "CDS_WRAPPER_PSEUDONYM_KEYS is not set: outcomes need the keys the predictions were made with."
+def _day(text: str | None) -> date:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        _refuse("--fhir needs --since, a day such as 2026-01-01: what changed from then on is searched for.")
+
+
+def _clients(settings: Settings) -> KnownClients | None:
+    examined = examine_clients(settings.hooks)
+    if examined.mistakes:
+        raise ConfigurationRefused(examined.mistakes)
+    return examined.known
+
+
+def _namespace(settings: Settings, name: str | None) -> str:
+    """The system of the FHIR ids in the files: that of the EHR's calls, else no prediction is found again."""
+    known = _clients(settings)
+    namespaces = {one.name: one.namespace or settings.namespace for one in known.clients} if known else {}
+    if name is not None:
+        if name not in namespaces:
+            _refuse(f"clients.yaml has no client `{name}`.", NOT_FOUND_EXIT)
+        return namespaces[name]
+    if len(set(namespaces.values())) > 1:
+        _refuse(f"--client: whose FHIR ids are these? Clients are {', '.join(sorted(namespaces))}.")
+    return next(iter(namespaces.values()), settings.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One call of the command; each method adds to `total` what came of a source."""
+
+    settings: Settings
+    service: ServiceDefinition
+    outcome: Outcome
+    follow_up: list[FollowUp]
+    is_trial: bool
+    rejects: Rejects
+
+    def files(
+        self, paths: list[Path], form: Form | None, client: str | None, bar: Bar, total: dict[str, Imported]
+    ) -> None:
+        """Import files one after the other.
+
+        What they cover is said with the last one: until then an event may be in a file not read yet.
+        """
+        if not paths:
+            raise UnreadableFile("Name the files to import, or a server with --fhir.")
+        sources = sources_of(paths, form)
+        is_fhir = any(one.form is Form.FHIR for one in sources)
+        keys = self._keys(_namespace(self.settings, client) if is_fhir else self.settings.namespace)
+        digest, now = read_by(self.outcome, sources, keys, bar), datetime.now(UTC)
+        for one in sources:
+            covered = self.follow_up if one is sources[-1] else []
+            subject = self._subject(one.digest, one.form.value, digest)
+            rows = rows_of(one, self.outcome, keys, now, bar.opens("rows of"))
+            total[str(one.path)] = self._import(str(one.path), subject, rows, covered)
+
+    def search(self, server: str, since: date, bar: Bar, total: dict[str, Imported]) -> None:
+        """Import what searches of a FHIR server find."""
+        now = datetime.now(UTC)
+        door, client = door_of(server, _clients(self.settings), self.settings)
+        named = client.namespace if client is not None else None
+        keys = self._keys(named or self.settings.namespace)
+        told = f"{door.base}|{since.isoformat()}|{now.isoformat()}"
+        subject = self._subject(hashlib.sha256(told.encode()).hexdigest(), Form.FHIR.value, "")
+        rows = found_rows(door, since, self.outcome, keys, self.settings, now)
+        total[door.base] = self._import(door.base, subject, rows, self.follow_up, bar.counts("found"))
+
+    def _subject(self, digest: str, form: str, read_with: str) -> Subject:
+        return Subject(self.service.id, self.outcome.name, digest, form, read_with)
+
+    def _keys(self, namespace: str) -> Keys:
+        if self.settings.pseudonym_keys is None:
+            _refuse("CDS_WRAPPER_PSEUDONYM_KEYS is not set: outcomes need the keys of the predictions.")
+        identifiers = self.service.identifiers
+        made = pseudonyms_of(self.settings)
+        return Keys(
+            made, namespace, identifiers.patient, identifiers.encounter, self.service.id, self.outcome.name
         )
-    return Keys(
-        pseudonyms_of(settings),
-        settings.namespace,
-        service.identifiers.patient,
-        service.identifiers.encounter,
-        service.id,
-        outcome.name,
-    )
 
-
-def _form(path: Path, form: Form | None) -> Form:
-    if form is not None:
-        return form
-    names = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    by_name = {".csv": Form.CSV, ".parquet": Form.PARQUET, ".ndjson": Form.FHIR, ".jsonl": Form.FHIR}
-    found = by_name.get(names[-1] if names else "")
-    if found is None:
-        _refuse(f"{path.name} does not tell by its name what it is: say so with --format.")
-    return found
-
-
-def _import(
-    path: Path,
-    form: Form,
-    outcome: Outcome,
-    keys: Keys,
-    settings: Settings,
-    follow_up: list[FollowUp],
-    rejects: Path,
-) -> Imported:
-    now = datetime.now(UTC)
-    subject = Subject(keys.service_id, outcome.name, digest_of(path), form.value)
-    with ExitStack() as stack:
-        progress = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-        stack.enter_context(progress)
-        task = progress.add_task(path.name, total=None)
-        refused = _Rejects(rejects, path.name, stack)
-        return import_rows(
-            beside(settings.ledger_path),
+    def _import(
+        self,
+        name: str,
+        subject: Subject,
+        rows: Iterator[tuple[int, Row]],
+        follow_up: Iterable[FollowUp],
+        told: Callable[[int], None] = lambda _: None,
+    ) -> Imported:
+        started = time.monotonic()
+        done = import_rows(
+            beside(self.settings.ledger_path),
             subject,
-            _rows(path, form, outcome, keys, now),
+            rows,
             follow_up,
-            refused.add,
-            lambda rows: progress.advance(task, rows),
+            (lambda line, why: self.rejects.add(name, line, why)) if not self.is_trial else lambda *_: None,
+            told,
+            is_trial=self.is_trial,
         )
+        if not self.is_trial and not done.was_done:
+            log.OperatorLog("outcomes").emit(
+                OUTCOMES_IMPORTED,
+                service_id=subject.service_id,
+                outcome=subject.outcome,
+                form=subject.form,
+                read=done.read,
+                written=done.written,
+                same=done.same,
+                rejected=sum(done.rejected.values()),
+                seconds=round(time.monotonic() - started, 3),
+            )
+        return done
 
 
-def _rows(path: Path, form: Form, outcome: Outcome, keys: Keys, now: datetime) -> Iterator[tuple[int, Row]]:
-    if form is Form.FHIR:
-        return fhir_rows(path, outcome, keys, now)
-    if outcome.table is None:
-        _refuse(f"`{outcome.name}` declares no `columns`, so no table can be read.")
-    if form is Form.CSV:
-        return csv_rows(path, outcome.table, keys, now)
-    return _parquet_rows(path, outcome, keys, now)
-
-
-def _parquet_rows(path: Path, outcome: Outcome, keys: Keys, now: datetime) -> Iterator[tuple[int, Row]]:
-    import pyarrow.parquet as pq  # noqa: PLC0415  half a second that only a Parquet file is worth
-
-    rule = outcome.table
-    file = pq.ParquetFile(path)
-    number = 0
-    if rule is None:
-        return
-    check_columns(rule, file.schema_arrow.names)
-    for batch in file.iter_batches(batch_size=10_000):
-        for record in batch.to_pylist():
-            number += 1
-            yield number, table_row(_as_text(record), rule, keys, now)
-
-
-def _as_text(record: dict[str, Any]) -> dict[str, Any]:
-    """Dates and times as ISO 8601, whole numbers without a fraction."""
-    return {
-        name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in record.items()
-    }
-
-
-class _Rejects:
-    """The file of refused rows; made when the first one comes."""
-
-    def __init__(self, path: Path, name: str, stack: ExitStack) -> None:
-        self._path, self._name, self._stack = path, name, stack
-        self._file: TextIO | None = None
-
-    def add(self, line: int, why: Refused) -> None:
-        """Note one, without anything of its content."""
-        if self._file is None:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._file = self._stack.enter_context(os.fdopen(descriptor, "a", encoding="utf-8"))
-        self._file.write(json.dumps({"file": self._name, "line": line, "reason": why.value}) + "\n")
-
-
-def _say(total: dict[str, Imported], rejects: Path, as_json: bool) -> None:
+def _say(total: dict[str, Imported], rejects: Path, as_json: bool, is_trial: bool) -> None:
     if as_json:
         told = {
             name: {
@@ -267,8 +280,9 @@ def _say(total: dict[str, Imported], rejects: Path, as_json: bool) -> None:
         if one.was_done:
             typer.echo(f"{name}: imported before; nothing was written.")
             continue
+        written, see = ("would be written", "") if is_trial else ("written", f" (see {rejects})")
         refused = ", ".join(f"{count} {reason}" for reason, count in sorted(one.rejected.items()))
         typer.echo(
-            f"{name}: {one.read} rows read, {one.written} written, {one.same} said nothing new"
-            + (f"; refused: {refused} (see {rejects})" if refused else "")
+            f"{name}: {one.read} rows read, {one.written} {written}, {one.same} said nothing new"
+            + (f"; refused: {refused}{see}" if refused else "")
         )

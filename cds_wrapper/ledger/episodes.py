@@ -202,7 +202,7 @@ def _seen_to_the_end(
     outcome: Outcome, mine: Sequence[Known], events: Sequence[Known], event_at: datetime | None, looked: bool
 ) -> State:
     """What is known of an episode that nobody was lost from: nothing, a sum, or what somebody said."""
-    said = [one for one in mine if one.report in _CASES]
+    said = [one for one in mine if _tells_all(one, outcome)]
     if events or any(one.report is Report.NO_EVENT for one in said):
         if outcome.kind is OutcomeKind.BINARY:
             return State(NO_EVENT, None, None, 0.0)
@@ -211,9 +211,19 @@ def _seen_to_the_end(
             return State(EVENT if total > 0 else NO_EVENT, None, event_at, total)
     if said:
         return State(UNVERIFIED, next((one.reason for one in said if one.reason), "not_tested"))
-    if looked:
-        return State(NO_EVENT, None, None, 0.0)
-    return State(UNVERIFIED, "follow_up_not_shown", event_at)
+    if not looked:
+        return State(UNVERIFIED, "follow_up_not_shown", event_at)
+    return State(UNVERIFIED, "not_tested") if _lacks_test(outcome, mine) else State(NO_EVENT, value=0.0)
+
+
+def _lacks_test(outcome: Outcome, mine: Sequence[Known]) -> bool:
+    """Whether nobody tested for an outcome that only a test finds."""
+    return bool(outcome.tested_by) and not any(one.report is Report.NO_EVENT for one in mine)
+
+
+def _tells_all(one: Known, outcome: Outcome) -> bool:
+    """Whether a row tells of the whole horizon, follow-up or not: a case does, a test of one day does not."""
+    return one.report in _CASES and (not outcome.tested_by or _is_of_a_case(one, outcome))
 
 
 def _is_mine(one: Known, index: Scored, ids: frozenset[str], start: datetime, ends: datetime) -> bool:

@@ -10,11 +10,11 @@ import hashlib
 import itertools
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cds_wrapper.ledger.outcome_columns import FOLLOW_UP_COLUMNS, OUTCOME_COLUMNS
 from cds_wrapper.ledger.outcome_file import opened
@@ -38,7 +38,8 @@ class Refused(enum.Enum):
     """Why a row of a file is no outcome; says nothing of its content."""
 
     NOT_JSON = "not_json"
-    NOT_THIS_TYPE = "not_this_type"
+    TOO_LONG = "too_long"
+    BAD_ROW = "bad_row"
     NO_PATIENT = "no_patient"
     NO_TIME = "no_time"
     BAD_TIME = "bad_time"
@@ -65,6 +66,18 @@ class Reported:
     def __repr__(self) -> str:
         return f"Reported({self.report.value})"
 
+    def still_linked(self, keys: Sequence[str | None]) -> Reported:
+        """The same with the keys it had before, where this source does not know one."""
+        mine = (self.patient_key, self.patient_fhir_key, self.encounter_key, self.prediction_id)
+        joined = [new or old for new, old in zip(mine, keys, strict=True)]
+        return replace(
+            self,
+            patient_key=joined[0],
+            patient_fhir_key=joined[1],
+            encounter_key=joined[2],
+            prediction_id=joined[3],
+        )
+
     def columns(self) -> tuple[object, ...]:
         """What tells one version of it from another, in the order of the table's columns."""
         return (
@@ -86,17 +99,22 @@ Row = Reported | Refused | None
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is imported: for which service and outcome, from which file, in which form."""
+    """What is imported: for which service and outcome, from which file, in which form.
+
+    `read_by` is a digest of the declaration and of the Patients it is read with: the same file says something
+    else when either changes.
+    """
 
     service_id: str
     outcome: str
     file_digest: str
     form: str
+    read_by: str = ""
 
     @property
     def import_id(self) -> str:
-        """The same for the same file read by the same declaration."""
-        told = f"{self.service_id}|{self.outcome}|{self.file_digest}|{self.form}"
+        """The same for the same file read in the same way."""
+        told = f"{self.service_id}|{self.outcome}|{self.file_digest}|{self.form}|{self.read_by}"
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
@@ -128,15 +146,20 @@ def import_rows(
     follow_up: Iterable[FollowUp] = (),
     refuse: Callable[[int, Refused], None] = lambda _line, _why: None,
     told: Callable[[int], None] = lambda _rows: None,
+    *,
+    is_trial: bool = False,
 ) -> Imported:
     """Write a source's rows into the database at `path`; `rows` are (line, row) from the first line on.
 
     A row that says nothing new is not written again, so a file may be imported twice, and a longer one after
-    a shorter. An import that was cut off goes on behind its last durable batch. `LedgerUnavailable` when the
-    database cannot be written: what was durable stays.
+    a shorter. An import that was cut off goes on behind its last durable batch. A trial counts what would be
+    written and writes nothing. `LedgerUnavailable` when the database cannot be written: what was durable
+    stays.
     """
     with opened(path) as connection:
-        done = _Import(connection, subject, refuse)
+        if is_trial:
+            _shadow(connection)
+        done = _Import(connection, subject, refuse, ("temp", "main") if is_trial else ("main",))
         if done.result.was_done:
             done.cover(follow_up)
             return done.result
@@ -153,9 +176,14 @@ class _Import:
     """One import under way."""
 
     def __init__(
-        self, connection: sqlite3.Connection, subject: Subject, refuse: Callable[[int, Refused], None]
+        self,
+        connection: sqlite3.Connection,
+        subject: Subject,
+        refuse: Callable[[int, Refused], None],
+        places: tuple[str, ...],
     ) -> None:
-        self._connection, self._subject, self._refuse = connection, subject, refuse
+        """`places` are the databases of this connection that may know an outcome, the newest first."""
+        self._connection, self._subject, self._refuse, self._places = connection, subject, refuse, places
         self.result = Imported()
         begun = connection.execute(
             "SELECT position, done_at FROM imports WHERE import_id = ?", (subject.import_id,)
@@ -180,8 +208,8 @@ class _Import:
                 self._refuse(line, row)
                 self.result.rejected[row.value] += 1
                 rejected += 1
-            elif row is not None and self._is_news(row):
-                self._insert(row, now)
+            elif row is not None and (news := self._news(row)) is not None:
+                self._insert(news, now)
                 written += 1
             elif row is not None:
                 same += 1
@@ -196,15 +224,23 @@ class _Import:
         self.result.written += written
         self.result.same += same
 
-    def _is_news(self, row: Reported) -> bool:
-        known = self._connection.execute(
-            "SELECT patient_key, patient_fhir_key, encounter_key, prediction_id, report, reason, happened_at,"
-            " value, known_on FROM outcomes WHERE outcome_id = ? ORDER BY sequence DESC LIMIT 1",
+    def _news(self, row: Reported) -> Reported | None:
+        """The row as it is to be written; None when it says nothing new, or something older than is known."""
+        known = next((one for place in self._places if (one := self._known(place, row))), None)
+        if known is None:
+            return None if row.report is Report.WITHDRAWN else row
+        said, known_on = tuple(known[:-1]), known[-1]
+        if row.known_on is not None and known_on is not None and row.known_on.isoformat() < known_on:
+            return None
+        linked = row.still_linked(said[:4])
+        return None if linked.columns()[:-1] == said else linked
+
+    def _known(self, place: str, row: Reported) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._connection.execute(
+            f"SELECT {_SAID} FROM {place}.outcomes WHERE outcome_id = ? ORDER BY rowid DESC LIMIT 1",  # noqa: S608  names are ours
             (row.outcome_id,),
         ).fetchone()
-        if known is None:
-            return row.report is not Report.WITHDRAWN
-        return tuple(known) != row.columns()
+        return found
 
     def _insert(self, row: Reported, now: str) -> None:
         subject = self._subject
@@ -236,8 +272,20 @@ class _Import:
         )
 
 
+def _shadow(connection: sqlite3.Connection) -> None:
+    """Tables of this connection alone in front of the real ones: what is written here is gone afterwards."""
+    for table in ("outcomes", "imports", "follow_up"):
+        empty = " WHERE FALSE" if table == "outcomes" else ""
+        connection.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM main.{table}{empty}")  # noqa: S608  names are ours
+    connection.execute("CREATE INDEX temp.shadow_by_id ON outcomes (outcome_id)")
+
+
 _WRITTEN: Final = [column.name for column in OUTCOME_COLUMNS if column.name != "sequence"]
 _INSERT: Final = f"INSERT INTO outcomes ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"  # noqa: S608  names are ours
+_SAID: Final = (
+    "patient_key, patient_fhir_key, encounter_key, prediction_id, report, reason, happened_at, value,"
+    " known_on"
+)
 _COVER: Final = f"INSERT INTO follow_up VALUES ({', '.join('?' * len(FOLLOW_UP_COLUMNS))})"  # noqa: S608  it is a count
 
 

@@ -118,6 +118,9 @@ class ColumnsFile(FileModel):
         None,
         description="`event`, `no_event`, `censored`, `unverified`, `withdrawn`: a row per case.",
     )
+    reason: Words | None = Field(
+        None, description="Why it is censored: `left` (where nothing stands), `competing_event`, `excluded`."
+    )
     value: Words | None = Field(None, description="How many or how much, for a count or a cost.")
     known_on: Words | None = Field(None, description="Since when it has been known.")
     id: Words | None = Field(
@@ -132,6 +135,8 @@ class ColumnsFile(FileModel):
             raise ValueError("name what a row says: `at` for events, `label` or `state` for cases.")
         if self.label and self.state:
             raise ValueError("name one of `label` and `state`.")
+        if self.reason and not self.state:
+            raise ValueError("`reason` is read beside `state`.")
         return self
 
     def built(self) -> TableRule:
@@ -152,6 +157,11 @@ class SourcesFile(FileModel):
     verified_by: Words | None = Field(None, description="How a case is told from none.")
     events: list[EventFile] = Field(
         default_factory=list, description="FHIR resources that are events, for bulk exports and searches."
+    )
+    tested_by: list[EventFile] = Field(
+        default_factory=list,
+        description="FHIR resources that show that somebody looked. With them, a patient without an event and"
+        " without a test within the horizon is not verified, whatever the follow-up.",
     )
     death: bool = Field(False, description="Whether death is the event, or one of them (`Patient.deceased`).")
     death_competes: bool = Field(
@@ -183,6 +193,13 @@ class FurtherOutcomeFile(OutcomeFile):
     kind: Literal["binary", "count", "cost"] = Field(
         "binary", description="Whether it happened, how often, or how much it cost."
     )
+
+    @model_validator(mode="after")
+    def _each_row_once(self) -> FurtherOutcomeFile:
+        columns = self.columns
+        if self.kind != "binary" and columns and columns.at and not columns.id:
+            raise ValueError("name `columns.id`: of two rows of one moment the later replaces the earlier.")
+        return self
 
     def built(self) -> Outcome:
         """As the rest of the house sees it."""
@@ -217,6 +234,7 @@ def _built(file: OutcomeFile, kind: OutcomeKind, role: Role) -> Outcome:
         known_bias=file.known_bias,
         verified_by=file.verified_by,
         events=tuple(one.built() for one in file.events),
+        tested_by=tuple(one.built() for one in file.tested_by),
         death=file.death,
         death_competes=file.death_competes,
         table=file.columns.built() if file.columns else None,

@@ -80,6 +80,7 @@ class TableRule:
     at: str | None = None
     label: str | None = None
     state: str | None = None
+    reason: str | None = None
     value: str | None = None
     known_on: str | None = None
     id: str | None = None
@@ -91,7 +92,8 @@ class Outcome:
 
     An event earlier than `lead_time` after the index prediction does not count as one: it was under way.
     `known_bias` says what the definition itself gets wrong, `verified_by` how a case is told from none.
-    `death_competes`: whoever dies without the event before the horizon is over is censored.
+    `death_competes`: whoever dies without the event before the horizon is over is censored. With `tested_by`
+    nobody is without the event whom no test within the horizon found to be.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Outcome:
     known_bias: str | None = None
     verified_by: str | None = None
     events: tuple[ResourceRule, ...] = ()
+    tested_by: tuple[ResourceRule, ...] = ()
     death: bool = False
     death_competes: bool = True
     table: TableRule | None = None

@@ -19,6 +19,7 @@ from cds_wrapper.services.outcomes import (
     Index,
     Outcome,
     OutcomeKind,
+    ResourceRule,
     Role,
     TableRule,
 )
@@ -220,3 +221,26 @@ def test_a_horizon_goes_by_the_calendar(start: datetime, duration: str, end: dat
 def test_a_horizon_that_ends_at_midnight_is_over_on_that_day() -> None:
     assert due_on(datetime(2026, 3, 1, tzinfo=UTC), "P30D") == date(2026, 3, 31)
     assert due_on(datetime(2026, 3, 1, 0, 1, tzinfo=UTC), "P30D") == date(2026, 4, 1)
+
+
+CULTURE = ResourceRule("Observation", {"code": frozenset({"600-7"})}, {}, ("effectiveDateTime",))
+
+
+@pytest.mark.parametrize(
+    ("known", "followed", "state", "reason"),
+    [
+        # Followed and never tested: nobody knows.
+        ([], ALL_SPRING, "unverified", "not_tested"),
+        ([on(3, 10, Report.NO_EVENT)], ALL_SPRING, "no_event", None),
+        ([on(3, 10, Report.NO_EVENT), on(3, 12)], ALL_SPRING, "event", None),
+        # A test of one day does not speak for the days nobody looked at, nor does one before the prediction.
+        ([on(3, 10, Report.NO_EVENT)], NOBODY, "unverified", "follow_up_not_shown"),
+        ([on(2, 10, Report.NO_EVENT)], ALL_SPRING, "unverified", "not_tested"),
+    ],
+)
+def test_without_a_test_an_outcome_that_only_a_test_finds_is_not_known(
+    known: list[Known], followed: Followed, state: str, reason: str | None
+) -> None:
+    found = episode(known, followed, outcome=replace(READMISSION, tested_by=(CULTURE,))).state
+
+    assert (found.state, found.reason) == (state, reason)

@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.errors import LedgerUnavailable, UnreadableFile
+from cds_wrapper.ledger.outcome_fhir import fhir_rows, learn_patients
 from cds_wrapper.ledger.outcome_file import opened
-from cds_wrapper.ledger.outcome_sources import Keys, csv_rows, fhir_rows, learn_patients
+from cds_wrapper.ledger.outcome_keys import Keys
+from cds_wrapper.ledger.outcome_tables import csv_rows
 from cds_wrapper.ledger.outcomes import BATCH, FollowUp, Refused, Report, Reported, Row, Subject, import_rows
 from cds_wrapper.ledger.pseudonyms import new_keys_file, pseudonyms_from
 from cds_wrapper.services.outcomes import Outcome, ResourceRule, TableRule
+from tests.unit.ledger.moments import NOW
 
-NOW = datetime(2026, 6, 30, tzinfo=UTC)
 PSEUDONYMS = pseudonyms_from(new_keys_file("test"), "test")
 KEYS = Keys(PSEUDONYMS, "https://ehr.example", ("urn:mrn",), ("urn:visit",), "readmission", "readmission")
 SUBJECT = Subject("readmission", "readmission", "digest", "csv")
@@ -29,7 +31,6 @@ STAY = ResourceRule(
     {"priority": frozenset({"http://terminology.hl7.org/CodeSystem/v3-ActPriority|EL"})},
     ("period.start",),
 )
-JANUARY = FollowUp(date(2026, 1, 1), date(2026, 2, 1))
 MRN = {"system": "urn:mrn", "value": "7"}
 READMISSION = Outcome("readmission", "another stay", "P30D", events=(STAY,))
 
@@ -158,7 +159,7 @@ def test_a_table_of_cases(tmp_path: Path) -> None:
 
 
 def test_a_column_that_is_declared_and_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="mrn"):
+    with pytest.raises(UnreadableFile, match="mrn"):
         table(tmp_path, "id,admitted\n", TableRule(patient="mrn", at="admitted"))
 
 
