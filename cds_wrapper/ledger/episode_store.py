@@ -153,6 +153,10 @@ def _whose(row: Row) -> tuple[str, str, str]:
     return row["person"], row["model_id"], row["model_version"]
 
 
+_KEYS: Final = ("patient_key", "patient_fhir_key", "encounter_key", "prediction_id")
+_HAS: Final = "SELECT 1 FROM outcomes WHERE service_id = ? AND outcome = ? AND {} IS NOT NULL LIMIT 1"
+
+
 class _Source:
     """What is known of one outcome: the rows of a patient, and who was followed."""
 
@@ -163,6 +167,7 @@ class _Source:
         self._store = store
         self._of = (service.id, outcome.name)
         self._by = (as_of.isoformat(), as_of.isoformat())
+        self._keys = [name for name in _KEYS if store.execute(_HAS.format(name), self._of).fetchone()]
         periods = store.execute(
             "SELECT covers_from, covers_to, site FROM follow_up WHERE service_id = ? AND outcome = ?",
             self._of,
@@ -177,13 +182,8 @@ class _Source:
     def known(self, patient: Sequence[Row]) -> list[Known]:
         """The current rows about a patient, by any of the keys the predictions have."""
         rows: dict[tuple[Any, ...], Known] = {}
-        for column, keys in (
-            ("patient_key", {row["patient_key"] for row in patient}),
-            ("patient_fhir_key", {row["patient_fhir_key"] for row in patient}),
-            ("encounter_key", {row["encounter_key"] for row in patient}),
-            ("prediction_id", {row["prediction_id"] for row in patient}),
-        ):
-            for key in keys - {None}:
+        for column in self._keys:
+            for key in {row[column] for row in patient} - {None}:
                 for row in self._store.execute(f"{_KNOWN} AND {column} = ?", (*self._of, *self._by, key)):
                     rows[tuple(row)] = _known(row)
         return list(rows.values())

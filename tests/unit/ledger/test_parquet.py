@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,22 @@ def test_long_stretches_and_erased_rows_leave_no_gap(tmp_path: Path, monkeypatch
 
     assert export_rows(ledger, folder, since=3).rows == 20
     assert exported(folder, "count(*), min(sequence), max(sequence)") == [(20, 4, 23)]
+
+
+def test_a_view_is_the_same_stretch_by_stretch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, folder = tmp_path / "ledger.db", tmp_path / "out"
+    record(ledger, [f"a{n}" for n in range(9)])
+    record(ledger, [f"b{n}" for n in range(5)], "host-1")
+    whole = parquet._STREAMS["prediction_subgroups"]
+    monkeypatch.setitem(parquet._STREAMS, "prediction_subgroups", replace(whole, stretch=2))
+
+    export_rows(ledger, folder, "prediction_subgroups")
+
+    columns = "prediction_id, attribute, level, view, missing"
+    view = LedgerReader(ledger).rows(f"SELECT {columns} FROM prediction_subgroups_v1")
+    assert sorted(exported(folder, columns, "prediction_subgroups"), key=repr) == sorted(
+        (tuple(row.values()) for row in view), key=repr
+    )
 
 
 def test_parts_that_no_manifest_names_are_not_read_twice(tmp_path: Path) -> None:
