@@ -14,9 +14,9 @@ from typing import Any, Final
 from cds_wrapper.cds import Card
 from cds_wrapper.commands.made_patient import MadeInputs, made_call, made_features
 from cds_wrapper.commands.try_request import NoLedger, call_alone
-from cds_wrapper.errors import Mistake
+from cds_wrapper.errors import Mistake, Trouble
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, mistake_of
-from cds_wrapper.services.vendor_kinds import CDS_HOOKS, MLFLOW, OPEN_INFERENCE, PYTHON
+from cds_wrapper.services.vendor_kinds import CDS_HOOKS, MLFLOW, OPEN_INFERENCE, PYTHON, REST
 from cds_wrapper.settings import Settings
 from cds_wrapper.vendor_access import VendorAccess
 from cds_wrapper.vendors.base import Status
@@ -46,6 +46,14 @@ _PLACES: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.INPUT_UNFIT: ("vendor", "inference", "inputs"),
     Reason.TIME_UNREADABLE: ("vendor", "rest", "look_up", "time"),
 }
+_WHAT_IS_ASKED: Final[Mapping[str, tuple[str, ...]]] = {
+    OPEN_INFERENCE: ("vendor", "inference", "inputs"),
+    MLFLOW: ("vendor", "mlflow"),
+    REST: ("vendor", "rest"),
+}
+_NOT_UNDERSTOOD: Final = frozenset({400, 422})
+_NOT_LET_IN: Final = frozenset({401, 403})
+_NOT_THERE: Final = 404
 _OF_THE_SCORE: Final = frozenset(
     {
         Reason.SCORE_IS_A_CLASS,
@@ -87,21 +95,27 @@ class ModelProbe:
         if self.is_usable:
             return None
         reason = _reason_of(self.record.get("reason"))
-        place = _PLACES.get(reason) if reason else None
+        place = _PLACES.get(reason) if reason else self._place_without_reason
         if reason in _OF_THE_SCORE:
             place = _WHERE_IT_STANDS.get(self.service.vendor.protocol, ("vendor", "score"))
-        if reason is Reason.SCORE_IS_A_CLASS:
-            said = f"gives no probability (`{reason.value}`): {reason.meaning}"
-        elif reason is not None:
-            said = f"gives no score (`{reason.value}`): {reason.meaning}"
-        else:
-            why = (
-                self.record.get("reason")
-                or f"HTTP {self.record.get('vendor_http_status') or 'without answer'}"
-            )
-            said = f"gives no score: `{self.status}` ({why})."
         usual = ("vendor", "url") if self.service.vendor.url else ("vendor", "protocol")
+        said = self._without_reason if reason is None else _with_reason(reason)
         return mistake_of(self.service, place or usual, said)
+
+    @property
+    def _place_without_reason(self) -> tuple[str, ...] | None:
+        """What was asked, where the server did not understand it; else nothing nearer than the address."""
+        is_understood = self.record.get("vendor_http_status") not in _NOT_UNDERSTOOD
+        return None if is_understood else _WHAT_IS_ASKED.get(self.service.vendor.protocol)
+
+    @property
+    def _without_reason(self) -> str:
+        http_status = self.record.get("vendor_http_status")
+        trouble = self.record.get("reason")
+        next_step = _next_step(self.status, trouble, http_status)
+        why = trouble or f"HTTP {http_status or 'without answer'}"
+        said = f"gives no score: `{self.status}` ({why})."
+        return f"{said} {next_step}" if next_step else said
 
     @property
     def doubt(self) -> str | None:
@@ -146,6 +160,30 @@ class ModelProbe:
             "doubt": self.doubt,
             "cards": [{"summary": card.summary, "detail": card.detail} for card in self.cards],
         }
+
+
+def _with_reason(reason: Reason) -> str:
+    what = "probability" if reason is Reason.SCORE_IS_A_CLASS else "score"
+    return f"gives no {what} (`{reason.value}`): {reason.meaning}"
+
+
+def _next_step(status: str, trouble: str | None, http_status: int | None) -> str | None:
+    """Where to look when the vendor gave nothing that could be judged."""
+    if trouble == Trouble.TLS.value:
+        return "Is the certificate for this host, and its authority under `vendor.tls.ca`?"
+    if status == Status.UNREACHABLE.value:
+        return "Is the server running, and are host and port right?"
+    if status == Status.TIMED_OUT.value:
+        return "Did the server still load its model? If not, compare `time_budget` with its usual time."
+    if http_status in _NOT_UNDERSTOOD:
+        return "Compare names, types and number of inputs, and of outputs, with the model's; see its own log."
+    if http_status in _NOT_LET_IN:
+        return "See the key or certificate under `vendor`."
+    if http_status == _NOT_THERE:
+        return "Compare the path of the address with the server's."
+    if status == Status.FAILED.value:
+        return "See the server's own log: some fail in this way when the inputs are not the model's."
+    return None
 
 
 def _reason_of(name: object) -> Reason | None:

@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -26,9 +27,14 @@ from cds_wrapper.ledger.feedback import FeedbackEntry
 from cds_wrapper.ledger.work import FeedbackReceipt, LedgerHealth, Receipt
 from cds_wrapper.runtime import Reply, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition, load_services
-from cds_wrapper.services.vendor_kinds import PYTHON
+from cds_wrapper.services.vendor_kinds import CDS_HOOKS, PYTHON
 from cds_wrapper.settings import Settings, read_settings
 from cds_wrapper.vendor_access import VendorAccess, examine_access, open_access, open_vendors
+from cds_wrapper.vendors.base import Status
+
+_TO_BE_PROBED: Final = frozenset(
+    status.value for status in (Status.UNREACHABLE, Status.REFUSED, Status.FAILED, Status.UNREADABLE)
+)
 
 
 class NoLedger:
@@ -207,7 +213,9 @@ def what_became(record: Mapping[str, Any], service: ServiceDefinition) -> str:
     """Whether the vendor was asked, and how that ended."""
     address, status = service.vendor.url or service.vendor.protocol, record.get("status")
     how = f": {status}" if status else ": no record could be made"
-    reason = f" ({record['reason']})" if record.get("reason") else ""
+    http_status = record.get("vendor_http_status")
+    why = record.get("reason") or (http_status not in (None, HTTPStatus.OK) and f"HTTP {http_status}")
+    reason = f" ({why})" if why else ""
     is_asked = record.get("vendor_attempts") or service.vendor.protocol == PYTHON
     begun = f"Asked {address}" if is_asked else f"{address} was not asked"
     return f"{begun}{how}{reason}"
@@ -224,6 +232,8 @@ def _show(reply: Reply, ledger: NoLedger, service: ServiceDefinition, as_json: b
         )
         return
     typer.echo(f"{what_became(record, service)}.")
+    if record.get("status") in _TO_BE_PROBED and service.vendor.protocol != CDS_HOOKS:
+        typer.echo("`check --probe` says what to mend.")
     typer.echo("Nothing was recorded. The EHR would receive:")
     for card in reply.cards:
         typer.echo(f"\n[{card.indicator}] {card.summary}\n\n{card.detail or ''}\n\n({card.source.label})")

@@ -5,6 +5,7 @@ Such a mistake makes an input missing for every patient, and says so for none: s
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from cds_wrapper.services.service_file import ServiceFile
 from cds_wrapper.services.yaml_files import Document, KeyPath
 from cds_wrapper.vendors.feature_choice import UNCODED
 from cds_wrapper.vendors.feature_dates import DATES, is_dated
-from cds_wrapper.vendors.units import COMMON_TEXTS, Conversions, plain_text, table
+from cds_wrapper.vendors.units import COMMON_TEXTS, Conversions, is_concentration, plain_text, table
 
 _NUMBERS: Final = frozenset(
     {"Quantity", "decimal", "integer", "positiveInt", "unsignedInt", "Age", "Count", "Duration"}
@@ -28,6 +29,8 @@ _DATES: Final = frozenset({"date", "dateTime", "instant"})
 
 _TYPE: Final = re.compile(r"([A-Za-z]+)[/?]")
 _LOINC: Final = "http://loinc.org|"
+_MICRO: Final = re.compile("[\u00b5\u03bc]|micro")
+_NO_LETTER: Final = re.compile("[^a-z0-9%]")
 
 VITAL_UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("9279-1", "8867-4"), ("/min",)),
@@ -161,7 +164,7 @@ def _unit_problems(feature: FeatureFile, types: frozenset[str]) -> Iterator[_Pro
     ways = conversions_of(feature)
     if ways is None:
         problem = f"`{feature.unit}` is no UCUM unit that can be converted."
-        yield _Problem(("unit",), problem, meant_unit(feature.unit))
+        yield _Problem(("unit",), problem, _meant_unit(feature.unit, feature))
         return
     yield from _dimension_problems(feature, ways)
     for text, meant in feature.other_units.items():
@@ -170,16 +173,50 @@ def _unit_problems(feature: FeatureFile, types: frozenset[str]) -> Iterator[_Pro
             yield _Problem(("other_units", text), problem, nearest(meant, ways.by_code))
 
 
-def meant_unit(unit: str) -> str | None:
-    """The UCUM code for what people write, or the one that is spelt most like it."""
-    return COMMON_TEXTS.get(plain_text(unit)) or nearest(unit, table())
+def _meant_unit(unit: str, feature: FeatureFile) -> str | None:
+    """The UCUM code for what people write, or the one that is spelt most like it.
+
+    A slash left out, a capital or a Greek mu is a smaller slip than another letter: `umoll` is `umol/L`, and
+    neither the amount `umol` nor anything a thousand times as large. A slash that was written stays.
+    """
+    same = [
+        code for code in table() if _letters(code) == _letters(unit) and code.count("/") >= unit.count("/")
+    ]
+    fitting = _units_that_fit(feature)
+    among = [code for code in same if code in fitting] or same
+    closest = difflib.get_close_matches(unit, among, n=1, cutoff=0.0)
+    return (
+        COMMON_TEXTS.get(plain_text(unit))
+        or next(iter(closest), None)
+        or nearest(unit, fitting)
+        or nearest(unit, table())
+    )
+
+
+def _letters(unit: str) -> str:
+    return _NO_LETTER.sub("", _MICRO.sub("u", unit.lower()))
+
+
+def _units_that_fit(feature: FeatureFile) -> list[str]:
+    """Units of what the input surely measures: a vital sign, or a concentration if it has a molar mass."""
+    required = (unit for code in feature.codes for unit in _required_units(code))
+    vital = [measure.dimension for unit in required if (measure := table().get(unit))]
+    return [
+        code
+        for code, measure in table().items()
+        if measure.dimension in vital or (feature.molar_mass is not None and is_concentration(measure))
+    ]
 
 
 def _dimension_problems(feature: FeatureFile, ways: Conversions) -> Iterator[_Problem]:
     """A vital sign has a unit that FHIR requires: what that cannot be converted to is no unit of it."""
     for code in feature.codes:
-        required = VITAL_UNITS.get(code.removeprefix(_LOINC), ()) if code.startswith(_LOINC) else ()
+        required = _required_units(code)
         if required and not any(ways.of(unit) for unit in required):
             problem = f"`{feature.unit}` is no unit of {code}, which is measured in {' or '.join(required)}."
             yield _Problem(("unit",), problem, required[0])
             return
+
+
+def _required_units(code: str) -> tuple[str, ...]:
+    return VITAL_UNITS.get(code.removeprefix(_LOINC), ()) if code.startswith(_LOINC) else ()

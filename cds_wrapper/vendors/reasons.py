@@ -52,7 +52,10 @@ _MEANINGS: Final[Mapping[Reason, str]] = {
         "more than 1 and at most 100 came where a probability is declared: should `kind` be `percent`?"
     ),
     Reason.SCORE_OUT_OF_RANGE: "a number outside `vendor.score.range`.",
-    Reason.WRONG_SHAPE: "another number of rows or columns than one patient's score has.",
+    Reason.WRONG_SHAPE: (
+        "another number of rows or columns than one patient's score has: `column` says which number it"
+        " is, from 0; it is left out where only one comes."
+    ),
     Reason.WRONG_OUTPUT: "the output that was asked for by name is not in the answer.",
     Reason.FLAG_NOT_FOUND: "the answer does not say whether something under `vendor.flags` is so.",
     Reason.NOT_JSON: "a body that is not JSON; NaN and Infinity are no JSON either.",

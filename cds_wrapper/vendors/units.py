@@ -171,6 +171,11 @@ def same_measure(one: Measure, other: Measure) -> bool:
     return one.dimension == other.dimension
 
 
+def is_concentration(measure: Measure) -> bool:
+    """Whether it is a mass or an amount in a volume, which a molar mass turns into each other."""
+    return measure.dimension in ({_MASS: 1, "meter": -3}, {_AMOUNT: 1, "meter": -3})
+
+
 def _spelt(code: str, texts: Iterable[str]) -> dict[str, str]:
     return dict.fromkeys(texts, code)
 

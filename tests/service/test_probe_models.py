@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cds_wrapper.commands.table import build
 from tests import fakes
+from tests.ports import free_port
 from tests.unit.services.files import with_vendor
 
 FEATURES = """\
@@ -114,6 +115,30 @@ async def test_what_else_is_to_be_mended_is_named_where_it_stands(
     assert re.search(
         rf"cvd-risk/service\.yaml:\d+:\d+: `{re.escape(key)}` gives no score.*{reason}", result.output
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "key", "next_step"),
+    [
+        (400, "vendor.inference.inputs", "Compare names, types and number of inputs"),
+        (422, "vendor.inference.inputs", "Compare names, types and number of inputs"),
+        (403, "vendor.url", "See the key or certificate"),
+        (503, "vendor.url", "See the server's own log"),
+    ],
+)
+async def test_what_to_look_at_is_said_where_a_server_gives_nothing_to_judge(
+    status: int, key: str, next_step: str, tmp_path: Path
+) -> None:
+    result, _, _ = await probed(tmp_path, INFERENCE + MODEL, {"error": "no"}, status=status)
+    assert result.exit_code == 5
+    assert re.search(rf"`{re.escape(key)}` gives no score: .*\(HTTP {status}\)\. {next_step}", result.output)
+
+
+async def test_a_server_that_is_not_running_is_asked_after(tmp_path: Path) -> None:
+    nowhere = INFERENCE.replace("URL", f"http://127.0.0.1:{free_port()}")
+    result, peer, _ = await probed(tmp_path, nowhere + MODEL, answer())
+    assert result.exit_code == 5 and not peer.asked
+    assert "`unreachable` (refused_connection). Is the server running" in result.output
 
 
 async def test_a_vendor_that_is_looked_up_need_not_know_nobody(tmp_path: Path) -> None:

@@ -155,6 +155,14 @@ def test_try_says_that_a_vendor_was_not_asked() -> None:
     assert what_became(unasked, service) == f"{VENDOR} was not asked: missing_input"
 
 
+def test_try_says_with_which_status_a_server_refused() -> None:
+    service: Any = SimpleNamespace(vendor=SimpleNamespace(url=VENDOR, protocol="rest"))
+    refused = {"status": "refused", "vendor_attempts": 1, "vendor_http_status": 400}
+    wrong = {**refused, "status": "unreadable", "vendor_http_status": 200, "reason": "wrong_shape"}
+    assert what_became(refused, service) == f"Asked {VENDOR}: refused (HTTP 400)"
+    assert what_became(wrong, service) == f"Asked {VENDOR}: unreadable (wrong_shape)"
+
+
 def test_explain_without_such_a_prediction_or_without_a_ledger_says_so(tmp_path: Path) -> None:
     missing = run("explain", "nothing", CDS_WRAPPER_LEDGER=f"sqlite:///{tmp_path / 'none.db'}")
     assert missing.returncode == 2 and missing.stderr.strip()

@@ -105,6 +105,31 @@ def test_a_wrong_input_is_found_in_its_line(
     assert any(says in problem and suggestion == near for problem, near in found), found
 
 
+@pytest.mark.parametrize(
+    ("written", "also", "meant"),
+    [
+        ("umoll", "", "umol/L"),
+        ("umoll", "molar_mass: 113.12", "umol/L"),
+        ("umo", "molar_mass: 113.12", "umol/L"),
+        ("umo", "", "umol"),
+        ("umo/L", "", "umol/L"),
+        ("\u00b5mol/L", "", "umol/L"),
+        ("\u03bcmol/L", "", "umol/L"),
+        ("micromol/L", "molar_mass: 113.12", "umol/L"),
+        ("mgdl", "", "mg/dL"),
+        ("Ul", "", "U/L"),
+    ],
+)
+def test_the_unit_offered_for_a_misspelt_one_keeps_its_slash_and_its_size(
+    tmp_path: Path, written: str, also: str, meant: str
+) -> None:
+    declared = RIGHT.replace("8480-6", "2160-0").replace(
+        'unit: "mm[Hg]"', f'unit: "{written}"\n    {also}', 1
+    )
+    (mistake,) = load_problems(hooks_with(tmp_path, declared))
+    assert "no UCUM unit" in mistake.problem and mistake.suggestion == meant
+
+
 def loaded_for(hooks: Path) -> str:
     """Which of the libraries a process has in it that has read these services, as one that serves does."""
     code = (
