@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from cds_wrapper.commands.table import COMMANDS, build
+from cds_wrapper.commands.table import COMMANDS, build, listing
 
 
 def main() -> None:
     """Run the command that was named; without one, or with an unknown one, show them all."""
     named = [name for name in sys.argv[1:2] if name in COMMANDS]
-    build(named or COMMANDS)(prog_name="cds-wrapper")
+    (build(named) if named else listing())(prog_name="cds-wrapper")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,7 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "reference": "cds_wrapper.commands.reference",
 }
 
-OF_ANALYSIS = frozenset({"measure", "report"})
+OF_ANALYSIS = frozenset({"review", "findings", "measure", "report"})
 """Commands that need the libraries of analysis, which a machine that only serves does not have."""
 
 SUMMARY = "A CDS Hooks gateway that records every prediction and says how far a model has been shown to work."
@@ -42,6 +44,30 @@ SUMMARY = "A CDS Hooks gateway that records every prediction and says how far a 
 
 def build(names: Iterable[str]) -> typer.Typer:
     """A command line with these commands; their modules are imported now."""
+    commands = _bare()
+    for name in names:
+        commands.command(name)(command_of(name))
+    return commands
+
+
+def listing() -> typer.Typer:
+    """A command line that lists every command and runs none; no command's module is imported for it."""
+    commands = _bare()
+    for name in COMMANDS:
+        commands.command(name, help=summary_of(name))(_listed)
+    return commands
+
+
+def summary_of(name: str) -> str:
+    """A command's first paragraph, read from its module's text, as importing all modules takes seconds."""
+    found = importlib.util.find_spec(COMMANDS[name])
+    text = Path(found.origin).read_text(encoding="utf-8") if found and found.origin else ""
+    functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    described = next((ast.get_docstring(each) for each in functions if each.name == "command"), None)
+    return (described or "").partition("\n\n")[0]
+
+
+def _bare() -> typer.Typer:
     commands = typer.Typer(
         name="cds-wrapper",
         help=SUMMARY,
@@ -51,9 +77,11 @@ def build(names: Iterable[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     commands.callback(help=SUMMARY)(version)
-    for name in names:
-        commands.command(name)(command_of(name))
     return commands
+
+
+def _listed() -> None:
+    raise typer.Exit  # A known name never comes here: the program loads that command alone.
 
 
 def has_analysis() -> bool:
