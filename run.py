@@ -127,8 +127,7 @@ def install_model_servers(_: List[str]) -> int:
 
 def install_spark(_: List[str]) -> int:
     """Add Spark to .venv: half a gigabyte that only its tests need, so that nobody else waits for it."""
-    command = ["pip", "install", "--quiet", "--python", str(PYTHON), "--no-deps", "--require-hashes"]
-    return subprocess.call([str(PYTHON), "-m", "uv", *command, "-r", str(SPARK_PINS)], cwd=str(ROOT))
+    return 0 if install_pinned(PYTHON, SPARK_PINS) else 1
 
 
 def install_model_server(server: str) -> bool:
@@ -138,26 +137,22 @@ def install_model_server(server: str) -> bool:
     if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
         return True
     say("Installing %s into %s." % (server, environment.name))
-    python = environment / "bin" / "python"
-    # uv takes a tenth of pip's time; where it finds no index, pip's own settings may name one.
-    hashed = ["--no-deps", "--require-hashes", "-r", str(pins)]
-    by_uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *hashed]
-    by_pip = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "-qq",
-        "--disable-pip-version-check",
-        "--no-input",
-        *hashed,
-    ]
     made = subprocess.call([sys.executable, "-m", "venv", "--clear", str(environment)]) == 0
-    if made and (subprocess.call(by_uv) == 0 or subprocess.call(by_pip) == 0):
+    if made and install_pinned(environment / "bin" / "python", pins):
         mark.write_text(wanted, encoding="utf-8")
         return True
     say("%s could not be installed (the reason is above); its tests are skipped." % server)
     return False
+
+
+def install_pinned(python: Path, pins: Path) -> bool:
+    """Whether an environment now has what a file pins by digest."""
+    hashed = ["--no-deps", "--require-hashes", "-r", str(pins)]
+    # uv takes a tenth of pip's time; where it finds no index, pip's own settings may name one.
+    by_uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *hashed]
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+    by_pip = [str(python), "-m", "pip", "install", *quiet, *hashed]
+    return subprocess.call(by_uv, cwd=str(ROOT)) == 0 or subprocess.call(by_pip, cwd=str(ROOT)) == 0
 
 
 def become(*arguments: str) -> NoReturn:
