@@ -51,6 +51,7 @@ from cds_wrapper.production import (
     unsafe,
     unusable_certificates,
 )
+from cds_wrapper.review_watch import ReviewWatch
 from cds_wrapper.routes import Doors
 from cds_wrapper.runtime import OrdersInForce, Runtime, ServicesInForce
 from cds_wrapper.services import ServiceCatalog, examine_clients, examine_services
@@ -150,11 +151,14 @@ async def lifespan(
         announce(operator_log, settings, doors.runtime)
         watch = asyncio.create_task(watch_ledger(doors.runtime.ledger, operator_log))
         space = Space(settings.ledger_path.parent)
-        doors.metrics.look_at(space.look)
-        space.start()
+        reviews = ReviewWatch(settings.ledger_path, services, operator_log, doors.clock)
+        for one in (space, reviews):
+            doors.metrics.look_at(one.look)
+            one.start()
         yield
         watch.cancel()
         space.stop()
+        reviews.stop()
         doors.runtime.afterwards.do_all()
     operator_log.emit(log.PROCESS_STOPPED)
 

@@ -44,6 +44,24 @@ FINDING_OPENED = event(
     "A review found something; `findings` says what and what the plan says.",
     "service_id finding_id kind direction since",
 )
+REVIEW_OVERDUE = event(
+    "review_overdue",
+    Level.WARNING,
+    "No `review` of a service was recorded for twice the time that its plan allows; told once.",
+    "service_id since owner",
+)
+OUTCOMES_OVERDUE = event(
+    "outcomes_overdue",
+    Level.WARNING,
+    "No outcomes of a service were imported for twice the time that its plan allows; told once.",
+    "service_id since owner",
+)
+EVIDENCE_EXPIRED = event(
+    "evidence_expired",
+    Level.WARNING,
+    "The edition in force is older than twice the time between two dated reviews; told once.",
+    "service_id since owner",
+)
 FINDING_CLOSED = event(
     "finding_closed", Level.WARNING, "Two roles closed a finding.", "service_id finding_id by second"
 )
@@ -57,4 +75,7 @@ EDITION_EVENTS = (
     EVIDENCE_PUBLISHED,
     FINDING_OPENED,
     FINDING_CLOSED,
+    REVIEW_OVERDUE,
+    OUTCOMES_OVERDUE,
+    EVIDENCE_EXPIRED,
 )

@@ -44,6 +44,7 @@ class WithoutLedger(enum.Enum):
 class MonitoringPlan:
     """What was decided ahead about looking: how often, which margins, and who answers for it.
 
+    `look_every` is the time between two runs of `review`, `review_every` that between two dated ones.
     `family_error` is the chance that any group of a model equally good for all is ever found to be off, for
     the whole life of a version; `model_error` that of the model as a whole. `sensitivity_margin` and
     `auroc_margin` are how much lower a group's may be, as differences. An AUROC surely above `too_good` is
@@ -51,6 +52,7 @@ class MonitoringPlan:
     `missing_share_rise`, is a finding. `owner` is the role that findings go to, `act_within` its time.
     """
 
+    look_every: timedelta = timedelta(days=1)
     review_every: timedelta = timedelta(days=91)
     outcomes_within: timedelta = timedelta(days=35)
     act_within: timedelta = timedelta(days=14)

@@ -93,3 +93,12 @@ class Published:
     as_of: date
     published_at: datetime
     local_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftByReviews:
+    """What reviews have left, by service: open findings, the last review; and since when it is served."""
+
+    findings_open: Mapping[str, int]
+    reviewed_at: Mapping[str, datetime]
+    served_since: Mapping[str, datetime]

@@ -22,6 +22,7 @@ from cds_wrapper.ledger import schema
 from cds_wrapper.ledger.database import check_not_empty, connect, error_name, is_locked
 from cds_wrapper.ledger.edition_schema import EDITION_TABLES, insert
 from cds_wrapper.ledger.edition_values import (
+    LeftByReviews,
     NewEdition,
     NewReview,
     PastReview,
@@ -242,6 +243,33 @@ def review_result(path: Path, digest: str) -> bytes | None:
     """The whole result of a review as JSON; None when it is not there."""
     kept = kept_in(path, digest)
     return None if kept is None else zlib.decompress(kept)
+
+
+def left_by_reviews(path: Path) -> LeftByReviews:
+    """What a serving process tells of reviews: three small counts, over a connection that cannot write."""
+    with _reading(path) as connection:
+        return LeftByReviews(
+            findings_open=dict(connection.execute(_OPEN)),
+            reviewed_at=_moments(connection.execute(_LAST)),
+            served_since=_moments(connection.execute(_SERVED)),
+        )
+
+
+_OPEN: Final = (
+    "SELECT service_id, COUNT(*) FROM findings o WHERE state = 'opened' AND NOT EXISTS"
+    " (SELECT 1 FROM findings c WHERE c.finding_id = o.finding_id AND c.state = 'closed') GROUP BY service_id"
+)
+_LAST: Final = "SELECT service_id, MAX(recorded_at) FROM reviews GROUP BY service_id"
+_SERVED: Final = "SELECT name, MIN(first_kept_at) FROM kept_files WHERE kind = 'service' GROUP BY name"
+
+
+def _moments(rows: sqlite3.Cursor) -> dict[str, datetime]:
+    """By service; a row that nobody could have written is passed over."""
+    found: dict[str, datetime] = {}
+    for name, moment in rows:
+        with contextlib.suppress(ValueError, TypeError):
+            found[name.split("/")[0]] = datetime.fromisoformat(moment)
+    return found
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The database of outcomes and episodes: one SQLite file beside the ledger, which no serving process opens.
+"""The database of outcomes and episodes: one SQLite file beside the ledger, which no serving process writes.
 
 Importing a year of outcomes must not make a clinician's answer wait for a lock, so it has a file of its own.
 Tables of outcomes are append-only; episodes are answers as of a day and are made anew.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -113,6 +113,29 @@ _OLD_FURTHER: Final = (
 _OLD_OUTCOMES: Final = (
     "DELETE FROM outcomes WHERE outcome_id IN"
     " (SELECT outcome_id FROM outcomes_v1 WHERE is_current AND COALESCE(happened_at, recorded_at) < ?)"
+)
+
+
+def imported_in(path: Path) -> Mapping[str, tuple[datetime, datetime]]:
+    """When outcomes of each service were imported first and last; none without the file.
+
+    Over a connection that cannot write and waits for nobody: `LedgerUnavailable` when it cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            return {
+                service: (datetime.fromisoformat(first), datetime.fromisoformat(last))
+                for service, first, last in connection.execute(_IMPORTED)
+            }
+    except sqlite3.Error as error:
+        raise LedgerUnavailable(f"{path} cannot be read ({error_name(error)}).") from None
+
+
+_IMPORTED: Final = (
+    "SELECT service_id, MIN(done_at), MAX(done_at) FROM imports WHERE done_at IS NOT NULL GROUP BY service_id"
 )
 
 

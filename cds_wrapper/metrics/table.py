@@ -194,6 +194,23 @@ STREAM_LAG = _gauge(
 EVIDENCE_PUBLISHED = _gauge(
     "evidence_published_timestamp_seconds", "service", "The day of the edition of evidence in force."
 )
+FINDINGS_OPEN = _gauge("findings_open", "service", "Findings of reviews that nobody has closed.")
+REVIEW_SUCCESS = _gauge(
+    "review_success_timestamp_seconds",
+    "service",
+    "When the last `review` was recorded; no sample before the first.",
+)
+OUTCOMES_IMPORTED = _gauge(
+    "outcomes_imported_timestamp_seconds",
+    "service",
+    "When outcomes were last imported beside this ledger; no sample before the first time.",
+)
+MONITORING_DUE = _gauge(
+    "monitoring_due_timestamp_seconds",
+    "service work owner",
+    "When it is overdue: twice the plan's time after the last `review`, import of `outcomes` or edition of"
+    " `evidence`; `owner` is the role that the plan names.",
+)
 CONFIGURATION = _gauge(
     "configuration_in_force",
     "digest",

@@ -47,6 +47,9 @@ class ReplacementFile(FileModel):
 class MonitoringFile(FileModel):
     """How the model is looked at after go-live. Errors and margins are conventions that a board owns."""
 
+    look_every: Days = Field(
+        timedelta(days=1), description="Time between two runs of `review`; it is overdue after twice that."
+    )
     review_every: Days = Field(
         timedelta(days=91), description="Time between two dated reviews, as `P91D`; `review` runs daily."
     )

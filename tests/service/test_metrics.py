@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from cds_wrapper.ledger.database import prepare
+from cds_wrapper.ledger.edition_values import NewReview
+from cds_wrapper.ledger.editions import record_review
 from cds_wrapper.metrics.table import METRICS
 from tests import fakes
 from tests.ports import free_port
 from tests.service.harness import ROOT, Wrapper, copy_hooks, request_of, wrapper
 from tests.service.servers import server
+from tests.unit.test_review_watch import FINDING
 
 NO_CLIENT = {"client": "development"}
 PREDICTION = {"service": "cvd-risk", "model_version": "2023.1"}
@@ -167,6 +172,22 @@ async def test_what_is_in_force_is_told_so_that_replicas_can_be_compared(
 
     assert len(digests(one)) == 1 and digests(one) == digests(same) != digests(other)
     assert sum_of(one, "build") == 1 and sum_of(one, "evidence_published_timestamp_seconds") > 1.5e9
+
+
+async def test_what_a_review_left_in_the_ledger_is_told(tmp_path: Path, vendor_url: str) -> None:
+    prepare(tmp_path / "ledger.db")
+    finding = replace(FINDING, subject=replace(FINDING.subject, service_id="cvd-risk"))
+    review = NewReview("r1", finding.subject, FINDING.since, b"{}")
+    record_review(tmp_path / "ledger.db", review, [finding])
+    async with wrapper(tmp_path, copy_hooks(tmp_path, vendor_url)) as running:
+        async with asyncio.timeout(30):
+            while of("findings_open", service="cvd-risk") not in (found := await totals(running)):
+                await asyncio.sleep(0.02)
+    assert found[of("findings_open", service="cvd-risk")] == 1
+    reviewed = found[of("review_success_timestamp_seconds", service="cvd-risk")]
+    due = {"service": "cvd-risk", "work": "review", "owner": "not named"}
+    assert found[of("monitoring_due_timestamp_seconds", **due)] == reviewed + 2 * 86400
+    assert sum_of(found, "outcomes_imported_timestamp_seconds") == 0
 
 
 async def test_nothing_of_a_patient_stands_in_a_scrape(tmp_path: Path, vendor_url: str) -> None:

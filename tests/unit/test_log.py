@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cds_wrapper import log, log_editions, log_orders, log_reads, log_vendors
+from cds_wrapper import log, log_editions, log_orders, log_outcomes, log_reads, log_vendors
 from cds_wrapper.log_stream import Detached
 
 CANARY = "Quetzalcoatl"
@@ -59,7 +59,7 @@ def test_an_object_leaves_only_its_type_and_long_text_is_cut() -> None:
 def test_every_event_is_listed_under_its_own_name_with_a_meaning() -> None:
     named = [
         value
-        for module in (log, log_editions, log_orders, log_reads, log_vendors)
+        for module in (log, log_editions, log_orders, log_outcomes, log_reads, log_vendors)
         for value in vars(module).values()
     ]
     declared = {value.name for value in named if isinstance(value, log.Event)}
