@@ -106,13 +106,14 @@ def sources_of(paths: Sequence[Path], form: Form | None) -> list[Source]:
 
 
 def read_by(outcome: Outcome, sources: Sequence[Source], keys: Keys, bar: Bar) -> str:
-    """Learn the Patients of all files, and give a digest of what files are read with."""
+    """Learn the Patients of all files, and give a digest of what files are read with: the keys by number."""
     patients = [
         one.digest
         for one in sources
         if one.form is Form.FHIR and learn_patients(one.path, keys, bar.opens("patients in"))
     ]
-    told = msgspec.json.encode((outcome, sorted(patients)), order="deterministic")
+    number = keys.pseudonyms.number
+    told = msgspec.json.encode((outcome, sorted(patients), number), order="deterministic")
     return hashlib.sha256(told).hexdigest()
 
 

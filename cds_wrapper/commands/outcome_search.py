@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from cds_wrapper import log
 from cds_wrapper.ehr.access import FHIRAccess
@@ -21,6 +22,11 @@ from cds_wrapper.ledger.outcomes import Row
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.services.outcomes import Outcome
 from cds_wrapper.settings import Settings
+
+MOST_EMPTY: Final = 100
+"""Pages in a row that bring nothing: a server may filter after it has cut its pages."""
+MOST_PAGES: Final = 200_000
+"""Pages of one search: at 500 resources each more than any hospital's year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,17 @@ def found_rows(
 
 
 def _pages(runner: asyncio.Runner, search: Search, query: str) -> Iterator[Page]:
+    """Page by page; `UnreadableFile` where a server leads round in a circle, or on and on to nothing."""
     address: str | None = search.first(query)
+    seen, empty = set[int](), 0
     while address is not None:
+        if hash(address) in seen:
+            raise UnreadableFile("The FHIR server's next page is one that was read before.")
+        seen.add(hash(address))
         page = runner.run(search.page(address))
+        empty = 0 if page.resources else empty + 1
+        if empty > MOST_EMPTY or len(seen) > MOST_PAGES:
+            raise UnreadableFile(f"The FHIR server names ever more pages ({len(seen)} were read).")
         yield page
         address = page.following
 

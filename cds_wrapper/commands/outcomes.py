@@ -16,7 +16,6 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from cds_wrapper import log
-from cds_wrapper.app import pseudonyms_of
 from cds_wrapper.commands.outcome_files import Bar, Form, Rejects, read_by, rows_of, sources_of
 from cds_wrapper.commands.outcome_search import door_of, found_rows
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
@@ -25,6 +24,7 @@ from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, Unreadab
 from cds_wrapper.ledger.outcome_file import beside
 from cds_wrapper.ledger.outcome_keys import Keys
 from cds_wrapper.ledger.outcomes import FollowUp, Imported, Row, Subject, import_rows
+from cds_wrapper.ledger.pseudonyms import read_every_key
 from cds_wrapper.log_outcomes import OUTCOMES_IMPORTED
 from cds_wrapper.services import examine_clients, examine_services
 from cds_wrapper.services.definitions import ServiceDefinition
@@ -198,36 +198,40 @@ class _Run:
             raise UnreadableFile("Name the files to import, or a server with --fhir.")
         sources = sources_of(paths, form)
         is_fhir = any(one.form is Form.FHIR for one in sources)
-        keys = self._keys(_namespace(self.settings, client) if is_fhir else self.settings.namespace)
-        digest, now = read_by(self.outcome, sources, keys, bar), datetime.now(UTC)
-        for one in sources:
-            covered = self.follow_up if one is sources[-1] else []
-            subject = self._subject(one.digest, one.form.value, digest)
-            rows = rows_of(one, self.outcome, keys, now, bar.opens("rows of"))
-            total[str(one.path)] = self._import(str(one.path), subject, rows, covered)
+        every = self._keys(_namespace(self.settings, client) if is_fhir else self.settings.namespace)
+        for keys in every:
+            digest, now = read_by(self.outcome, sources, keys, bar), datetime.now(UTC)
+            for one in sources:
+                covered = self.follow_up if one is sources[-1] and keys is every[-1] else []
+                subject = self._subject(one.digest, one.form.value, digest)
+                rows = rows_of(one, self.outcome, keys, now, bar.opens("rows of"))
+                self._import(str(one.path), subject, rows, covered, total)
 
     def search(self, server: str, since: date, bar: Bar, total: dict[str, Imported]) -> None:
         """Import what searches of a FHIR server find."""
         now = datetime.now(UTC)
         door, client = door_of(server, _clients(self.settings), self.settings)
         named = client.namespace if client is not None else None
-        keys = self._keys(named or self.settings.namespace)
-        told = f"{door.base}|{since.isoformat()}|{now.isoformat()}"
-        subject = self._subject(hashlib.sha256(told.encode()).hexdigest(), Form.FHIR.value, "")
-        rows = found_rows(door, since, self.outcome, keys, self.settings, now)
-        total[door.base] = self._import(door.base, subject, rows, self.follow_up, bar.counts("found"))
+        every = self._keys(named or self.settings.namespace)
+        for keys in every:
+            told = f"{door.base}|{since.isoformat()}|{now.isoformat()}|{keys.pseudonyms.number}"
+            subject = self._subject(hashlib.sha256(told.encode()).hexdigest(), Form.FHIR.value, "")
+            rows = found_rows(door, since, self.outcome, keys, self.settings, now)
+            covered = self.follow_up if keys is every[-1] else []
+            self._import(door.base, subject, rows, covered, total, bar.counts("found"))
 
     def _subject(self, digest: str, form: str, read_with: str) -> Subject:
         return Subject(self.service.id, self.outcome.name, digest, form, read_with)
 
-    def _keys(self, namespace: str) -> Keys:
+    def _keys(self, namespace: str) -> tuple[Keys, ...]:
+        """Those in force first: a prediction from before a change of keys is found under the keys it has."""
         if self.settings.pseudonym_keys is None:
             _refuse("CDS_WRAPPER_PSEUDONYM_KEYS is not set: outcomes need the keys of the predictions.")
         identifiers = self.service.identifiers
-        made = pseudonyms_of(self.settings)
-        return Keys(
-            made, namespace, identifiers.patient, identifiers.encounter, self.service.id, self.outcome.name
-        )
+        made = read_every_key(self.settings.pseudonym_keys)
+        systems = identifiers.patient, identifiers.encounter
+        names = self.service.id, self.outcome.name
+        return tuple(Keys(one, namespace, *systems, *names, is_oldest=one is made[-1]) for one in made)
 
     def _import(
         self,
@@ -235,15 +239,18 @@ class _Run:
         subject: Subject,
         rows: Iterator[tuple[int, Row]],
         follow_up: Iterable[FollowUp],
+        total: dict[str, Imported],
         told: Callable[[int], None] = lambda _: None,
-    ) -> Imported:
+    ) -> None:
+        """Rows under further keys are the same rows: they are listed and counted once."""
+        is_told = self.is_trial or name in total
         started = time.monotonic()
         done = import_rows(
             beside(self.settings.ledger_path),
             subject,
             rows,
             follow_up,
-            (lambda line, why: self.rejects.add(name, line, why)) if not self.is_trial else lambda *_: None,
+            (lambda line, why: self.rejects.add(name, line, why)) if not is_told else lambda *_: None,
             told,
             is_trial=self.is_trial,
         )
@@ -259,7 +266,10 @@ class _Run:
                 rejected=sum(done.rejected.values()),
                 seconds=round(time.monotonic() - started, 3),
             )
-        return done
+        if name in total:
+            total[name].with_older_keys(done)
+        else:
+            total[name] = done
 
 
 def _say(total: dict[str, Imported], rejects: Path, as_json: bool, is_trial: bool) -> None:

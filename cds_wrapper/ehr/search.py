@@ -58,6 +58,8 @@ class Search:
         bundle = page_of(answer.body)
         if answer.status != _OK or bundle is None or failed(answer, is_search=True) is not None:
             raise UnreadableFile(f"The FHIR server did not answer a search with a page ({answer.status}).")
+        if _lacks_results(bundle):
+            raise UnreadableFile("The FHIR server says of a page that its results are not whole.")
         link = next_link(bundle)
         following = page_address(link, self._base) if link is not None else None
         if link is not None and following in {None, address}:
@@ -65,7 +67,23 @@ class Search:
         return Page(tuple(_resources(bundle)), following)
 
 
+_FAILED: Final = frozenset({"error", "fatal"})
+
+
+def _lacks_results(bundle: Mapping[str, Any]) -> bool:
+    """Whether an OperationOutcome among the entries tells of an error: what is left out would be no event."""
+    told = [one for one in _entries(bundle) if one.get("resourceType") == "OperationOutcome"]
+    issues = [issue for one in told if isinstance(one.get("issue"), list) for issue in one["issue"]]
+    return any(isinstance(one, dict) and str(one.get("severity")) in _FAILED for one in issues)
+
+
 def _resources(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in _entries(bundle) if one.get("resourceType") != "OperationOutcome"]
+
+
+def _entries(bundle: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the entries hold; what has not the shape of one is passed over."""
     entries = bundle.get("entry")
-    found = [one.get("resource") for one in entries or () if isinstance(one, dict)]
-    return [one for one in found if isinstance(one, dict) and one.get("resourceType") != "OperationOutcome"]
+    listed = entries if isinstance(entries, list) else []
+    found = [one.get("resource") for one in listed if isinstance(one, dict)]
+    return [one for one in found if isinstance(one, dict)]

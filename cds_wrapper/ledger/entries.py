@@ -224,12 +224,15 @@ def _declared(resource: bytes | None, systems: Sequence[str]) -> tuple[str | Non
         found = msgspec.json.decode(_identified.decode(resource).identifier)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, None
-    values = _by_system(found if isinstance(found, list) else [])
+    values = by_system(found if isinstance(found, list) else [])
     return next(((system, values[system]) for system in systems if system in values), (None, None))
 
 
-def _by_system(identifiers: Sequence[object]) -> dict[str, str]:
-    """The first usable value in each system; an element of the wrong shape is passed over."""
+def by_system(identifiers: Sequence[object]) -> dict[str, str]:
+    """The first usable value in each system, trimmed; an element of the wrong shape is passed over.
+
+    Whoever makes a pseudonym of a resource's identifier reads it by this: two readings would be two people.
+    """
     values: dict[str, str] = {}
     for one in identifiers:
         match one:

@@ -89,7 +89,7 @@ _SCORED: Final = (
 )
 # The versions that were known by the day; a source that does not say when is taken to have always known.
 _KNOWN: Final = (
-    "SELECT report, happened_at, encounter_key, prediction_id, reason, value FROM outcomes o"
+    "SELECT sequence, report, happened_at, encounter_key, prediction_id, reason, value FROM outcomes o"
     " WHERE service_id = ? AND outcome = ? AND report <> 'withdrawn'"
     " AND COALESCE(known_on, '') <= ? AND NOT EXISTS (SELECT 1 FROM outcomes later"
     " WHERE later.outcome_id = o.outcome_id AND later.sequence > o.sequence"
@@ -181,11 +181,11 @@ class _Source:
 
     def known(self, patient: Sequence[Row]) -> list[Known]:
         """The current rows about a patient, by any of the keys the predictions have."""
-        rows: dict[tuple[Any, ...], Known] = {}
+        rows: dict[int, Known] = {}
         for column in self._keys:
             for key in {row[column] for row in patient} - {None}:
-                for row in self._store.execute(f"{_KNOWN} AND {column} = ?", (*self._of, *self._by, key)):
-                    rows[tuple(row)] = _known(row)
+                found = self._store.execute(f"{_KNOWN} AND {column} = ?", (*self._of, *self._by, key))
+                rows |= {sequence: _known(row) for sequence, *row in found}
         return list(rows.values())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -207,10 +207,14 @@ def first_moment(resource: JSON, paths: Iterable[str]) -> datetime | Refused | N
     return None
 
 
+_GREATEST: Final = sys.float_info.max
+"""JSON knows no bounds of numbers: an integer of four hundred digits is no float."""
+
+
 def _numbers(resource: JSON, path: str) -> Iterator[float]:
     for value in _values(resource, path):
         number = value.get("value") if isinstance(value, Mapping) else value
-        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
+        if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= _GREATEST:
             yield float(number)
 
 

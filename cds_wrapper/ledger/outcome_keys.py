@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cds_wrapper.ledger.entries import by_system
 from cds_wrapper.ledger.pseudonyms import Pseudonyms
 
 JSON = Mapping[str, Any]
@@ -16,7 +17,8 @@ class Keys:
     """Makes the pseudonyms of one service's outcomes; `patient_systems` are the declared ones, in order.
 
     `patients` goes from the key of a FHIR id to the key of the declared identifier, as far as Patients were
-    read: a few hundred bytes for each.
+    read: a few hundred bytes for each. `is_oldest` when no older keys are in the file: what names a
+    prediction is linked without any key, and is written under the oldest alone: its id stays the same.
     """
 
     pseudonyms: Pseudonyms
@@ -26,6 +28,7 @@ class Keys:
     service_id: str
     outcome: str
     patients: dict[str, str] = field(default_factory=dict)
+    is_oldest: bool = True
 
     def __repr__(self) -> str:
         return f"Keys({self.service_id!r})"
@@ -41,13 +44,9 @@ class Keys:
 
     def declared(self, identifiers: object) -> str | None:
         """The key of the first declared identifier among those of a resource."""
-        listed = identifiers if isinstance(identifiers, list) else [identifiers]
-        for system in self.patient_systems:
-            for one in listed:
-                value = one.get("value") if isinstance(one, Mapping) and one.get("system") == system else None
-                if isinstance(value, str) and value:
-                    return self.pseudonyms.patient(system, value)
-        return None
+        values = by_system(identifiers if isinstance(identifiers, list) else [identifiers])
+        system = next((one for one in self.patient_systems if one in values), None)
+        return None if system is None else self.pseudonyms.patient(system, values[system])
 
     def learn(self, patient: JSON) -> None:
         """Remember what identifier a Patient has."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,11 +31,15 @@ def parquet_rows(
             file = pq.ParquetFile(raw)
             check_columns(rule, file.schema_arrow.names, path)
             wanted = [name for name in file.schema_arrow.names if name in _declared(rule)]
+            for name in wanted:
+                if pa.types.is_nested(file.schema_arrow.field(name).type):
+                    raise UnreadableFile(f"{path.name} has lists or structures in the column `{name}`.")
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH, columns=wanted):
-                for record in batch.to_pylist():
+                for cells in zip(*(_texts(column) for column in batch.columns), strict=True):
                     number += 1
-                    yield number, table_row(_as_text(record), rule, keys, now)
+                    record = dict(zip(batch.schema.names, cells, strict=True))
+                    yield number, table_row(record, rule, keys, now)
         except pa.ArrowException:
             raise UnreadableFile(f"{path.name} is no whole Parquet file.") from None
 
@@ -45,9 +51,23 @@ def _declared(rule: TableRule) -> frozenset[str | None]:
     )  # fmt: skip
 
 
-def _as_text(record: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(column: Any) -> list[Any]:
     """Dates and times as ISO 8601, whole numbers without a fraction, as a CSV file would have them."""
-    return {name: _text(value) for name, value in record.items()}
+    try:
+        values = column.to_pylist()
+    except (OverflowError, ValueError):  # a date that no calendar here has: the others of its batch are good
+        values = [_python(scalar) for scalar in column]
+    return [_text(value) for value in values]
+
+
+def _python(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        return _NOT_A_VALUE
+
+
+_NOT_A_VALUE: Final = "out of range"
 
 
 def _text(value: Any) -> Any:
@@ -55,4 +75,15 @@ def _text(value: Any) -> Any:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, bytes):  # what some writers call a text
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, float | Decimal):
+        return _number(value)
+    return value
+
+
+def _number(value: float | Decimal) -> Any:
+    """A whole number as such; what pandas writes for a missing one, "not a number", as missing."""
+    if math.isnan(value):
+        return None
+    return int(value) if math.isfinite(value) and value == int(value) else value

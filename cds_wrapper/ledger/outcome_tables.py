@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,9 @@ from cds_wrapper.ledger.outcome_keys import Keys
 from cds_wrapper.ledger.outcome_reading import OpenFile, day_of, moment_of, open_file, plain
 from cds_wrapper.ledger.outcomes import Refused, Report, Reported, Row
 from cds_wrapper.services.outcomes import TableRule
+
+LONGEST_LINE: Final = 8 << 20
+"""Characters of one line of a table."""
 
 _TRUE: Final = frozenset({"1", "1.0", "true", "yes"})
 _FALSE: Final = frozenset({"0", "0.0", "false", "no"})
@@ -30,7 +34,7 @@ def csv_rows(
 ) -> Iterator[tuple[int, Row]]:
     """A CSV file with a heading, row by row; `UnreadableFile` names a declared column that it lacks."""
     with plain(path, opens) as content, io.TextIOWrapper(content, "utf-8-sig", newline="") as text:
-        reader = csv.DictReader(text, strict=True)
+        reader = csv.DictReader(_lines_of(text, path), strict=True)
         try:
             check_columns(rule, reader.fieldnames or (), path)
             for record in reader:
@@ -43,11 +47,25 @@ def csv_rows(
             raise UnreadableFile(problem) from None
 
 
+def _lines_of(text: io.TextIOWrapper, path: Path) -> Iterator[str]:
+    """Line by line: a file without line ends, a few megabytes when packed, would be in memory whole."""
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
+            problem = f"{path.name} has a line of more than {LONGEST_LINE >> 20} million characters."
+            raise UnreadableFile(problem)
+        yield line
+
+
 def check_columns(rule: TableRule, there: Iterable[str], path: Path) -> None:
-    """`UnreadableFile` with the first declared column that is not there."""
+    """`UnreadableFile` with the first declared column that is not there, or is there twice."""
     named = (rule.patient, rule.encounter, rule.prediction, rule.at, rule.label, rule.state, rule.reason,
              rule.value, rule.known_on, rule.id)  # fmt: skip
-    missing = [one for one in named if one is not None and one not in set(there)]
+    counted = Counter(there)
+    missing = [one for one in named if one is not None and one not in counted]
+    double = [one for one in named if one is not None and counted[one] > 1]
+    if double:
+        problem = f"{path.name} has the column `{double[0]}` twice: nothing says which one counts."
+        raise UnreadableFile(problem)
     if missing:
         raise UnreadableFile(f"{path.name} has no column `{missing[0]}`, which `outcome.columns` names.")
 
@@ -71,6 +89,8 @@ def table_row(record: Mapping[str, Any], rule: TableRule, keys: Keys, now: datet
     reason = _reason(_cell(record, rule.reason).lower(), report)
     if isinstance(reason, Refused):
         return reason
+    if prediction and not keys.is_oldest:
+        return None
     patient_system = rule.patient_system or next(iter(keys.patient_systems), "")
     encounter_system = rule.encounter_system or next(iter(keys.encounter_systems), "")
     return Reported(

@@ -12,7 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,6 +138,12 @@ class Imported:
     was_done: bool = False
     went_on_at: int = 0
 
+    def with_older_keys(self, more: Imported) -> None:
+        """Add what the same rows said under older keys: what was read and refused is counted once."""
+        self.written += more.written
+        self.same += more.same
+        self.was_done = self.was_done and more.was_done
+
 
 def import_rows(
     path: Path,
@@ -193,17 +199,28 @@ class _Import:
         self.result.went_on_at = self.position
         if begun is None:
             connection.execute(
-                "INSERT INTO imports VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL)",
+                "INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL)",
                 (subject.import_id, subject.service_id, subject.outcome, subject.file_digest, subject.form,
                  timestamp(datetime.now(UTC))),
             )  # fmt: skip
 
     def write(self, batch: list[tuple[int, Row]]) -> None:
-        """One batch and the place behind it, in one transaction."""
+        """One batch and the place behind it, in one transaction.
+
+        Lines that another run of this import has written since are passed over: a corrected row, written
+        again behind its correction, would stand for it.
+        """
         self._connection.execute("BEGIN IMMEDIATE")
+        place = "SELECT position FROM imports WHERE import_id = ?"
+        self.position = self._connection.execute(place, (self._subject.import_id,)).fetchone()[0]
+        batch = [(line, row) for line, row in batch if line > self.position]
         written = same = rejected = 0
-        now = timestamp(datetime.now(UTC))
-        for line, row in batch:
+        moment = datetime.now(UTC)
+        now, tomorrow = timestamp(moment), moment.date() + timedelta(days=1)
+        for line, told in batch:
+            row = told
+            if isinstance(row, Reported) and row.known_on is not None and row.known_on > tomorrow:
+                row = Refused.IN_THE_FUTURE  # nothing that is learnt from now on would ever replace it
             if isinstance(row, Refused):
                 self._refuse(line, row)
                 self.result.rejected[row.value] += 1
@@ -213,7 +230,7 @@ class _Import:
                 written += 1
             elif row is not None:
                 same += 1
-        self.position = batch[-1][0]
+        self.position = max((line for line, _ in batch), default=self.position)
         self._connection.execute(
             "UPDATE imports SET position = ?, read = read + ?, written = written + ?, same = same + ?,"
             " rejected = rejected + ? WHERE import_id = ?",

@@ -83,6 +83,15 @@ def create_keys(path: Path, key_id: str) -> Pseudonyms:
 
 def read_keys(path: Path) -> Pseudonyms:
     """Read the keys in force from a file; `ConfigurationRefused` says what to do when that cannot be done."""
+    return pseudonyms_from(_text_of(path), str(path))
+
+
+def read_every_key(path: Path) -> tuple[Pseudonyms, ...]:
+    """All keys of a file, those in force first: records made under an older one are linked by that one."""
+    return every_pseudonyms_from(_text_of(path), str(path))
+
+
+def _text_of(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
         text = path.read_bytes()
@@ -90,7 +99,7 @@ def read_keys(path: Path) -> Pseudonyms:
         raise _refused(str(path), f"cannot be read ({type(error).__name__}).") from None
     if mode & _READABLE_BY_OTHERS:
         raise _refused(str(path), "can be read by every user of this machine: chmod 600 it.")
-    return pseudonyms_from(text, str(path))
+    return text
 
 
 def pseudonyms_from(text: bytes, file: str) -> Pseudonyms:
@@ -99,15 +108,42 @@ def pseudonyms_from(text: bytes, file: str) -> Pseudonyms:
     The file is JSON: `{"keys": [{"number": 1, "key_id": "2027a", "patient": HEX, "encounter": HEX, "user":
     HEX}]}`, every key at least 32 bytes. Its contents are in no message.
     """
+    return _made(max(_entries(text, file), key=_number), file)
+
+
+def every_pseudonyms_from(text: bytes, file: str) -> tuple[Pseudonyms, ...]:
+    """Every entry of a keys file, the highest number first; a number that stands twice is refused."""
+    entries = sorted(_entries(text, file), key=_number, reverse=True)
+    if len({_number(one) for one in entries}) < len(entries):
+        raise _refused(file, "uses one number twice: a pseudonym has to tell which keys it was made with.")
+    return tuple(_made(one, file) for one in entries)
+
+
+def _number(entry: Mapping[str, Any]) -> int:
+    return int(entry["number"])
+
+
+def _entries(text: bytes, file: str) -> list[Mapping[str, Any]]:
     try:
-        entries = msgspec.json.decode(text)["keys"]
-        entry: Mapping[str, Any] = max(entries, key=lambda one: int(one["number"]))
-        number, key_id = int(entry["number"]), str(entry["key_id"])
-        keys = {kind: bytes.fromhex(entry[kind.name.lower()]) for kind in KeyKind}
+        entries: list[Mapping[str, Any]] = msgspec.json.decode(text)["keys"]
+        max(map(_number, entries))
     except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, ValueError):
-        raise _refused(
-            file, "is not a keys file: `keys` lists number, key_id, patient, encounter and user (hex)."
-        ) from None
+        raise _no_keys_file(file) from None
+    return entries
+
+
+def _no_keys_file(file: str) -> ConfigurationRefused:
+    return _refused(
+        file, "is not a keys file: `keys` lists number, key_id, patient, encounter and user (hex)."
+    )
+
+
+def _made(entry: Mapping[str, Any], file: str) -> Pseudonyms:
+    try:
+        number, key_id = _number(entry), str(entry["key_id"])
+        keys = {kind: bytes.fromhex(entry[kind.name.lower()]) for kind in KeyKind}
+    except (LookupError, TypeError, ValueError):
+        raise _no_keys_file(file) from None
     if number < 1 or not key_id:
         raise _refused(file, "needs a `number` from 1 and a `key_id`.")
     if any(len(key) < _SHORTEST_KEY_BYTES for key in keys.values()):

@@ -22,7 +22,9 @@ async def test_a_page_has_what_was_found_and_where_the_next_one_is() -> None:
     def answering(asked: Asked) -> Says:
         if "page=2" in asked.target:
             return Says(searchset({"resourceType": "Encounter", "id": "2"}))
-        return Says(searchset(PATIENT, outcome("informational"), following="/fhir/Encounter?page=2"))
+        return Says(
+            searchset(PATIENT, outcome("informational", "information"), following="/fhir/Encounter?page=2")
+        )
 
     outbound = Outbound()
     await outbound.open()

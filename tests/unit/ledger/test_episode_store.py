@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from cds_wrapper.ledger.outcome_file import beside
 from cds_wrapper.ledger.outcomes import FollowUp, Report, Reported, Subject, import_rows
 from cds_wrapper.services import load_services
 from cds_wrapper.services.definitions import ServiceDefinition
+from cds_wrapper.services.outcomes import OutcomeKind
 from tests.durability import ROOT
 from tests.unit.ledger.examples import card_of, entry, feedback
 
@@ -195,3 +197,17 @@ def test_the_ledger_is_not_held_while_episodes_are_made(tmp_path: Path) -> None:
 def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnavailable, match=r"ledger\.db"):
         make_episodes(tmp_path / "ledger.db", tmp_path / "outcomes.db", readmission(), LATER)
+
+
+def test_two_stays_that_began_at_one_moment_are_counted_as_two(tmp_path: Path) -> None:
+    ledger = recorded(tmp_path, prediction("a"))
+    counted = replace(readmission().outcome, name="stays", kind=OutcomeKind.COUNT)
+    service = replace(readmission(), further_outcomes=(counted,))
+    stays = [back(9, "one", value=1.0), back(9, "another", value=1.0)]
+    subject = Subject("readmission", "stays", "a file", "csv")
+    import_rows(beside(ledger), subject, enumerate(stays, start=1), [YEAR])
+
+    make_episodes(ledger, beside(ledger), service, LATER)
+
+    with contextlib.closing(sqlite3.connect(beside(ledger))) as store:
+        assert store.execute("SELECT value FROM episode_outcomes_v1").fetchall() == [(2.0,)]
