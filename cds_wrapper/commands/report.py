@@ -17,8 +17,9 @@ from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.edition_values import StoredFinding, Subject
 from cds_wrapper.ledger.editions import findings_in, reviews_in
 from cds_wrapper.monitoring.findings import FindingKind
+from cds_wrapper.monitoring.past import local_in_force
 from cds_wrapper.monitoring.report.gather import gather
-from cds_wrapper.monitoring.report.known import Found, Known
+from cds_wrapper.monitoring.report.known import NO_REVIEWS, Found, Known, Reviews
 from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, page_of
 from cds_wrapper.monitoring.values import Group
 from cds_wrapper.patient.rules import RACE
@@ -90,23 +91,21 @@ def _known(service: str, data: Path, as_of: str | None) -> Known:
         typer.echo(f"There is no service {service!r}. There are: {names}.", err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
     day = _day(as_of)
-    found, reviewed_on = found_by_reviews(settings.ledger_path, definition, day)
-    return gather(definition, data, day, found, reviewed_on)
+    return gather(definition, data, day, reviews_of(settings.ledger_path, definition, day))
 
 
-def found_by_reviews(
-    ledger: Path, service: ServiceDefinition, day: date
-) -> tuple[tuple[Found, ...], date | None]:
-    """What reviews up to a day have found, and the day of the last; nothing where there is no ledger."""
+def reviews_of(ledger: Path, service: ServiceDefinition, day: date) -> Reviews:
+    """What reviews up to a day have found and published; nothing where there is no ledger."""
     subject = Subject(service.id, service.card.id, service.card.version)
     try:
         stored = [one for one in findings_in(ledger, service.id) if one.subject == subject]
         made = [one.as_of for one in reviews_in(ledger, service.id) if one.subject == subject]
+        local = local_in_force(ledger, service, day)
     except LedgerUnavailable:
-        return (), None
-    days = [one for one in made if one <= day]
+        return NO_REVIEWS
+    last = max((one for one in made if one <= day), default=None)
     found = tuple(_found(one, service) for one in stored if one.since <= day)
-    return found, max(days, default=None)
+    return Reviews(found, last, local)
 
 
 def _found(one: StoredFinding, service: ServiceDefinition) -> Found:
@@ -124,7 +123,7 @@ def _found(one: StoredFinding, service: ServiceDefinition) -> Found:
         owner=service.plan.monitoring.owner,
         due=date.fromisoformat(due) if due else None,
         closed=one.closed_at.date() if one.closed_at else None,
-        carded=FindingKind(one.kind).carded,
+        kind=FindingKind(one.kind),
     )
 
 

@@ -169,8 +169,8 @@ def _rang(
         direction=direction,
         since=since,
         what=what,
-        sure=f"rang on {alarm_on}; looked at daily, the ratio lies in {low:.2f} to {high:.2f}"
-        f" with an error of {found.share.error:.2g} for the life of the version",
+        sure=f"rang on {alarm_on}; looked at daily, the ratio lies in {low:.2f} to {high:.2f}; such an alarm"
+        f" without a cause has a chance of 1 in {round(1 / found.share.error):,} in the life of the version",
         detail={
             "ratio": round(found.ratio, 3),
             "ratio_since": round(found.ratio_since, 3),
@@ -380,7 +380,7 @@ def without_doubles(observed: Iterable[Observed]) -> tuple[Observed, ...]:
 def plan_says(kind: FindingKind, opened_on: date, plan: ResponsePlan) -> str:
     """What was decided ahead about a finding of this kind, in words."""
     monitoring = plan.monitoring
-    owner = monitoring.owner or "the owner, whom the plan does not name"
+    owner = monitoring.owner or "whoever answers for it (the plan names nobody)"
     due = f"{owner} has until {opened_on + monitoring.act_within}"
     if not kind.carded:
         return f"listed, on no card; {due}"

@@ -43,9 +43,14 @@ def past_of(ledger: Path, service: ServiceDefinition) -> Past:
     )
 
 
-def local_in_force(ledger: Path, service: ServiceDefinition) -> LocalEvidence | None:
-    """This hospital's evidence that was published last and is about what the service is today."""
+def local_in_force(ledger: Path, service: ServiceDefinition, up_to: date = date.max) -> LocalEvidence | None:
+    """This hospital's evidence that was published last and is about what the service is today.
+
+    Reviews as of a later day than `up_to` are left out.
+    """
     for published in published_in(ledger).get(service.id, ()):
+        if published.as_of > up_to:
+            continue
         kept = kept_in(ledger, published.local_digest)
         try:
             local = LocalEvidence.from_json(kept) if kept else None

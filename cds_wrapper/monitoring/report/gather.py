@@ -28,7 +28,7 @@ from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_fi
 from cds_wrapper.monitoring.input_quality import input_ages, input_quality
 from cds_wrapper.monitoring.measures import measure
 from cds_wrapper.monitoring.populations import external_populations, last_quarter, training_population
-from cds_wrapper.monitoring.report.known import Activity, Found, Known
+from cds_wrapper.monitoring.report.known import NO_REVIEWS, Activity, Known, Reviews
 from cds_wrapper.monitoring.service_equity import service_equity
 from cds_wrapper.monitoring.strata import follow_up, strata
 from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, ServiceFigures
@@ -42,20 +42,23 @@ def gather(
     service: ServiceDefinition,
     folder: Path,
     as_of: date,
-    found: Sequence[Found] = (),
-    reviewed_on: date | None = None,
+    reviews: Reviews = NO_REVIEWS,
 ) -> Known:
-    """What is known of a service on a day, from an exported folder (`predictions`, `episodes`)."""
+    """What is known of a service on a day, from an exported folder (`predictions`, `episodes`).
+
+    `reviews` up to that day say what was found, and what evidence is in force.
+    """
     predictions, episodes = read(folder, "predictions", service.id), read(folder, "episodes", service.id)
     figures = figures_of(service, folder, as_of) if episodes is not None else None
     return Known(
         service=service,
         as_of=as_of,
+        edition=service.edition_with(reviews.local).contents,
         figures=figures,
         activity=activity_of(service, predictions, episodes, as_of),
-        found=tuple(found),
+        found=reviews.found,
         times=times_of(figures) if figures else {},
-        reviewed_on=reviewed_on,
+        reviewed_on=reviews.last,
         overdue=(),
         synthetic=is_synthetic(episodes if episodes is not None else predictions),
     )

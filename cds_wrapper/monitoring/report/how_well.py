@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from cds_wrapper.monitoring.report import charts
-from cds_wrapper.monitoring.report.blocks import Block, Bullets, Chart, Heading, Section, Table, Words
+from cds_wrapper.monitoring.report.blocks import Block, Bullets, Chart, Heading, Section, Table, Terms, Words
 from cds_wrapper.monitoring.report.figures import NOT_SHOWN, WHY_NOT_SHOWN, Shown, people
-from cds_wrapper.monitoring.report.judgement import REASONS, TITLES
+from cds_wrapper.monitoring.report.judgement import REASONS, TITLES, found_words
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import attribute_words, capital, group_words, period_words
 from cds_wrapper.monitoring.report.verdicts import Because, Judged, Verdict
@@ -30,7 +30,8 @@ def how_well(known: Known, shown: Shown | None) -> Section:
 
 def _blocks(known: Known, shown: Shown) -> Iterator[Block]:
     yield Words(_what_is_counted(known, shown))
-    short = [one for one in shown.judged if one.verdict is Verdict.FALLS_SHORT]
+    yield from _what_it_means(known)
+    short = [one for one in shown.judged if one.verdict is Verdict.FALLS_SHORT and one.is_own]
     if short:
         yield Heading("Where it falls short")
         yield Bullets(tuple(_sentence(one, known, shown) for one in short))
@@ -45,12 +46,18 @@ def _what_is_counted(known: Known, shown: Shown) -> str:
     figures = shown.everybody.figures
     rate = figures.of(Measure.EVENT_RATE)
     period = f"from {_day(rate.period[0])} to {_day(rate.period[1])}" if rate else "so far"
-    verified = f" It is verified by {outcome.verified_by}." if outcome.verified_by else ""
-    bias = f" Known about this outcome: {outcome.known_bias}" if outcome.known_bias else ""
     return (
         f"The outcome is {outcome.phrase} within {horizon}. Counted are predictions {period} whose {horizon}"
-        f" are over and whose outcome is known; all others wait and are in no figure.{verified}{bias}"
+        " are over and whose outcome is known; all others wait and are in no figure."
     )
+
+
+def _what_it_means(known: Known) -> Iterator[Block]:
+    outcome = known.service.outcome
+    told = (("How we know of it", outcome.verified_by), ("What it does not show", outcome.known_bias))
+    items = tuple((term, text.strip()) for term, text in told if text)
+    if items:
+        yield Terms(items)
 
 
 def _day(day: object) -> str:
@@ -60,7 +67,7 @@ def _day(day: object) -> str:
 def _sentence(one: Judged, known: Known, shown: Shown) -> str:
     """A finding in natural frequencies: the group beside all patients, with one denominator."""
     name = capital(group_words(one.figures.group, known.service.scheme))
-    said = f"{name}: {one.found.what}" if one.found else f"{name}."
+    said = f"{name}: {found_words(one.found).lower()}." if one.found else f"{name}."
     both = shown.predicted_and_seen(one.figures)
     everybody = shown.predicted_and_seen(shown.everybody.figures)
     if both is None or everybody is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from cds_wrapper.caveats.found import Direction
+from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.report.blocks import Answer, Answers, Block, Section, Words
 from cds_wrapper.monitoring.report.figures import Shown
-from cds_wrapper.monitoring.report.known import Known
+from cds_wrapper.monitoring.report.known import Found, Known
 from cds_wrapper.monitoring.report.names import attribute_words, capital, group_words, listed
 from cds_wrapper.monitoring.report.verdicts import Because, Judged, Verdict
 from cds_wrapper.monitoring.values import EVERYBODY, Group
@@ -26,12 +28,38 @@ _SAYS: Final[Mapping[Verdict, str]] = {
 REASONS: Final[Mapping[Because, str]] = {
     Because.FINDING: "a finding stands",
     Because.UNDER_REVIEW: "signs of a difference, under review",
+    Because.ELSEWHERE: "found to fall short elsewhere; not settled here",
+    Because.OUT_OF_SCOPE: "outside the use the developer intends",
     Because.NOBODY: "no such patient yet",
+    Because.NOT_REVIEWED: "no review has published anything yet",
+    Because.MORE_CAME: "more outcomes came than predicted; by chance or not is being watched",
+    Because.FEWER_CAME: "fewer outcomes came than predicted; by chance, treatment or not is being watched",
+    Because.CONFIRMING: "as expected today; counts once next month's review confirms it",
     Because.TOO_FEW: "too few outcomes so far",
     Because.NOT_FOLLOWED: "too many outcomes were never learnt",
     Because.UNDECIDED: "results leave it open",
+    Because.WHOLE_UNDECIDED: "not settled for all patients together",
     Because.HOLDS_UP: "results are about as expected",
 }
+
+
+_DIRECTIONS: Final[Mapping[Direction, str]] = {
+    Direction.SCORES_TOO_LOW: "Scores are too low",
+    Direction.SCORES_TOO_HIGH: "Scores are too high",
+    Direction.MISSES_MORE: "More cases are missed",
+    Direction.FALSE_ALARMS_MORE: "More alerts are false",
+}
+_KINDS: Final[Mapping[FindingKind, str]] = {
+    FindingKind.THRESHOLD_EFFECT: "Fewer cases are found, as one threshold does where risks differ",
+    FindingKind.TOO_GOOD: "Results are too good to be true; the outcome may be known to the score",
+    FindingKind.FOLLOW_UP_FALLING: "Fewer outcomes are learnt than before",
+    FindingKind.MISSING_RISING: "A detail is missing more often than before",
+}
+
+
+def found_words(one: Found) -> str:
+    """What was found, in words: which way it errs, or what else is the matter."""
+    return _DIRECTIONS[one.direction] if one.direction else _KINDS.get(one.kind, "Less reliable")
 
 
 def short_answer(known: Known, shown: Shown | None) -> Section:
@@ -46,11 +74,23 @@ def _blocks(known: Known, shown: Shown | None) -> Iterator[Block]:
         )
         return
     yield Words(overall(known, shown), "strong")
+    yield from _warnings(known)
     yield Answers(tuple(_answer(verdict, known, shown) for verdict in TITLES))
     yield Words(
         "A group is anybody with that value on file; a patient is in several. Results for a group say how the"
         " tool did for its members together, and nothing about any one of them."
     )
+
+
+def _warnings(known: Known) -> Iterator[Block]:
+    """What is found about the figures themselves: then no answer is worth more than they are."""
+    doubted = (FindingKind.TOO_GOOD, FindingKind.FOLLOW_UP_FALLING, FindingKind.MISSING_RISING)
+    for one in known.found:
+        if one.closed is None and one.kind in doubted:
+            whose = group_words(one.group, known.service.scheme)
+            yield Words(
+                f"Before you rely on this: {found_words(one).lower()} ({whose}). {one.what}", "notice"
+            )
 
 
 def overall(known: Known, shown: Shown) -> str:
@@ -73,13 +113,16 @@ def overall(known: Known, shown: Shown) -> str:
 
 
 def _answer(verdict: Verdict, known: Known, shown: Shown) -> Answer:
-    own = [one for one in shown.judged if one.verdict is verdict and one.figures.group != EVERYBODY]
+    """Who has this answer; a group that has a wider one's finding is told of with that one."""
+    own = [one for one in shown.judged if one.verdict is verdict and one.is_own]
     return Answer(verdict.value, TITLES[verdict], _SAYS[verdict], tuple(_lines(own, verdict, known, shown)))
 
 
 def _lines(own: list[Judged], verdict: Verdict, known: Known, shown: Shown) -> Iterator[str]:
     """One line for each attribute; of crossings only findings are named, the others are counted."""
     by_attribute = shown.by_attribute()
+    if verdict is Verdict.FALLS_SHORT and any(one.figures.group == EVERYBODY for one in own):
+        yield "All patients together, and so every group of them"
     for attribute in (name for name in by_attribute if name):
         here = [one for one in own if one.figures.group.attribute == attribute]
         if not here:
@@ -87,18 +130,18 @@ def _lines(own: list[Judged], verdict: Verdict, known: Known, shown: Shown) -> I
         if "*" in attribute and verdict is not Verdict.FALLS_SHORT:
             yield f"{len(here)} of {len(by_attribute[attribute])} groups by {attribute_words(attribute)}"
         else:
-            yield from _named(here, attribute, verdict, known)
+            yield from _named(here, attribute, verdict, known, shown)
 
 
-def _name(one: Judged, known: Known) -> str:
+def _name(one: Judged, known: Known, shown: Shown) -> str:
     """The group; of one that is shown to work, also those of its members for whom it falls short."""
     scheme, group = known.service.scheme, one.figures.group
     name = group_words(group, scheme)
-    inside = [found.group for found in known.found if found.closed is None and found.carded]
+    inside = [other for other in shown.judged if other.verdict is Verdict.FALLS_SHORT and other.is_own]
     parts = [
-        _others(Group(tuple(set(wider.where) - set(group.where))), scheme)
-        for wider in inside
-        if len(wider.where) > len(group.where) and set(group.where) < set(wider.where)
+        _others(Group(tuple(set(other.figures.group.where) - set(group.where))), scheme)
+        for other in inside
+        if set(group.where) < set(other.figures.group.where)
     ]
     return f"{name} (except {listed(parts)})" if parts and one.verdict is Verdict.SHOWN else name
 
@@ -109,13 +152,13 @@ def _others(group: Group, scheme: SubgroupScheme) -> str:
     return f"those {words.removeprefix('people ')}" if words.startswith("people ") else words
 
 
-def _named(here: list[Judged], attribute: str, verdict: Verdict, known: Known) -> Iterator[str]:
+def _named(here: list[Judged], attribute: str, verdict: Verdict, known: Known, shown: Shown) -> Iterator[str]:
     reasons = dict.fromkeys(one.because for one in here)
     for reason in reasons if verdict is Verdict.NOT_KNOWN else (None,):
         # A race alone or in combination is in the tables: its name alone would stand here twice.
         chosen = [one for one in here if reason in {None, one.because} and one.figures.group.exclusive]
         missing = [one for one in chosen if is_missing(one.figures.group.where[0][1])]
-        names = [_name(one, known) for one in chosen if one not in missing]
+        names = [_name(one, known, shown) for one in chosen if one not in missing]
         if missing:
             names.append(f"people without a known {attribute_words(attribute)}")
         if names:

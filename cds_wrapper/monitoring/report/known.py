@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
+from cds_wrapper.caveats.contents import BookContents
 from cds_wrapper.caveats.found import Direction
+from cds_wrapper.caveats.local import LocalEvidence
 from cds_wrapper.monitoring.drift import AttributeShares, MissingShare, ScoreDrift
 from cds_wrapper.monitoring.feedback import Feedback
+from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
 from cds_wrapper.monitoring.input_quality import InputAge, InputQuality
 from cds_wrapper.monitoring.service_equity import ServiceEquity
@@ -21,11 +25,12 @@ from cds_wrapper.services import ServiceDefinition
 class Found:
     """One finding of a review: about whom, which way, since when, how sure, what was decided ahead.
 
-    `what` is a sentence. `carded` says whether cards speak of it: a threshold effect is listed alone. `due`
-    is the day by which somebody has to have acted, `closed` the day a person closed it.
+    `what` is a sentence. `due` is the day by which somebody has to have acted, `closed` the day a person
+    closed it.
     """
 
     id: str
+    kind: FindingKind
     group: Group
     what: str
     direction: Direction | None
@@ -35,7 +40,11 @@ class Found:
     owner: str | None = None
     due: date | None = None
     closed: date | None = None
-    carded: bool = True
+
+    @property
+    def carded(self) -> bool:
+        """Whether cards speak of it: a threshold effect is listed alone."""
+        return self.kind.carded
 
     def is_overdue(self, today: date) -> bool:
         """Whether it is open past its day."""
@@ -58,15 +67,29 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Reviews:
+    """What reviews have left: their findings, the day of the last, and the evidence in force."""
+
+    found: tuple[Found, ...] = ()
+    last: date | None = None
+    local: LocalEvidence | None = None
+
+
+NO_REVIEWS: Final = Reviews()
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known of one service on one day.
 
-    `figures` is None while nothing has been measured. `synthetic` says that no row is of a real patient.
-    `overdue` are further things that should have happened: a review, an import, an approval.
+    `figures` is None while nothing has been measured. `edition` is the evidence in force, by which the page
+    answers as cards do. `synthetic` says that no row is of a real patient. `overdue` are further things that
+    should have happened: a review, an import, an approval.
     """
 
     service: ServiceDefinition
     as_of: date
+    edition: BookContents
     figures: ServiceFigures | None
     activity: Activity
     found: tuple[Found, ...]

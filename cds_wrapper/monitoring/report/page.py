@@ -21,7 +21,7 @@ from cds_wrapper.monitoring.report.judgement import short_answer
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.planned import planned
 from cds_wrapper.monitoring.report.reading import reading
-from cds_wrapper.monitoring.report.verdicts import Judged, judge
+from cds_wrapper.monitoring.report.verdicts import Judge, Judged
 from cds_wrapper.monitoring.report.whom import whom
 from cds_wrapper.monitoring.values import Measured
 
@@ -61,7 +61,8 @@ def shown_of(known: Known) -> Shown | None:
     if known.figures is None:
         return None
     limits = known.service.plan.limits
-    judged = tuple(judge(one, known.found, limits) for one in known.figures.groups)
+    judge = Judge.of(known.figures, known.edition, known.found, limits)
+    judged = tuple(judge.answer(one) for one in known.figures.groups)
     return Shown.of(judged, round(limits.small_cell))
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from cds_wrapper.caveats.caveat import CaveatLevel, Disposition
 from cds_wrapper.monitoring.report.blocks import Block, Bullets, Heading, Section, Table, Words
 from cds_wrapper.monitoring.report.figures import days_words
+from cds_wrapper.monitoring.report.judgement import found_words
 from cds_wrapper.monitoring.report.known import Found, Known
 from cds_wrapper.monitoring.report.names import capital, group_words
 from cds_wrapper.monitoring.values import EVERYBODY
@@ -75,16 +76,24 @@ def _row(one: Found, known: Known) -> tuple[str, ...]:
         due += ", overdue"
     if one.closed:
         due = f"closed on {_day(one.closed)}"
-    what = one.what if one.carded else f"{one.what} Listed only; no card changes."
     return (
         _who(one, known),
-        what,
+        f"{found_words(one)}. In figures: {one.what}",
         _day(one.since),
         one.sure,
-        one.plan,
+        _plan_says(one, known),
         (one.owner or "nobody named").replace("_", " "),
         due,
     )
+
+
+def _plan_says(one: Found, known: Known) -> str:
+    if not one.carded:
+        return "Listed only; no card changes."
+    if not one.kind.at_once:
+        return "Cards say that it is under review, until it is signed."
+    response = known.service.plan.respond.get(CaveatLevel.REDUCED, Disposition.ANNOTATE)
+    return f"At once: {_THEN[response]}. Anything stronger needs a signature."
 
 
 def _who(one: Found, known: Known) -> str:

@@ -1,22 +1,24 @@
 """For whom the tool is shown to work here, for whom it falls short, and for whom nobody knows. Pure.
 
-The rule is that of caveats: an adequate amount, events over expected within the supported limits, no gap to
-the rest beyond them, and no open finding. "Not known" is an answer of its own, with its reason: never a pass.
+The answer is that of the edition of evidence in force, from which cards are made too: page and card cannot
+differ. "Not known" is an answer of its own, with its reason: never a pass.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from cds_wrapper.caveats.evidence import Grade, Limits, grade
+from cds_wrapper.caveats.contents import BookContents
+from cds_wrapper.caveats.evidence import Finding, Grade, Limits, LocalResult, Where
+from cds_wrapper.caveats.outside import GroupKey
+from cds_wrapper.monitoring.findings import is_exclusive, key_of
+from cds_wrapper.monitoring.grading import results_of
 from cds_wrapper.monitoring.report.known import Found
-from cds_wrapper.monitoring.values import GroupFigures, Measure
-
-ONE_SIDED: Final = 1.6448536 / 1.9599640
-"""From a two-sided 95 % limit to the one-sided one, as parts of the distance to the estimate."""
+from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures, Measure, ServiceFigures
+from cds_wrapper.patient.rules import RACE
+from cds_wrapper.patient.subgroups import MISSING, is_missing
 
 
 class Verdict(enum.Enum):
@@ -32,46 +34,153 @@ class Because(enum.Enum):
 
     FINDING = "finding"
     UNDER_REVIEW = "under_review"
+    ELSEWHERE = "elsewhere"
+    OUT_OF_SCOPE = "out_of_scope"
     NOBODY = "nobody"
-    TOO_FEW = "too_few"
+    NOT_REVIEWED = "not_reviewed"
+    MORE_CAME = "more_came"
+    FEWER_CAME = "fewer_came"
+    CONFIRMING = "confirming"
     NOT_FOLLOWED = "not_followed"
+    TOO_FEW = "too_few"
     UNDECIDED = "undecided"
+    WHOLE_UNDECIDED = "whole_undecided"
     HOLDS_UP = "holds_up"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One group's answer, with the finding behind it where there is one."""
+    """One group's answer; `finding` and `found` are the one behind it: as cards know it, and as listed.
+
+    A group in which the finding of a wider one holds has that one's; `is_own` tells them apart.
+    """
 
     figures: GroupFigures
     verdict: Verdict
     because: Because
+    finding: Finding | None = None
     found: Found | None = None
 
-
-def judge(figures: GroupFigures, found: Iterable[Found], limits: Limits) -> Judged:
-    """The answer for one group; `found` are all open findings of the service."""
-    own = [one for one in found if one.group == figures.group and one.closed is None]
-    standing = next((one for one in own if one.carded), None)
-    if standing:
-        return Judged(figures, Verdict.FALLS_SHORT, Because.FINDING, standing)
-    if own:
-        return Judged(figures, Verdict.NOT_KNOWN, Because.UNDER_REVIEW, own[0])
-    because = _lacking(figures, limits)
-    if because:
-        return Judged(figures, Verdict.NOT_KNOWN, because)
-    return Judged(figures, Verdict.SHOWN, Because.HOLDS_UP)
+    @property
+    def is_own(self) -> bool:
+        """Whether the answer is about this group itself, and not about a wider one that it is part of."""
+        return self.finding is None or len(self.finding.where) == len(self.figures.group.where)
 
 
-def _lacking(figures: GroupFigures, limits: Limits) -> Because | None:
-    """What is lacking of the proof; None when nothing is."""
-    if not sum(figures.counts.values()):
-        return Because.NOBODY
-    if unknown_share(figures) > limits.adequate_unknown_share:
-        return Because.NOT_FOLLOWED
-    if amount(figures, limits) is not Grade.ADEQUATE:
-        return Because.TOO_FEW
-    return None if holds_up(figures, limits) else Because.UNDECIDED
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Gives the answers of the edition in force; `fresh` are today's results by the same rules.
+
+    `listed` are the findings of reviews, to be told.
+    """
+
+    edition: BookContents
+    listed: tuple[Found, ...]
+    limits: Limits
+    fresh: Mapping[GroupKey, LocalResult]
+
+    @classmethod
+    def of(
+        cls, figures: ServiceFigures, edition: BookContents, listed: Iterable[Found], limits: Limits
+    ) -> Judge:
+        """Whoever judges these figures."""
+        fresh = {one.group: one for one in results_of(figures, (), limits)}
+        return cls(edition, tuple(listed), limits, fresh)
+
+    def answer(self, figures: GroupFigures) -> Judged:
+        """The answer for one group."""
+        result = self._result(figures.group)
+        holding = sorted(_holding(self.edition, figures.group, result), key=_strongest)
+        if holding:
+            finding = holding[0]
+            found = next((one for one in self.listed if one.id == finding.id), None)
+            return Judged(figures, *_of_finding(finding), finding, found)
+        if any(_is_within(figures.group, rule.where) for rule in self.edition.out_of_scope):
+            return Judged(figures, Verdict.NOT_KNOWN, Because.OUT_OF_SCOPE)
+        lacking = self._lacking(figures, result) or self._whole()
+        if lacking:
+            return Judged(figures, Verdict.NOT_KNOWN, lacking)
+        return Judged(figures, Verdict.SHOWN, Because.HOLDS_UP)
+
+    def _result(self, group: Group) -> LocalResult | None:
+        return next((one for one in self.edition.local if one.group == key_of(group)), None)
+
+    def _lacking(self, figures: GroupFigures, result: LocalResult | None) -> Because | None:
+        """What is lacking of the proof; None when nothing is. The figures only say why."""
+        if not sum(figures.counts.values()):
+            return Because.NOBODY
+        if self.edition.here is None:
+            return Because.NOT_REVIEWED
+        if result is not None and result.grade is Grade.ADEQUATE and result.holds_up:
+            return None
+        if self.fresh[key_of(figures.group)].holds_up:
+            return Because.CONFIRMING
+        signs = _signs(figures, self.limits)
+        if signs:
+            return signs
+        if unknown_share(figures) > self.limits.adequate_unknown_share:
+            return Because.NOT_FOLLOWED
+        return Because.UNDECIDED if result and result.grade is Grade.ADEQUATE else Because.TOO_FEW
+
+    def _whole(self) -> Because | None:
+        """What is lacking for all patients together: then no card leaves it at what is known of a group."""
+        everybody = self._result(EVERYBODY)
+        return None if everybody and everybody.holds_up else Because.WHOLE_UNDECIDED
+
+
+def _signs(figures: GroupFigures, limits: Limits) -> Because | None:
+    """What the figures point to without being a finding: by far more or fewer than predicted."""
+    ratio = figures.of(Measure.OE_RATIO)
+    few = min(figures.counts.get(state, 0) for state in ("event", "no_event")) < limits.small_cell
+    if few or ratio is None or ratio.value is None or ratio.low is None or ratio.high is None:
+        return None
+    if ratio.value > limits.ratio_too_low and ratio.low > 1:
+        return Because.MORE_CAME
+    return Because.FEWER_CAME if ratio.value < limits.ratio_too_high and ratio.high < 1 else None
+
+
+# Findings ---------------------------------------------------------------------------------------------------
+
+
+def _holding(edition: BookContents, group: Group, result: LocalResult | None) -> Iterator[Finding]:
+    """The findings that cards of every member of a group speak of.
+
+    Adequate results of the group itself stand in place of what was found elsewhere, or in a wider group.
+    """
+    is_adequate = result is not None and result.grade is Grade.ADEQUATE
+    for finding in edition.findings:
+        if not _is_within(group, finding.where, exclusive=finding.exclusive):
+            continue
+        is_wider = bool(finding.where) and len(finding.where) < len(group.where)
+        if not is_adequate or (finding.is_local and not is_wider):
+            yield finding
+
+
+def _is_within(group: Group, where: Where, *, exclusive: bool = False) -> bool:
+    """Whether all members of a group are of this one: the same levels, more of them, or one of several."""
+    levels = dict(group.where)
+    if exclusive and RACE in where and not is_exclusive(group):
+        return False
+    return all(_is_one_of(levels.get(attribute), among) for attribute, among in where.items())
+
+
+def _is_one_of(level: str | None, among: Collection[str]) -> bool:
+    """Whether a level is among these; `missing` is missing for whatever reason."""
+    return level is not None and (level in among or (MISSING in among and is_missing(level)))
+
+
+def _strongest(finding: Finding) -> tuple[bool, bool, int]:
+    """Those found here first, signed before unsigned, the group's own before a wider one's."""
+    return not finding.is_local, not finding.signed, -len(finding.where)
+
+
+def _of_finding(finding: Finding) -> tuple[Verdict, Because]:
+    """Only what was found here, by a rule whose error is bounded or with a signature, is known here."""
+    if not finding.is_local:
+        return Verdict.NOT_KNOWN, Because.ELSEWHERE
+    if finding.signed:
+        return Verdict.FALLS_SHORT, Because.FINDING
+    return Verdict.NOT_KNOWN, Because.UNDER_REVIEW
 
 
 def unknown_share(figures: GroupFigures) -> float:
@@ -80,39 +189,3 @@ def unknown_share(figures: GroupFigures) -> float:
     unknown = counts.get("censored", 0) + counts.get("unverified", 0)
     due = unknown + counts.get("event", 0) + counts.get("no_event", 0)
     return unknown / due if due else 0.0
-
-
-def amount(figures: GroupFigures, limits: Limits) -> Grade:
-    """How much evidence there is; counts are divided by the design effect of repeated patients."""
-    ratio, area = figures.of(Measure.OE_RATIO), figures.of(Measure.AUROC)
-    if ratio is None:
-        return Grade.NONE
-    return grade(
-        ratio.n / figures.oe_design_effect,
-        ratio.events / figures.oe_design_effect,
-        oe_interval=ratio.interval,
-        auroc_interval=area.interval if area else None,
-        unknown_share=unknown_share(figures),
-        limits=limits,
-    )
-
-
-def holds_up(figures: GroupFigures, limits: Limits) -> bool:
-    """Whether every limit lies where the plan wants it: O/E, and the gaps in found cases and in ordering."""
-    ratio = figures.of(Measure.OE_RATIO)
-    if ratio is None or ratio.low is None or ratio.high is None:
-        return False
-    gaps = (_least(figures, measure) for measure in (Measure.SENSITIVITY_GAP, Measure.AUROC_GAP))
-    return (
-        limits.supported_oe_low <= ratio.low
-        and ratio.high <= limits.supported_oe_high
-        and all(gap >= limits.supported_gap for gap in gaps if gap is not None)
-    )
-
-
-def _least(figures: GroupFigures, measure: Measure) -> float | None:
-    """The one-sided 95 % lower limit of a gap; None where there is no such gap to look at."""
-    gap = figures.of(measure)
-    if gap is None or gap.value is None or gap.low is None:
-        return None
-    return gap.value - ONE_SIDED * (gap.value - gap.low)

@@ -11,12 +11,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_wrapper.caveats.evidence import Direction
-from cds_wrapper.commands.report import found_by_reviews
+from cds_wrapper.commands.report import reviews_of
 from cds_wrapper.commands.review import only_one
 from cds_wrapper.commands.table import build
 from cds_wrapper.ledger.database import prepare
 from cds_wrapper.ledger.edition_values import NewReview, StoredFinding, Subject
 from cds_wrapper.ledger.editions import findings_in, record_review
+from cds_wrapper.monitoring.report.known import NO_REVIEWS
 from cds_wrapper.services import load_services
 from tests.service.harness import ROOT
 
@@ -102,7 +103,8 @@ def test_without_a_ledger_that_is_said(tmp_path: Path) -> None:
 
 def test_a_report_tells_what_reviews_have_found_until_its_day(folder: Path) -> None:
     ledger = folder / "ledger.db"
-    (found,), reviewed_on = found_by_reviews(ledger, SERVICE, DAY)
+    reviews = reviews_of(ledger, SERVICE, DAY)
+    (found,) = reviews.found
     assert (found.id, found.direction, found.due, found.carded) == (
         "here-1",
         Direction.SCORES_TOO_LOW,
@@ -110,9 +112,9 @@ def test_a_report_tells_what_reviews_have_found_until_its_day(folder: Path) -> N
         True,
     )
     assert found.group.where == (("race", "black"), ("age_band", "60-79")), "in the order the file declares"
-    assert reviewed_on == DAY
-    assert found_by_reviews(ledger, SERVICE, date(2026, 9, 1)) == ((), None)
-    assert found_by_reviews(folder / "none.db", SERVICE, DAY) == ((), None)
+    assert reviews.last == DAY
+    assert reviews_of(ledger, SERVICE, date(2026, 9, 1)) == NO_REVIEWS
+    assert reviews_of(folder / "none.db", SERVICE, DAY) == NO_REVIEWS
 
 
 @pytest.mark.parametrize(

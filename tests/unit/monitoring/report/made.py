@@ -5,20 +5,25 @@ One crossing falls short, one group is too small to judge, one has small numbers
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from cds_wrapper.caveats.contents import BookContents
 from cds_wrapper.caveats.evidence import Direction
+from cds_wrapper.ledger.edition_values import StoredFinding, Subject
 from cds_wrapper.monitoring.drift import ScoreSums, missing_shares, representativeness, score_drift
 from cds_wrapper.monitoring.feedback import Feedback
+from cds_wrapper.monitoring.findings import FindingKind, is_exclusive, where_of
 from cds_wrapper.monitoring.formulas.budget import Share
 from cds_wrapper.monitoring.formulas.oe_ratio import oe_ratio, ratio_to_rest
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference, wilson
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_find
+from cds_wrapper.monitoring.grading import evidence_of
 from cds_wrapper.monitoring.input_quality import InputAge, InputQuality
 from cds_wrapper.monitoring.populations import last_quarter, training_population
 from cds_wrapper.monitoring.report.known import Activity, Found, Known
@@ -125,13 +130,15 @@ def group_figures(group: Group, n: int, events: int, ratio: float) -> GroupFigur
         ),
     ]
     if n > 500:
-        half = 1.2 / np.sqrt(events)
+        half = 1.2 / math.sqrt(events)
         numbers.append(_measured(Measure.AUROC, group, n, events, (0.645, 0.645 - half, 0.645 + half)))
     if n and group != EVERYBODY and events and n < everybody_n:
         rest, rest_n = everybody_events - events, round(0.28 * (everybody_events - events))
         low, high = newcombe_difference(hits, events, rest_n, rest)
         gap = hits / events - rest_n / rest
         numbers.append(_measured(Measure.SENSITIVITY_GAP, group, n, events, (gap, low, high)))
+        area = 1.4 / math.sqrt(events)
+        numbers.append(_measured(Measure.AUROC_GAP, group, n, events, (0.0, -area, area)))
         against = ratio_to_rest(events, expected, rest, rest / 1.01)
         values = (against.value, against.low, against.high)
         numbers.append(_measured(Measure.OE_RATIO_TO_REST, group, n, events, values))
@@ -276,6 +283,7 @@ def found() -> tuple[Found, ...]:
     return (
         Found(
             id="F1",
+            kind=FindingKind.GROUP_DRIFT,
             group=SHORT,
             what="Its scores are too low for this group.",
             direction=Direction.SCORES_TOO_LOW,
@@ -287,16 +295,40 @@ def found() -> tuple[Found, ...]:
         ),
         Found(
             id="F2",
+            kind=FindingKind.THRESHOLD_EFFECT,
             group=Group((("age_band", "20-39"),)),
             what="Fewer cases are found beforehand, at equal risk.",
-            direction=Direction.MISSES_MORE,
+            direction=None,
             since=date(2026, 9, 30),
             sure="Seen in the review of the third quarter.",
             plan="The threshold is looked at in the next review.",
             owner="model_steward",
             due=date(2026, 12, 15),
-            carded=False,
         ),
+    )
+
+
+def edition(of: ServiceFigures, *found: Found, month: int = 2) -> BookContents:
+    """What a monthly review publishes of these figures and findings; good results count in the second."""
+    stored = [_stored(one) for one in found]
+    before = None
+    if month > 1:
+        before = evidence_of(replace(of, as_of=of.as_of - timedelta(days=35)), service(), (), None, {})
+    return service().edition_with(evidence_of(of, service(), stored, before, {})).contents
+
+
+def _stored(one: Found) -> StoredFinding:
+    return StoredFinding(
+        finding_id=one.id,
+        subject=Subject("readmission", "readmission-diabetes", "2026.1"),
+        outcome="readmission",
+        kind=one.kind.value,
+        groups=where_of(one.group),
+        exclusive=is_exclusive(one.group),
+        direction=one.direction.value if one.direction else None,
+        since=one.since,
+        detail={},
+        closed_at=datetime.combine(one.closed, time(), UTC) if one.closed else None,
     )
 
 
@@ -305,6 +337,7 @@ def known() -> Known:
     return Known(
         service=service(),
         as_of=AS_OF,
+        edition=edition(figures(), *found()),
         figures=figures(),
         activity=activity(),
         found=found(),

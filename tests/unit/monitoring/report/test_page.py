@@ -172,7 +172,8 @@ def test_the_plan_says_what_is_overdue_and_with_whom() -> None:
         in words(section("plan"))
     )
     assert row("findings", "Black")["Due"] == "15 October 2026, overdue"
-    assert row("findings", "People aged")["What"].endswith("Listed only; no card changes.")
+    assert row("findings", "People aged")["What the plan says"] == "Listed only; no card changes."
+    assert row("findings", "Black")["What the plan says"].startswith("At once: the card says so")
 
 
 def test_the_time_to_find_says_never_plainly() -> None:
