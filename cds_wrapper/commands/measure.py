@@ -3,57 +3,78 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from cds_wrapper.commands.measured import Done, document, show
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source
-from cds_wrapper.monitoring.cube import Question
+from cds_wrapper.monitoring.cube import PROBABILITY, Question
+from cds_wrapper.monitoring.equal_scores import equal_scores
 from cds_wrapper.monitoring.measures import measure
-from cds_wrapper.monitoring.suppression import FLOOR, Cell, Sum, hidden_cells
 from cds_wrapper.monitoring.table_file import (
     NAME,
-    ReadTable,
     TableColumns,
+    TableOutcome,
     UnreadableTable,
     read_table,
     score_quantile,
+    score_range,
 )
-from cds_wrapper.monitoring.values import EVERYBODY, GroupFigures, Measure, Measured, ServiceFigures
+from cds_wrapper.monitoring.values import GroupFigures, Measure, ServiceFigures, WhyNot
+from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 
-_SHOWN: Final = (
-    Measure.EVENT_RATE,
-    Measure.OE_RATIO,
-    Measure.AUROC,
-    Measure.SENSITIVITY,
-    Measure.PPV,
-    Measure.OE_RATIO_TO_REST,
-    Measure.SENSITIVITY_GAP,
+_SCORE_KINDS: Final = (PROBABILITY, "index", "rank")
+_FURTHER: Final = re.compile(
+    r"(?P<name>[A-Za-z_][\w .-]*)=(?P<column>.+?):(?P<kind>binary|count|cost)(:(?P<role>need|label))?"
 )
-_SCORE_KINDS: Final = ("probability", "index", "rank")
+
+_Event = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the outcome, 1 or 0; `COLUMN=TEXT` where the event is a text. It is what the"
+        " score was trained on, unless a further outcome is."
+    ),
+]
+_Further = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A further outcome, `NAME=COLUMN:KIND` or `NAME=COLUMN:KIND:ROLE`: `binary`, `count` or"
+        " `cost`, which the score is used for (`need`, as without a role) or was trained on (`label`)."
+    ),
+]
+_Kind = Annotated[
+    str | None,
+    typer.Option(
+        help="`probability`, or `index` (points, a raw score) or `rank` (a percentile), for which nothing"
+        " is said of O/E. Without it a score is a probability when all are within 0 and 1."
+    ),
+]
 
 
 def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     file: Annotated[Path, typer.Argument(help="CSV (also .gz) or Parquet file, one row per prediction.")],
     score: Annotated[str, typer.Option(help="Column of the score.")],
-    event: Annotated[
-        str, typer.Option(help="Column of the outcome, 1 or 0; `COLUMN=TEXT` where the event is a text.")
-    ],
+    event: _Event = None,
+    further: _Further = None,
     patient: Annotated[
         str | None,
         typer.Option(help="Column that names the patient; without it every row is another person."),
     ] = None,
+    day: Annotated[str | None, typer.Option(help="Column with the day of the prediction.")] = None,
     group: Annotated[
         list[str] | None, typer.Option(help="Column of an attribute to look at; give it several times.")
+    ] = None,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(help="A text that says that an attribute is not on record, as `?`; an empty one does."),
     ] = None,
     crossing: Annotated[
         list[str] | None,
@@ -63,12 +84,14 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
         float | None, typer.Option(help="The score from which a patient is flagged.")
     ] = None,
     flag_share: Annotated[
-        float | None, typer.Option(min=0.001, max=0.999, help="Instead: flag this share of the rows.")
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=0.999,
+            help="Instead: flag this share of the rows, the highest; 0.03: the 97th per cent.",
+        ),
     ] = None,
-    score_kind: Annotated[
-        str,
-        typer.Option(help="`probability`, or `index` or `rank`, for which nothing is said of calibration."),
-    ] = "probability",
+    score_kind: _Kind = None,
     small_cells: Annotated[
         bool, typer.Option("--small-cells", help="Show counts of 1 to 10 too, to those who may see them.")
     ] = False,
@@ -77,139 +100,141 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     """Measure a model by group from a table of scores and outcomes, as `review` does from the record.
 
     \b
+    Each outcome is also compared at equal score: a score can be right about what it was
+    trained on, say cost, and too low for what it is used for, say illness.
     Intervals are widened where patients come again. Nothing is kept.
     Exit codes: 0 measured, 2 the file or an option cannot be used.
 
     \b
     Example: python3 run.py measure stays.csv --score risk --event back=yes --patient person --group race
+             python3 run.py measure people.csv --score risk --further cost=paid:cost:label
+                 --further illness=conditions:count:need --group race --flag-share 0.03
     """
-    if score_kind not in _SCORE_KINDS:
-        raise _refused(f"--score-kind is one of {', '.join(_SCORE_KINDS)}.")
-    column, _, value = event.partition("=")
-    groups = tuple(group or ())
-    crossings = tuple(tuple(one.split("*")) for one in crossing or ())
-    if any(set(one) - set(groups) for one in crossings):
-        raise _refused("--crossing crosses attributes that --group names.")
-    columns = TableColumns(score, column, value or None, patient, None, groups)
     try:
-        at = _threshold(file, score, threshold, flag_share)
-        with tempfile.TemporaryDirectory(prefix="cds-wrapper-measure-") as folder:
-            table = read_table(file, columns, at, score_kind, Path(folder))
-            found = _figures(table, columns, MonitoredAttributes(groups, crossings), at, score_kind)
+        columns = _columns(score, event, further or [], patient, day, group or [], missing or [])
+        attributes = MonitoredAttributes(tuple(columns.groups), _crossings(crossing or [], columns))
+        kind = _kind(file, score, score_kind)
+        at = score_quantile(file, score, 1 - flag_share) if flag_share is not None else threshold
+        done = _measured(file, columns, attributes, at, kind, event)
     except UnreadableTable as error:
-        raise _refused(error.sentence) from None
-    hidden = frozenset() if small_cells else _hidden(found)
+        typer.echo(error.sentence, err=True)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
     if as_json:
-        typer.echo(json.dumps(_document(table, found, hidden), default=str))
+        typer.echo(json.dumps(document(done, small_cells), default=str))
     else:
-        _print(table, found, hidden)
+        show(done, small_cells)
 
 
-def _refused(sentence: str) -> typer.Exit:
-    typer.echo(sentence, err=True)
-    return typer.Exit(CONFIGURATION_EXIT)
+def _columns(
+    score: str,
+    event: str | None,
+    further: list[str],
+    patient: str | None,
+    day: str | None,
+    groups: list[str],
+    missing: list[str],
+) -> TableColumns:
+    column, _, value = (event or "").partition("=")
+    if not event and not further:
+        raise UnreadableTable("Name an outcome: --event COLUMN, or --further NAME=COLUMN:KIND:ROLE.")
+    others = tuple(_outcome(one) for one in further)
+    names = [*(one.name for one in others), *([column] if column else [])]
+    if len(set(names)) < len(names):
+        raise UnreadableTable("Two outcomes have one name: give each --further another.")
+    if sum(one.role == Role.LABEL.value for one in others) > 1:
+        raise UnreadableTable("A score was trained on one outcome: give one --further the role label.")
+    return TableColumns(
+        score,
+        column or None,
+        value or None,
+        patient,
+        day,
+        tuple(dict.fromkeys(groups)),
+        others,
+        tuple(missing),
+    )
 
 
-def _threshold(file: Path, score: str, threshold: float | None, flag_share: float | None) -> float | None:
-    return score_quantile(file, score, 1 - flag_share) if flag_share is not None else threshold
+def _outcome(text: str) -> TableOutcome:
+    found = _FURTHER.fullmatch(text)
+    if found is None:
+        raise UnreadableTable(
+            f"--further {text} is not NAME=COLUMN:KIND:ROLE, as illness=conditions:count:need: the kind is"
+            " binary, count or cost, the role need or label."
+        )
+    return TableOutcome(found["name"], found["column"], found["kind"], found["role"] or Role.NEED.value)
 
 
-def _figures(
-    table: ReadTable,
+def _crossings(crossings: list[str], columns: TableColumns) -> tuple[tuple[str, ...], ...]:
+    found = tuple(tuple(one.split("*")) for one in crossings)
+    if any(set(one) - set(columns.groups) or len(one) < 2 for one in found):
+        raise UnreadableTable("--crossing crosses attributes that --group names, as race*gender.")
+    return found
+
+
+def _kind(file: Path, score: str, wanted: str | None) -> str:
+    """What kind of score it is: what was said, else what the scores can be."""
+    if wanted is not None and wanted not in _SCORE_KINDS:
+        raise UnreadableTable(f"--score-kind is one of {', '.join(_SCORE_KINDS)}.")
+    low, high = score_range(file, score)
+    is_within = low >= 0 and high <= 1
+    if wanted == PROBABILITY and not is_within:
+        raise UnreadableTable(
+            f"The scores in `{score}` lie in {low:g} to {high:g}: they are no probabilities."
+            " Say --score-kind index or rank, or divide per cents by 100 first."
+        )
+    return wanted or (PROBABILITY if is_within else "index")
+
+
+def _measured(
+    file: Path,
     columns: TableColumns,
     attributes: MonitoredAttributes,
     threshold: float | None,
-    score_kind: str,
-) -> ServiceFigures:
-    question = Question(NAME, NAME, "1", columns.event, date.max, threshold, score_kind)
-    with parquet_source(table.episodes, table.further) as source:
-        return measure(source, attributes, question)
-
-
-def _hidden(found: ServiceFigures) -> frozenset[Cell]:
-    """The counts that may not be shown: events and others of each group, and what would give them away."""
-    counts: dict[Cell, int] = {}
-    sums: list[Sum] = []
-    for one in found.groups:
-        n, events = _mature(one)
-        name = str(one.group)
-        counts |= {(name, "n"): n, (name, "events"): events, (name, "others"): n - events}
-        sums.append(Sum((name, "n"), ((name, "events"), (name, "others"))))
-    for attribute in {one.group.attribute for one in found.groups} - {""}:
-        levels = [str(one.group) for one in found.groups if one.group.attribute == attribute]
-        if "*" not in attribute:  # a crossing leaves out those of whom one value is missing
-            sums += [
-                Sum((str(EVERYBODY), what), tuple((level, what) for level in levels))
-                for what in ("n", "events", "others")
-            ]
-    return hidden_cells(counts, sums, row_of=lambda cell: cell[0])
-
-
-def _mature(one: GroupFigures) -> tuple[int, int]:
-    events = one.counts["event"]
-    return events + one.counts["no_event"], events
-
-
-def _is_hidden(one: GroupFigures, hidden: frozenset[Cell]) -> bool:
-    return any((str(one.group), what) in hidden for what in ("n", "events", "others"))
-
-
-def _document(table: ReadTable, found: ServiceFigures, hidden: frozenset[Cell]) -> dict[str, Any]:
-    return {
-        "rows": table.rows,
-        "not_used": dict(table.refused),
-        "threshold": found.threshold,
-        "outcome": found.outcome,
-        "groups": [_group(one, _is_hidden(one, hidden)) for one in found.groups],
-    }
-
-
-def _group(one: GroupFigures, is_hidden: bool) -> dict[str, Any]:
-    name = {"group": str(one.group), "where": dict(one.group.where), "exclusive": one.group.exclusive}
-    if is_hidden:
-        return {**name, "hidden": f"a count below {FLOOR}, or one that would give another away"}
-    figures = [
-        {key: _plain(value) for key, value in asdict(figure).items() if key not in {"group", "period"}}
-        for figure in one.figures
-    ]
-    return {**name, "counts": one.counts, "figures": figures}
-
-
-def _plain(value: object) -> object:
-    return getattr(value, "value", value)
-
-
-def _print(table: ReadTable, found: ServiceFigures, hidden: frozenset[Cell]) -> None:
-    left = ", ".join(f"{count} {reason}" for reason, count in table.refused.items())
-    typer.echo(f"{table.rows} rows" + (f"; {left}" if left else ""))
-    if found.threshold is not None:
-        typer.echo(f"flagged from a score of {found.threshold:.6g}")
-    page = Table("group", "n", "events", *(one.value for one in _SHOWN))
-    for one in found.groups:
-        page.add_row(str(one.group), *_cells(one, hidden))
-    console = Console()
-    console.width = max(console.width, 190) if not console.is_terminal else console.width
-    console.print(page)
-    if hidden:
-        typer.echo(
-            f"-: a count below {FLOOR}, or one that would give another away; its figures are left out."
+    kind: str,
+    event: str | None,
+) -> Done:
+    with tempfile.TemporaryDirectory(prefix="cds-wrapper-measure-") as folder:
+        table = read_table(file, columns, threshold, kind, Path(folder))
+        question = Question(
+            NAME, NAME, "1", columns.outcome, date.max, threshold, kind, frozen_on=max(1, table.rows)
         )
+        outcomes = _declared(columns)
+        with parquet_source(table.episodes, table.further) as source:
+            found = measure(source, attributes, question)
+            compared = equal_scores(source, attributes, question, outcomes) if columns.groups else ()
+    return Done(
+        table,
+        found if columns.event else _flags_alone(found),
+        compared,
+        outcomes,
+        {columns.outcome: event or ""} | {one.name: f"{one.column}, a {one.kind}" for one in columns.further},
+        kind,
+        has_days=columns.day is not None,
+    )
 
 
-def _cells(one: GroupFigures, hidden: frozenset[Cell]) -> Iterator[str]:
-    if _is_hidden(one, hidden):
-        yield from ("-", "-", *("-" for _ in _SHOWN))
-        return
-    n, events = _mature(one)
-    yield from (str(n), str(events))
-    yield from (_written(one.of(measure_)) for measure_ in _SHOWN)
+def _declared(columns: TableColumns) -> tuple[Outcome, ...]:
+    """The outcomes to compare at equal score; the event is the label unless another one is."""
+    further = tuple(
+        Outcome(one.name, one.name, "P0D", OutcomeKind(one.kind), Role(one.role)) for one in columns.further
+    )
+    if columns.event is None:
+        return further
+    role = Role.NEED if any(one.role is Role.LABEL for one in further) else Role.LABEL
+    return (Outcome(columns.outcome, columns.outcome, "P0D", OutcomeKind.BINARY, role), *further)
 
 
-def _written(figure: Measured | None) -> str:
-    if figure is None:
-        return ""
-    if figure.value is None:
-        return figure.why_not.value if figure.why_not else ""
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+def _flags_alone(found: ServiceFigures) -> ServiceFigures:
+    """Without an event there are no figures but the share that is flagged."""
+    return replace(found, groups=tuple(_without_events(one) for one in found.groups))
+
+
+def _without_events(one: GroupFigures) -> GroupFigures:
+    figures = tuple(
+        figure
+        if figure.measure is Measure.FLAG_RATE
+        else replace(figure, value=None, low=None, high=None, why_not=WhyNot.NO_OUTCOME_OF_THIS_KIND)
+        for figure in one.figures
+    )
+    return replace(one, figures=figures)

@@ -50,6 +50,7 @@ class Question:
     """What is asked: one service, model version and outcome, as of a day; `since` leaves older days out.
 
     `level` is that of every interval: that of one figure looked at by itself, unless a review says otherwise.
+    `frozen_on` is how many of the first predictions fix the edges of bins between quantiles.
     """
 
     service_id: str
@@ -62,6 +63,7 @@ class Question:
     index: Index = Index.FIRST
     since: date | None = None
     level: float = 0.95
+    frozen_on: int = FROZEN_ON
 
     @property
     def is_probability(self) -> bool:
@@ -139,12 +141,12 @@ def binning_for(episodes: Any, question: Question) -> Binning:
     values = np.asarray(distinct.column("score").to_pylist(), dtype=np.float64)
     if len(values) <= BINS:
         return Binning(tuple(float(one) for one in (values[:-1] + values[1:]) / 2))
-    return Binning(frozen_edges(episodes, BINS))
+    return Binning(frozen_edges(episodes, BINS, question.frozen_on))
 
 
-def frozen_edges(episodes: Any, bins: int) -> tuple[float, ...]:
+def frozen_edges(episodes: Any, bins: int, first_scores: int = FROZEN_ON) -> tuple[float, ...]:
     """Inner edges at quantiles of the version's first scores: they do not move when more come."""
-    first = episodes.order_by("occurred_at", "episode_id").limit(FROZEN_ON).select("score").to_pyarrow()
+    first = episodes.order_by("occurred_at", "episode_id").limit(first_scores).select("score").to_pyarrow()
     scores = np.sort(np.asarray(first.column("score").to_pylist(), dtype=np.float64))
     if not len(scores):
         return ()

@@ -66,13 +66,24 @@ class Standing(enum.Enum):
     NOT_COMPARABLE = "not_comparable"
 
 
+class Reading(enum.Enum):
+    """What an interval says of a gap, against 1 and against the material band; nothing without a control."""
+
+    CONFIRMED = "gap_confirmed"
+    OF_OPEN_SIZE = "gap_of_open_size"
+    RULED_OUT = "gap_ruled_out"
+    UNDETERMINED = "undetermined"
+    NOT_COMPARABLE = "not_comparable"
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """One group, one outcome, one side of the threshold.
 
-    `result` has the ratio and both means at equal score. `control` is the estimator run on the score itself.
-    `over_label` is the ratio of a need over that of the label, on the same episodes. `costs` has a cost's
-    other scales. `label_mismatch`: the score is fair to its label and unfair to the need.
+    `result` has the ratio and both means at equal score. `control` is the estimator run on the score itself
+    (on its ranks, where a score can be below 0). `over_label` is the ratio of a need over that of the label,
+    on the same episodes; `label` names it. `costs` has a cost's other scales. `label_mismatch`: the gap in
+    the need is a finding, and the label does not show as much of it.
     """
 
     group: Group
@@ -84,6 +95,7 @@ class Compared:
     patients: int
     result: EqualScore
     control: float | None
+    label: str | None
     over_label: Figure | None
     costs: CostScales | None
     standing: Standing
@@ -93,6 +105,30 @@ class Compared:
     def ratio(self) -> Figure:
         """So many times the outcome of others with the same score."""
         return self.result.ratio
+
+    @property
+    def reading(self) -> Reading:
+        """There for sure and large enough to matter, there but perhaps too small, too small, or not known."""
+        if self.standing is Standing.NOT_COMPARABLE:
+            return Reading.NOT_COMPARABLE
+        if self.ratio.interval is None or (self.costs is not None and not self.costs.are_many):
+            return Reading.UNDETERMINED
+        if self.standing in {Standing.SCORES_TOO_LOW, Standing.SCORES_TOO_HIGH}:
+            return Reading.CONFIRMED
+        ratios = [self.ratio, *((self.costs.high_share.ratio, self.costs.logs.ratio) if self.costs else ())]
+        if all(_within(one) for one in ratios):
+            return Reading.RULED_OUT
+        is_sure = _excludes_one(self.ratio) and (self.costs is None or self.costs.agrees)
+        return Reading.OF_OPEN_SIZE if is_sure else Reading.UNDETERMINED
+
+    @property
+    def shows_mismatch(self) -> bool:
+        """Whether a need and the label surely differ at equal score, be the gap surely material or not.
+
+        A card waits for `label_mismatch`; a reader of figures wants to know of this too.
+        """
+        is_there = self.reading in {Reading.CONFIRMED, Reading.OF_OPEN_SIZE}
+        return is_there and _same_side(self.ratio, self.over_label)
 
 
 def equal_scores(
@@ -108,41 +144,66 @@ def equal_scores(
     """
     episodes = asked(source.episodes, question)
     bases = bases_of(episodes, attributes)
-    binning = Binning(frozen_edges(episodes, BANDS))
+    binning = Binning(frozen_edges(episodes, BANDS, question.frozen_on))
     rows = coded(episodes, question, binning, bases.values(), episodes.patient_key, beside=("episode_id",))
     groups = tuple(partitions(attributes, bases))[1:]
+    label = _label(outcomes, question)
+    rows = _answered(rows, source.further, question, label, "label")
     found: list[Compared] = []
     for outcome in outcomes:
-        told = _with_outcome(rows, source.further, question, outcome)
-        if told is not None:
-            look = _Look(outcome, question, _columns(told, groups), quantile(level))
-            found.extend(look.compared(groups))
+        if outcome.name != question.outcome and source.further is None:
+            continue
+        told = _answered(rows, source.further, question, outcome.name, "y")
+        columns = _columns(told.filter(told.y.notnull()), groups)
+        look = _Look(outcome, label, question, columns, quantile(level))
+        found.extend(look.compared(groups))
     return tuple(found)
 
 
-def _with_outcome(rows: Any, further: Any | None, question: Question, outcome: Outcome) -> Any | None:
-    """The rows whose answer to this outcome is known, with it as `y`; None where nothing holds it."""
-    if outcome.name == question.outcome:
-        known = rows.filter(rows.state <= NO_EVENT)
-        return known.mutate(y=ibis.ifelse(known.state == EVENT, 1, 0).cast("float64"))
-    if further is None:
-        return None
+def _label(outcomes: Sequence[Outcome], question: Question) -> str | None:
+    """What the score was trained on: the first that is declared so, else what the episodes are about."""
+    declared = next((one.name for one in outcomes if one.role is Role.LABEL), None)
+    if declared is not None:
+        return declared
+    is_need = any(one.name == question.outcome for one in outcomes)
+    return None if is_need else question.outcome or None
+
+
+def _answered(rows: Any, further: Any | None, question: Question, outcome: str | None, name: str) -> Any:
+    """The rows with the answer to an outcome in a column of that name; null where it is not known."""
+    if outcome is not None and outcome == question.outcome:
+        answer = ibis.cases((rows.state == EVENT, 1.0), (rows.state == NO_EVENT, 0.0))
+        return rows.mutate(**{name: answer.cast("float64")})
+    if outcome is None or further is None:
+        return rows.mutate(**{name: ibis.null("float64")})
     answers = further.filter(
         further.service_id == question.service_id,
-        further.outcome == outcome.name,
+        further.outcome == outcome,
         further.state.isin(("event", "no_event")),
         further.due_on.cast("date") <= question.as_of,
     )
-    return rows.inner_join(answers.select("episode_id", y=answers.value.cast("float64")), "episode_id")
+    answers = answers.select(**{f"of_{name}": answers.episode_id, name: answers.value.cast("float64")})
+    return rows.left_join(answers, rows.episode_id == answers[f"of_{name}"]).drop(f"of_{name}")
 
 
 def _columns(rows: Any, groups: Sequence[Partition]) -> dict[str, NDArray[Any]]:
-    """The rows as arrays; `cell_0`, `cell_1` and so on are the cells of the partitions."""
+    """The rows as arrays; `cell_0`, `cell_1` and so on are the cells of the partitions.
+
+    `own` is what the control compares: the score, or where one is below 0 its rank, since a ratio of sums
+    that can be 0 says nothing.
+    """
     cells = {f"cell_{place}": cell_of(rows, partition) for place, partition in enumerate(groups)}
-    arrow = rows.select("patient", "bin", "p", "flagged", "state", "y", **cells).to_pyarrow()
+    arrow = rows.select("patient", "bin", "p", "flagged", "y", "label", **cells).to_pyarrow()
     found = {name: arrow.column(name).to_numpy() for name in arrow.column_names if name != "patient"}
     names = arrow.column("patient").combine_chunks().dictionary_encode()
-    return found | {"patient": names.indices.to_numpy().astype(np.int64)}
+    own = found["p"] if not len(found["p"]) or found["p"].min() >= 0 else _ranks(found["p"])
+    return found | {"own": own, "patient": names.indices.to_numpy().astype(np.int64)}
+
+
+def _ranks(scores: NDArray[Any]) -> NDArray[Any]:
+    """The share of scores below each, equal ones counted half."""
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    return ((np.cumsum(counts) - counts / 2) / len(scores))[place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +211,7 @@ class _Look:
     """One outcome's rows, looked at group by group."""
 
     outcome: Outcome
+    label: str | None
     question: Question
     rows: Mapping[str, NDArray[Any]]
     z: float
@@ -176,7 +238,7 @@ class _Look:
     ) -> Compared:
         rows = self._rows(of_group, counts, self.rows["y"])
         result = clustered(rows, self.z)
-        control = clustered(replace(rows, y=self.rows["p"][counts]), self.z).ratio.value
+        control = clustered(replace(rows, y=self.rows["own"][counts]), self.z).ratio.value
         costs = cost_scales(rows, self.z) if self.outcome.kind is OutcomeKind.COST else None
         over = self._over_label(of_group, counts)
         standing = self._standing(result.ratio, control, costs)
@@ -191,10 +253,11 @@ class _Look:
             patients=len(np.unique(rows.patient[rows.in_group])),
             result=result,
             control=control,
+            label=self.label if over is not None else None,
             over_label=over,
             costs=costs,
             standing=standing,
-            label_mismatch=is_gap and over is not None and _excludes_one(over),
+            label_mismatch=is_gap and _same_side(result.ratio, over),
         )
 
     def _rows(self, of_group: NDArray[np.bool_], counts: NDArray[np.bool_], y: NDArray[Any]) -> Rows:
@@ -206,12 +269,11 @@ class _Look:
 
     def _over_label(self, of_group: NDArray[np.bool_], counts: NDArray[np.bool_]) -> Figure | None:
         """A need over the label, on the episodes whose label is known too."""
-        if self.outcome.role is not Role.NEED or self.outcome.name == self.question.outcome:
+        if self.outcome.role is not Role.NEED or self.label is None:
             return None
-        both = counts & (self.rows["state"] <= NO_EVENT)
+        both = counts & ~np.isnan(self.rows["label"])
         need = self._rows(of_group, both, self.rows["y"])
-        label = (self.rows["state"][both] == EVENT).astype(np.float64)
-        return against_label(need, label, self.z)[0]
+        return against_label(need, self.rows["label"][both].astype(np.float64), self.z)[0]
 
     def _standing(self, ratio: Figure, control: float | None, costs: CostScales | None) -> Standing:
         """A gap in costs must show on every scale, and in enough amounts."""
@@ -232,3 +294,19 @@ class _Look:
 
 def _excludes_one(figure: Figure) -> bool:
     return figure.low is not None and figure.high is not None and not figure.low <= 1 <= figure.high
+
+
+def _within(figure: Figure) -> bool:
+    return (
+        figure.low is not None
+        and figure.high is not None
+        and MATERIAL[0] <= figure.low
+        and figure.high <= MATERIAL[1]
+    )
+
+
+def _same_side(ratio: Figure, over_label: Figure | None) -> bool:
+    """Whether a need differs from the label the way it differs from 1, and both surely do."""
+    if over_label is None or not (_excludes_one(ratio) and _excludes_one(over_label)):
+        return False
+    return ((ratio.value or 0) > 1) is ((over_label.value or 0) > 1)

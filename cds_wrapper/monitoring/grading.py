@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from cds_wrapper.caveats.evidence import (
+    DEFAULT_LIMITS,
     Direction,
     Estimate,
     EvidenceSource,
@@ -95,7 +96,7 @@ def results_of(
 
 def _result(one: GroupFigures, everybody: int, limits: Limits) -> LocalResult:
     ratio, by = one.of(Measure.OE_RATIO), one.oe_design_effect
-    amount = _grade(one, limits)
+    amount = grade_of(one, limits)
     daily = one.daily
     is_adequate = amount is Grade.ADEQUATE
     seen = None
@@ -119,7 +120,8 @@ def _result(one: GroupFigures, everybody: int, limits: Limits) -> LocalResult:
     )
 
 
-def _grade(one: GroupFigures, limits: Limits) -> Grade:
+def grade_of(one: GroupFigures, limits: Limits = DEFAULT_LIMITS) -> Grade:
+    """How much evidence a group has; its counts are divided by the design effect of O/E."""
     ratio, area = one.of(Measure.OE_RATIO), one.of(Measure.AUROC)
     by = one.oe_design_effect
     unknown = one.counts["censored"] + one.counts["unverified"]

@@ -138,11 +138,9 @@ def _dated(
     plan, found = service.plan.monitoring, list[Observed]()
     if may_miss_more(figures, plan):
         found += of_sensitivity(measure(source, attributes, replace(question, level=1 - error)), plan)
-    if question.can_calibrate:
-        outcomes = (service.outcome, *service.further_outcomes)
-        compared = equal_scores(source, attributes, question, outcomes, 1 - error)
-        found += of_equal_score(compared, figures)
-    return found
+    outcomes = (service.outcome, *service.further_outcomes)
+    compared = equal_scores(source, attributes, question, outcomes, 1 - error)
+    return [*found, *of_equal_score(compared, figures)]
 
 
 def _settled(

@@ -17,6 +17,7 @@ import duckdb
 from cds_wrapper.errors import WrapperError
 from cds_wrapper.ledger.columns import DEMOGRAPHIC_COLUMNS, Column, Kind
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
+from cds_wrapper.services.outcomes import OutcomeKind
 
 NAME: Final = "table"
 """The service a table's episodes are of."""
@@ -32,6 +33,9 @@ _TYPES: Final = {
 _DAYS: Final = frozenset({"day", "due_on", "matured_on", "as_of"})
 _OWN_COLUMNS: Final = frozenset(column.name for column in DEMOGRAPHIC_COLUMNS)
 _GROUP: Final = re.compile(r"[A-Za-z_][\w .-]*")
+MOST_LEVELS: Final = 200
+"""A column with more values than this is no attribute to look at group by group."""
+
 _EPOCH: Final = "DATE '2000-01-01'"
 """The day of a row without one: nothing is asked of its order then."""
 
@@ -57,17 +61,25 @@ class TableColumns:
     """Which columns say what.
 
     `event` is the outcome's column; with `event_value`, an event is a row where it has that text, else 1 or
-    0, true or false, yes or no. `patient` names who comes again: without it every row is another person.
-    `day` is the day of the prediction. `groups` are the attributes, named by their columns.
+    0, true or false, yes or no. Without one, nothing but the further outcomes is known of the rows.
+    `patient` names who comes again: without it every row is another person. `day` is the day of the
+    prediction. `groups` are the attributes, named by their columns; `missing` are the texts that say that
+    a value is not on record, beside an empty one.
     """
 
     score: str
-    event: str
+    event: str | None = None
     event_value: str | None = None
     patient: str | None = None
     day: str | None = None
     groups: Sequence[str] = ()
     further: Sequence[TableOutcome] = ()
+    missing: Sequence[str] = ()
+
+    @property
+    def outcome(self) -> str:
+        """The name of the outcome that the episodes are about; empty without one."""
+        return self.event or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,9 @@ def read_table(
         source = _source(path)
         _check(connection, source, path, columns)
         connection.execute(f"CREATE TEMP TABLE typed AS {_typed(source, columns)}")
-        refused = _refused(connection)
+        _check_events(connection, path, columns)
+        _check_levels(connection, path, columns)
+        refused = _refused(connection, columns)
         rows = connection.execute("SELECT COUNT(*) FROM typed").fetchone()
         episodes = folder / "episodes"
         _copy(connection, _episodes(columns, threshold, score_kind), episodes)
@@ -103,20 +117,30 @@ def read_table(
         connection.close()
 
 
+def score_range(path: Path, column: str) -> tuple[float, float]:
+    """The lowest and the highest score; `UnreadableTable` as above."""
+    value = f"TRY_CAST({_name(column)} AS DOUBLE)"
+    return _of_scores(path, column, f"MIN({value}), MAX({value})")
+
+
 def score_quantile(path: Path, column: str, share: float) -> float:
     """The score below which that share of the rows lies; `UnreadableTable` as above."""
+    value = f"TRY_CAST({_name(column)} AS DOUBLE)"
+    return _of_scores(path, column, f"quantile_cont({value}, {share:.6f}), NULL")[0]
+
+
+def _of_scores(path: Path, column: str, what: str) -> tuple[float, float]:
+    value = f"TRY_CAST({_name(column)} AS DOUBLE)"
     connection = duckdb.connect()
     try:
-        found = connection.execute(
-            f"SELECT quantile_cont(TRY_CAST({_name(column)} AS DOUBLE), {share:.6f}) FROM {_source(path)}"  # noqa: S608  names are quoted
-        ).fetchone()
+        found = connection.execute(f"SELECT {what} FROM {_source(path)} WHERE isfinite({value})").fetchone()  # noqa: S608  names are quoted
     except duckdb.Error:
         raise UnreadableTable(f"{path.name} has no column `{column}` that could be read.") from None
     finally:
         connection.close()
     if not found or found[0] is None:
         raise UnreadableTable(f"The column `{column}` of {path.name} holds no number.")
-    return float(found[0])
+    return float(found[0]), float(found[0] if found[1] is None else found[1])
 
 
 def _name(column: str) -> str:
@@ -135,8 +159,8 @@ def _source(path: Path) -> str:
 
 def _check(connection: Any, source: str, path: Path, columns: TableColumns) -> None:
     there = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]  # noqa: S608  names are quoted
-    wanted = [columns.score, columns.event, *columns.groups, *(one.column for one in columns.further)]
-    wanted += [one for one in (columns.patient, columns.day) if one]
+    wanted = [columns.score, *columns.groups, *(one.column for one in columns.further)]
+    wanted += [one for one in (columns.event, columns.patient, columns.day) if one]
     missing = [one for one in wanted if one not in there]
     strange = [one for one in columns.groups if not _GROUP.fullmatch(one)]
     if strange and not missing:
@@ -149,24 +173,38 @@ def _check(connection: Any, source: str, path: Path, columns: TableColumns) -> N
         )
 
 
+def _check_events(connection: Any, path: Path, columns: TableColumns) -> None:
+    """Refuse an outcome of which not one row is an event: its text was mistyped, or none was named."""
+    if columns.event is None:
+        return
+    events, known, rows = connection.execute(
+        "SELECT COUNT(*) FILTER (label = 1), COUNT(label), COUNT(*) FROM typed"
+    ).fetchone()
+    if rows and not events and (columns.event_value is not None or known < rows):
+        what = f"the text `{columns.event_value}`" if columns.event_value is not None else "1, true or yes"
+        raise UnreadableTable(
+            f"No row of {path.name} has {what} in `{columns.event}`: there is no event to measure."
+            f" Where an event is a text, say --event {columns.event}=TEXT."
+        )
+
+
+def _check_levels(connection: Any, path: Path, columns: TableColumns) -> None:
+    for n, one in enumerate(columns.groups):
+        found = connection.execute(f"SELECT COUNT(DISTINCT {_name(f'group {n}')}) FROM typed").fetchone()  # noqa: S608  names are quoted
+        if found and found[0] > MOST_LEVELS:
+            raise UnreadableTable(
+                f"The column `{one}` of {path.name} has {found[0]} different values: put them into bands"
+                f" first ({MOST_LEVELS} at most)."
+            )
+
+
 def _typed(source: str, columns: TableColumns) -> str:
     """Every row with its number, score and label as numbers, null where they are none."""
-    event = f"CAST({_name(columns.event)} AS VARCHAR)"
-    if columns.event_value is not None:
-        is_event = f"CAST({event} = {_text(columns.event_value)} AS INTEGER)"
-        label = f"CASE WHEN {event} IS NOT NULL THEN {is_event} END"
-    else:
-        label = (
-            f"CASE WHEN lower({event}) IN ('1', '1.0', 'true', 'yes', 't', 'y') THEN 1"
-            f" WHEN lower({event}) IN ('0', '0.0', 'false', 'no', 'f', 'n') THEN 0 END"
-        )
+    label = "NULL" if columns.event is None else _label(columns.event, columns.event_value)
     groups = ", ".join(
-        f"CAST({_name(one)} AS VARCHAR) AS {_name(f'group {n}')}" for n, one in enumerate(columns.groups)
+        f"{_recorded(one, columns)} AS {_name(f'group {n}')}" for n, one in enumerate(columns.groups)
     )
-    further = ", ".join(
-        f"TRY_CAST({_name(one.column)} AS DOUBLE) AS {_name(f'further {n}')}"
-        for n, one in enumerate(columns.further)
-    )
+    further = ", ".join(f"{_amount(one)} AS {_name(f'further {n}')}" for n, one in enumerate(columns.further))
     patient = f"CAST({_name(columns.patient)} AS VARCHAR)" if columns.patient else "NULL"
     day = f"TRY_CAST({_name(columns.day)} AS DATE)" if columns.day else _EPOCH
     parts = [
@@ -181,16 +219,48 @@ def _typed(source: str, columns: TableColumns) -> str:
     return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608  names are quoted
 
 
+def _label(column: str, value: str | None) -> str:
+    """1 for an event, 0 for none, null where the column says neither."""
+    text = f"CAST({_name(column)} AS VARCHAR)"
+    if value is not None:
+        return f"CASE WHEN {text} IS NOT NULL THEN CAST({text} = {_text(value)} AS INTEGER) END"
+    return (
+        f"CASE WHEN lower({text}) IN ('1', '1.0', 'true', 'yes', 't', 'y') THEN 1"
+        f" WHEN lower({text}) IN ('0', '0.0', 'false', 'no', 'f', 'n') THEN 0 END"
+    )
+
+
+def _recorded(column: str, columns: TableColumns) -> str:
+    """The text of a group; null where it says that there is none."""
+    text = f"CAST({_name(column)} AS VARCHAR)"
+    missing = ", ".join(_text(one) for one in ("", *columns.missing))
+    return f"CASE WHEN {text} NOT IN ({missing}) THEN {text} END"
+
+
+def _amount(one: TableOutcome) -> str:
+    """How often, how much, or 1 and 0; null for what is below 0 or no number."""
+    if one.kind == OutcomeKind.BINARY.value:
+        return f"CAST({_label(one.column, None)} AS DOUBLE)"
+    value = f"TRY_CAST({_name(one.column)} AS DOUBLE)"
+    return f"CASE WHEN isfinite({value}) AND {value} >= 0 THEN {value} END"
+
+
 _USABLE: Final = "score IS NOT NULL AND isfinite(score) AND day IS NOT NULL"
 
 
-def _refused(connection: Any) -> dict[str, int]:
-    row = connection.execute(
-        "SELECT COUNT(*) FILTER (score IS NULL OR NOT isfinite(score)),"
-        " COUNT(*) FILTER (day IS NULL), COUNT(*) FILTER (label IS NULL) FROM typed"
-    ).fetchone()
-    reasons = ("score_not_a_number", "day_not_a_date", "outcome_not_known")
-    return {reason: int(count) for reason, count in zip(reasons, row, strict=True) if count}
+def _refused(connection: Any, columns: TableColumns) -> dict[str, int]:
+    """How many rows have no score, no day, no answer to an outcome: a row can count several times."""
+    asked = {
+        "score_not_a_number": "score IS NULL OR NOT isfinite(score)",
+        "day_not_a_date": "day IS NULL",
+        "outcome_not_known": "label IS NULL" if columns.event else "false",
+    }
+    asked |= {
+        f"{one.name}_not_known": f"{_name(f'further {n}')} IS NULL" for n, one in enumerate(columns.further)
+    }
+    counts = ", ".join(f"COUNT(*) FILTER ({condition})" for condition in asked.values())
+    row = connection.execute(f"SELECT {counts} FROM typed").fetchone()  # noqa: S608  names are quoted
+    return {reason: int(count) for reason, count in zip(asked, row, strict=True) if count}
 
 
 def _episodes(columns: TableColumns, threshold: float | None, score_kind: str) -> str:
@@ -211,9 +281,12 @@ def _episodes(columns: TableColumns, threshold: float | None, score_kind: str) -
         "threshold_id": "'flag'" if threshold is not None else "NULL",
         "threshold": mark,
         "flagged": f"score >= {mark}",
-        "outcome": _text(columns.event),
-        "state": "CASE label WHEN 1 THEN 'event' WHEN 0 THEN 'no_event' ELSE 'unverified' END",
-        "state_reason": "CASE WHEN label IS NULL THEN 'not_tested' END",
+        "outcome": _text(columns.outcome),
+        # Without an event there is nothing to wait for: every row counts, and only flags are counted in it.
+        "state": "CASE label WHEN 1 THEN 'event' WHEN 0 THEN 'no_event' ELSE 'unverified' END"
+        if columns.event
+        else "'no_event'",
+        "state_reason": "CASE WHEN label IS NULL THEN 'not_tested' END" if columns.event else "NULL",
         "label": "label",
         "due_on": "day",
         "matured_on": "CASE WHEN label IS NOT NULL THEN day END",

@@ -224,7 +224,12 @@ class CostScales:
     @property
     def may_decide(self) -> bool:
         """Whether a finding may rest on the amounts: the scales agree and enough of them are above 0."""
-        return self.agrees and self.positive >= FEWEST_AMOUNTS
+        return self.agrees and self.are_many
+
+    @property
+    def are_many(self) -> bool:
+        """Whether enough amounts are above 0 for their interval to be believed."""
+        return self.positive >= FEWEST_AMOUNTS
 
 
 def cost_scales(rows: Rows, z: float = Z95) -> CostScales:

@@ -171,7 +171,20 @@ def compared(group: Group, role: Role, standing: Standing, *, mismatch: bool = F
     ratio = Figure(1.7, 1.3, 2.1) if standing is Standing.SCORES_TOO_LOW else Figure(0.6, 0.5, 0.7)
     result = EqualScore(ratio, None, 1.0, 1.0, 1.0, 1.0)
     return Compared(
-        group, "o", role, OutcomeKind.BINARY, Among.ALL, 500, 500, result, 1.0, None, None, standing, mismatch
+        group,
+        "o",
+        role,
+        OutcomeKind.BINARY,
+        Among.ALL,
+        500,
+        500,
+        result,
+        1.0,
+        None,
+        None,
+        None,
+        standing,
+        mismatch,
     )
 
 

@@ -64,7 +64,12 @@ def test_what_cannot_be_used_is_counted_by_reason(tmp_path: Path) -> None:
     table = read(tmp_path)
 
     assert table.rows == 6
-    assert table.refused == {"score_not_a_number": 1, "day_not_a_date": 1, "outcome_not_known": 1}
+    assert table.refused == {
+        "score_not_a_number": 1,
+        "day_not_a_date": 1,
+        "outcome_not_known": 1,
+        "cost_not_known": 1,
+    }
 
 
 def test_counts_and_costs_are_further_outcomes(tmp_path: Path) -> None:
@@ -74,6 +79,37 @@ def test_counts_and_costs_are_further_outcomes(tmp_path: Path) -> None:
     assert ("illness", "need", "count", "2", 3.0, "event") in rows
     assert ("illness", "need", "count", "1", 0.0, "no_event") in rows
     assert ("cost", "label", "cost", "5", None, "unverified") in rows
+
+
+def test_a_yes_or_no_is_a_further_outcome_and_what_is_below_zero_is_none(tmp_path: Path) -> None:
+    text = "score,died,spent\n0.1,yes,-3\n0.2,no,4\n0.3,,inf\n"
+    further = (
+        TableOutcome("death", "died", "binary", "need"),
+        TableOutcome("cost", "spent", "cost", "label"),
+    )
+
+    table = read(tmp_path, TableColumns("score", further=further), text)
+
+    rows = select(table.further, "outcome, value, state")
+    assert [row for row in rows if row[0] == "death"] == [
+        ("death", 1.0, "event"), ("death", 0.0, "no_event"), ("death", None, "unverified"),
+    ]  # fmt: skip
+    assert [value for name, value, _ in rows if name == "cost"] == [None, 4.0, None]
+    assert table.refused == {"death_not_known": 1, "cost_not_known": 2}
+
+
+def test_texts_for_what_is_not_on_record_are_no_level_of_their_own(tmp_path: Path) -> None:
+    text = "score,y,race\n0.1,1,?\n0.2,0,white\n0.3,0,\n"
+
+    table = read(tmp_path, TableColumns("score", "y", groups=("race",), missing=("?",)), text)
+
+    assert select(table.episodes, "race") == [("missing:absent",), ("white",), ("missing:absent",)]
+
+
+def test_without_an_event_every_row_counts_and_none_has_a_label(tmp_path: Path) -> None:
+    table = read(tmp_path, TableColumns("score", further=FURTHER), TEXT.replace("2026-13-40", ""))
+
+    assert set(select(table.episodes, "state, label, outcome")) == {("no_event", None, "")}
 
 
 def test_without_a_patient_every_row_is_another_person_and_without_a_day_no_order_is_made_up(
