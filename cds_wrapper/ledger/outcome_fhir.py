@@ -70,16 +70,17 @@ def _object(line: bytes) -> JSON | None:
 def searches(outcome: Outcome, since: date) -> tuple[str, ...]:
     """Searches for everything that changed since a day and could be about this outcome, and for who died.
 
-    The patients come with it: their identifiers are what the predictions are linked by. Only codes are
-    searched for by the server; what else counts is judged here, for a stay that is no event any more has to
-    be found too.
+    The patients come with it: their identifiers are what the predictions are linked by. Only whole codes are
+    searched for by the server (a search knows no beginnings); what else counts is judged here, for a stay
+    that is no event any more has to be found too.
     """
     kinds = dict.fromkeys(rule.resource for rule in (*outcome.events, *outcome.tested_by))
     found = []
     for kind in kinds:
         rules = [rule for rule in (*outcome.events, *outcome.tested_by) if rule.resource == kind]
-        codes = sorted({code for rule in rules for code in rule.where.get("code", ())})
-        filtered = all("code" in rule.where for rule in rules)
+        asked = [rule.where.get("code") for rule in rules]
+        codes = sorted({code for one in asked if one is not None for code in one.exact})
+        filtered = all(one is not None and not one.beginnings for one in asked)
         only = f"&code={quote(','.join(codes), safe=_PLAIN)}" if filtered else ""
         found.append(f"{kind}?_lastUpdated=ge{since.isoformat()}{only}&_include={kind}:patient{_MANY}")
     if outcome.death or outcome.death_competes:
@@ -167,9 +168,9 @@ def _known_on(resource: JSON) -> date | None:
 
 def is_event(resource: JSON, rule: ResourceRule) -> bool:
     """Whether a resource has a code of every element of `where`, none of `unless`, and a value above."""
-    if any(codes.isdisjoint(codes_at(resource, path)) for path, codes in rule.where.items()):
+    if not all(codes.have_any_of(codes_at(resource, path)) for path, codes in rule.where.items()):
         return False
-    if any(not codes.isdisjoint(codes_at(resource, path)) for path, codes in rule.unless.items()):
+    if any(codes.have_any_of(codes_at(resource, path)) for path, codes in rule.unless.items()):
         return False
     if rule.above is None or rule.value is None:
         return True

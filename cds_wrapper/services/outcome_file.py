@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from cds_wrapper.services.fields import FileModel, Horizon, Span, Words, at_most_words
+from cds_wrapper.services.fields import FileModel, Horizon, Span, Words, at_most_words, written
 from cds_wrapper.services.outcomes import (
+    Codes,
     EpisodeKind,
     EpisodeRule,
     Index,
@@ -21,6 +22,10 @@ from cds_wrapper.services.outcomes import (
 
 Element = Annotated[str, StringConstraints(pattern=r"[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*", strict=True)]
 """An element of a resource, as `class` or `hospitalization.dischargeDisposition`."""
+CodeOrBeginning = Annotated[
+    Words, written(r"[^*]*[^*|]\*?", "may have one `*`, behind the beginning of a code, as `I21*`.")
+]
+"""A code, `system|code` or bare; with `*` behind it every code that begins so."""
 
 
 _CODED: Final = {
@@ -52,11 +57,12 @@ class EventFile(FileModel):
     resource: Literal["Condition", "Encounter", "Observation", "Procedure"] = Field(
         description="Type of the resources, one NDJSON file of a bulk export each."
     )
-    where: dict[Element, list[Words]] = Field(
+    where: dict[Element, list[CodeOrBeginning]] = Field(
         default_factory=dict,
-        description="Element -> codes it may have, as `system|code` or the bare code; each must have one.",
+        description="Element -> codes it may have, as `system|code` or the bare code; each must have one."
+        " `I21*` is every code that begins with I21.",
     )
-    unless: dict[Element, list[Words]] = Field(
+    unless: dict[Element, list[CodeOrBeginning]] = Field(
         default_factory=dict, description="Element -> codes with which it is no event: planned stays, say."
     )
     at: list[Element] = Field(
@@ -86,8 +92,8 @@ class EventFile(FileModel):
         """As the rest of the house sees it."""
         return ResourceRule(
             self.resource,
-            {name: frozenset(codes) for name, codes in self.where.items()},
-            {name: frozenset(codes) for name, codes in self.unless.items()},
+            {name: Codes.written(*codes) for name, codes in self.where.items()},
+            {name: Codes.written(*codes) for name, codes in self.unless.items()},
             tuple(self.at),
             self.value,
             self.above,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -47,6 +47,27 @@ class EpisodeRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Codes:
+    """Codes an element may have: `exact` as they stand, `beginnings` with anything behind them.
+
+    A classification such as ICD-10 is read by its beginnings: hospitals record its finest codes.
+    """
+
+    exact: frozenset[str]
+    beginnings: tuple[str, ...] = ()
+
+    @classmethod
+    def written(cls, *codes: str) -> Codes:
+        """As files write them: with `*` behind a beginning."""
+        whole = frozenset(code for code in codes if not code.endswith("*"))
+        return cls(whole, tuple(code[:-1] for code in codes if code.endswith("*")))
+
+    def have_any_of(self, found: Iterable[str]) -> bool:
+        """Whether one of the codes found is among these."""
+        return any(code in self.exact or code.startswith(self.beginnings) for code in found)
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceRule:
     """Which FHIR resources are events: a type, and codes or texts that elements of it must or must not have.
 
@@ -56,8 +77,8 @@ class ResourceRule:
     """
 
     resource: str
-    where: Mapping[str, frozenset[str]]
-    unless: Mapping[str, frozenset[str]]
+    where: Mapping[str, Codes]
+    unless: Mapping[str, Codes]
     at: tuple[str, ...]
     value: str | None = None
     above: float | None = None

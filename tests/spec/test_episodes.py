@@ -14,6 +14,7 @@ import pytest
 from cds_wrapper.ledger.episodes import Episode, Followed, Known, Scored, after, due_on, episodes_of
 from cds_wrapper.ledger.outcomes import FollowUp, Report
 from cds_wrapper.services.outcomes import (
+    Codes,
     EpisodeKind,
     EpisodeRule,
     Index,
@@ -223,7 +224,7 @@ def test_a_horizon_that_ends_at_midnight_is_over_on_that_day() -> None:
     assert due_on(datetime(2026, 3, 1, 0, 1, tzinfo=UTC), "P30D") == date(2026, 4, 1)
 
 
-CULTURE = ResourceRule("Observation", {"code": frozenset({"600-7"})}, {}, ("effectiveDateTime",))
+CULTURE = ResourceRule("Observation", {"code": Codes.written("600-7")}, {}, ("effectiveDateTime",))
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,18 @@ import pytest
 
 from cds_wrapper.errors import UnreadableFile
 from cds_wrapper.ledger import outcome_fhir
-from cds_wrapper.ledger.outcome_fhir import fhir_rows, learn_patients, resource_row, searches
+from cds_wrapper.ledger.outcome_fhir import fhir_rows, is_event, learn_patients, resource_row, searches
 from cds_wrapper.ledger.outcome_keys import Keys
 from cds_wrapper.ledger.outcome_parquet import parquet_rows
 from cds_wrapper.ledger.outcome_reading import moment_of
 from cds_wrapper.ledger.outcome_tables import csv_rows
 from cds_wrapper.ledger.outcomes import Refused, Report, Reported, Row, Subject, import_rows
 from cds_wrapper.ledger.pseudonyms import new_keys_file, pseudonyms_from
-from cds_wrapper.services.outcomes import Outcome, OutcomeKind, ResourceRule, TableRule
+from cds_wrapper.services.outcomes import Codes, Outcome, OutcomeKind, ResourceRule, TableRule
 from tests.unit.ledger.moments import JANUARY, NOW
 
 PSEUDONYMS = pseudonyms_from(new_keys_file("test"), "test")
-STAY = ResourceRule("Encounter", {"class": frozenset({"IMP"})}, {}, ("period.start",))
+STAY = ResourceRule("Encounter", {"class": Codes.written("IMP")}, {}, ("period.start",))
 READMISSION = Outcome("readmission", "another stay", "P30D", events=(STAY,))
 CASES = TableRule(encounter="visit", label="y", at="at")
 
@@ -201,8 +201,10 @@ def test_the_same_file_is_read_again_when_the_declaration_changed(tmp_path: Path
 
 
 def test_a_test_that_found_nothing_is_a_report_of_its_own() -> None:
-    positive = ResourceRule("Observation", {"interpretation": frozenset({"POS"})}, {}, ("effectiveDateTime",))
-    culture = ResourceRule("Observation", {"code": frozenset({"600-7"})}, {}, ("effectiveDateTime",))
+    positive = ResourceRule(
+        "Observation", {"interpretation": Codes.written("POS")}, {}, ("effectiveDateTime",)
+    )
+    culture = ResourceRule("Observation", {"code": Codes.written("600-7")}, {}, ("effectiveDateTime",))
     sepsis = Outcome("sepsis", "sepsis", "P2D", events=(positive,), tested_by=(culture,))
     said: dict[str, Any] = {
         "resourceType": "Observation",
@@ -251,7 +253,7 @@ def test_a_line_that_is_too_long_is_refused_and_the_next_one_read(
 
 def test_searches_ask_for_codes_and_bring_the_patients() -> None:
     sepsis = "http://snomed.info/sct|91302008"
-    code = ResourceRule("Condition", {"code": frozenset({sepsis})}, {}, ("onsetDateTime",))
+    code = ResourceRule("Condition", {"code": Codes.written(sepsis)}, {}, ("onsetDateTime",))
     both = Outcome("sepsis", "sepsis", "P2D", events=(code, STAY), death_competes=True)
 
     assert searches(both, date(2026, 3, 1)) == (
@@ -259,6 +261,20 @@ def test_searches_ask_for_codes_and_bring_the_patients() -> None:
         "Encounter?_lastUpdated=ge2026-03-01&_include=Encounter:patient&_count=500",
         "Patient?_lastUpdated=ge2026-03-01&_count=500",
     )
+
+
+def test_a_beginning_of_a_code_counts_its_finest_and_is_not_searched_for() -> None:
+    icd = "http://hl7.org/fhir/sid/icd-10-cm"
+    codes = Codes.written(f"{icd}|I21*", "22298006")
+    rule = ResourceRule("Condition", {"code": codes}, {}, ("onsetDateTime",))
+
+    def counts(system: str, code: str) -> bool:
+        return is_event({"code": {"coding": [{"system": system, "code": code}]}}, rule)
+
+    assert counts(icd, "I21.01") and counts(icd, "I21") and counts("http://snomed.info/sct", "22298006")
+    assert not counts(icd, "I20.0") and not counts("http://elsewhere.example", "I21.01")
+    (conditions, _) = searches(Outcome("mi", "mi", "P1Y", events=(rule,)), date(2026, 3, 1))
+    assert conditions == "Condition?_lastUpdated=ge2026-03-01&_include=Condition:patient&_count=500"
 
 
 # --- a trial

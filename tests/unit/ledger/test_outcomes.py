@@ -19,7 +19,7 @@ from cds_wrapper.ledger.outcome_keys import Keys
 from cds_wrapper.ledger.outcome_tables import csv_rows
 from cds_wrapper.ledger.outcomes import BATCH, FollowUp, Refused, Report, Reported, Row, Subject, import_rows
 from cds_wrapper.ledger.pseudonyms import new_keys_file, pseudonyms_from
-from cds_wrapper.services.outcomes import Outcome, ResourceRule, TableRule
+from cds_wrapper.services.outcomes import Codes, Outcome, ResourceRule, TableRule
 from tests.unit.ledger.moments import NOW
 
 PSEUDONYMS = pseudonyms_from(new_keys_file("test"), "test")
@@ -27,8 +27,8 @@ KEYS = Keys(PSEUDONYMS, "https://ehr.example", ("urn:mrn",), ("urn:visit",), "re
 SUBJECT = Subject("readmission", "readmission", "digest", "csv")
 STAY = ResourceRule(
     "Encounter",
-    {"class": frozenset({"IMP"})},
-    {"priority": frozenset({"http://terminology.hl7.org/CodeSystem/v3-ActPriority|EL"})},
+    {"class": Codes.written("IMP")},
+    {"priority": Codes.written("http://terminology.hl7.org/CodeSystem/v3-ActPriority|EL")},
     ("period.start",),
 )
 MRN = {"system": "urn:mrn", "value": "7"}

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from cds_wrapper.services.outcome_file import EpisodesFile, EventFile, FurtherOutcomeFile, OutcomeFile
-from cds_wrapper.services.outcomes import EpisodeKind, Index, OutcomeKind, Role
+from cds_wrapper.services.outcomes import Codes, EpisodeKind, Index, OutcomeKind, Role
 
 STAY: dict[str, Any] = {"resource": "Encounter", "where": {"class": ["IMP"]}, "at": ["period.start"]}
 
@@ -33,7 +33,7 @@ def test_an_outcome_with_its_sources_is_built() -> None:
 
     assert (outcome.phrase, outcome.kind, outcome.role) == ("readmission", OutcomeKind.BINARY, Role.LABEL)
     assert outcome.lead_time == timedelta(hours=6)
-    assert outcome.events[0].unless == {"priority": frozenset({"x|EL"})}
+    assert outcome.events[0].unless == {"priority": Codes.written("x|EL")}
     assert outcome.table is not None
     assert outcome.table.at == "admitted"
 
@@ -58,6 +58,9 @@ def test_episodes_are_by_encounter_or_by_horizon() -> None:
     ("changed", "words"),
     [
         ({"where": {"clas": ["IMP"]}}, "`clas` is not a coded element of Encounter"),
+        ({"where": {"class": ["I*P"]}}, "behind the beginning of a code"),
+        ({"where": {"class": ["*"]}}, "behind the beginning of a code"),
+        ({"where": {"class": ["http://hl7.org/fhir/sid/icd-10-cm|*"]}}, "behind the beginning of a code"),
         ({"unless": {"prority": ["EL"]}}, "`prority` is not a coded element"),
         ({"at": ["period.begin"]}, "`period.begin` is not a moment of Encounter"),
         ({"above": 2.0}, "`above` needs `value`"),
