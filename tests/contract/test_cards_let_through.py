@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.caveats.cards import CardPolicy, Passage
@@ -189,7 +189,7 @@ POLICIES = [
 ]
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(cards, st.sampled_from(POLICIES), st.sampled_from(PROFILES))
 def test_whatever_a_vendor_writes_the_card_fits_the_schema_and_holds_nothing_empty(
     card: dict[str, Any], policy: CardPolicy, profile: ClientProfile

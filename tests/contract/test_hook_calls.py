@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds_wrapper.cds_library import HOOKS
@@ -293,7 +293,7 @@ def one_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any
         runner.run(station.__aexit__(None, None, None))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(body=mutated())
 def test_whatever_becomes_of_a_right_call_it_is_answered_or_refused_by_name_and_tells_of_nobody_else(
     one_call: Callable[[Any], Became], body: Any

@@ -128,7 +128,7 @@ def number(low: float, high: float) -> st.SearchStrategy[float | None]:
     return st.none() | st.floats(low, high) | st.integers(int(low), int(high)).map(float)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.fixed_dictionaries(
         {

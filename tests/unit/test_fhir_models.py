@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_wrapper.fhir_models import fault_of
@@ -65,7 +65,6 @@ MEMBERS = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(MEMBERS, json_values, max_size=5))
 def test_whatever_a_resource_holds_there_is_an_answer(members: dict[str, Any]) -> None:
     assert fault_of({**TASK, **members}) in {None, NO_FIT, UNKNOWN_CODE}

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_wrapper.caveats.cards import (
@@ -446,7 +446,6 @@ members = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(members, json_values, max_size=8))
 def test_whatever_the_vendor_sends_the_card_is_valid_and_carries_its_caveat(card: dict[str, Any]) -> None:
     composition = composed(read_card(card))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from cds_wrapper.caveats.html_text import clean_html, paragraph
 from cds_wrapper.caveats.markup import LONGEST_DETAIL, clean_markdown, clean_plain
-
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def listed(scheme: str, host: str) -> bool:
@@ -63,7 +61,6 @@ def test_markdown_keeps_its_meaning_and_loses_what_acts(text: str, clean: str) -
     assert clean_markdown(text, listed) == clean
 
 
-@UNTIMED
 @given(st.text() | st.text(alphabet="`~ \n->a.w@:/&#358;<[]()!\\", max_size=80))
 def test_clean_markdown_is_left_alone(text: str) -> None:
     once = clean_markdown(text, listed)
@@ -103,7 +100,6 @@ def test_rendered_it_loads_nothing_and_leads_to_listed_addresses_only(text: str)
     assert all(target.startswith("https://x.example") for target in re.findall(r'href="([^"]*)"', html))
 
 
-@UNTIMED
 @given(st.text(alphabet="![]()<>:ab \n-\\/htps&#;@.w`~", max_size=60))
 def test_whatever_is_written_renders_to_nothing_that_acts(text: str) -> None:
     for clean in (clean_markdown(text), clean_plain(text)):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_wrapper.caveats.vendor_text import clean_line, cut, fits, units
 
-UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 FLAG = "\U0001f1e8\U0001f1ed"
 THUMB = "\U0001f44d\U0001f3fd"
@@ -34,7 +33,6 @@ def test_a_line_is_one_line_and_shows_all_it_has(text: str, clean: str) -> None:
     assert clean_line(text) == clean
 
 
-@UNTIMED
 @given(st.text())
 def test_a_clean_line_is_left_alone(text: str) -> None:
     assert clean_line(clean_line(text)) == clean_line(text)
@@ -61,7 +59,6 @@ def test_a_cut_falls_at_a_word_and_never_inside_a_character(text: str, limit: in
 PIECES = ["a", " ", "é", "e", "\u0301", "\u200d", "\U0001f468", "\U0001f1e8", "한"]
 
 
-@UNTIMED
 @given(st.text(alphabet=st.sampled_from(PIECES)), st.integers(2, 60))
 def test_a_cut_text_always_fits_and_is_a_beginning_of_the_whole(text: str, limit: int) -> None:
     short = cut(text, limit)

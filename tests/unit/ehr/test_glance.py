@@ -256,7 +256,7 @@ def changed(raw: bytes, place: int, piece: bytes, less: int) -> bytes:
     return raw[:at] + piece + raw[at + less :]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(HEADS),
     members_of(raws),

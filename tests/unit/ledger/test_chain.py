@@ -198,7 +198,7 @@ def history(performed: list[str]) -> Iterator[Path]:
         yield told.path
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(performed=steps)
 def test_any_history_is_whole_also_when_what_is_old_was_erased(performed: list[str]) -> None:
     with history(performed) as path:
@@ -207,7 +207,7 @@ def test_any_history_is_whole_also_when_what_is_old_was_erased(performed: list[s
         assert audit(path).findings == ()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(before=steps, after=steps)
 def test_writing_goes_on_after_erasing(before: list[str], after: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -233,7 +233,7 @@ def any_value(data: st.DataObject, kind: Kind) -> Any:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(performed=steps, data=st.data())
 def test_any_single_change_to_a_row_is_found(performed: list[str], data: st.DataObject) -> None:
     with history(["append two", *performed, "feedback", "decide", "correct"]) as path:
@@ -251,7 +251,7 @@ def test_any_single_change_to_a_row_is_found(performed: list[str], data: st.Data
         assert audit(path).is_whole is not is_changed
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(performed=steps, data=st.data())
 def test_any_single_row_that_is_taken_out_is_found(performed: list[str], data: st.DataObject) -> None:
     with history(["append two", *performed, "feedback", "decide", "correct"]) as path:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cds_wrapper.ledger.columns import COLUMNS, CORRECTION_COLUMNS, FEEDBACK_COLUMNS, Kind
@@ -165,20 +165,17 @@ WORST = [
 ]
 
 
-@settings(deadline=None)
 @given(hostile_rows(PREDICTION))
 @example(WORST)
 def test_a_prediction_line_is_short_and_whole_whatever_the_row_holds(row: list[Any]) -> None:
     check_line(PREDICTION, row)
 
 
-@settings(deadline=None)
 @given(hostile_rows(FEEDBACK))
 def test_a_feedback_line_is_short_and_whole_whatever_the_row_holds(row: list[Any]) -> None:
     check_line(FEEDBACK, row)
 
 
-@settings(deadline=None)
 @given(hostile_rows(CORRECTION))
 def test_a_correction_line_is_short_and_whole_whatever_the_row_holds(row: list[Any]) -> None:
     check_line(CORRECTION, row)

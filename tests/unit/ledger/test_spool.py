@@ -269,7 +269,7 @@ def test_a_line_that_was_replaced_by_another_good_one_is_noticed(tmp_path: Path)
     assert everything(tmp_path).out_of_place == 1
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_done_to_a_segment_no_line_is_invented_and_reading_ends(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

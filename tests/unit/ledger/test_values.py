@@ -50,7 +50,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     return columns(prediction_id="0195604f-2d14-7c3a-9b1e-5f0c6a7d8e90", **values)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(given_columns=rows())
 def test_a_row_read_back_has_the_canonical_text_it_was_written_with(given_columns: dict[str, Any]) -> None:
     written = LedgerEntry(given_columns).row(STAMP)
@@ -69,7 +69,7 @@ def test_a_row_read_back_has_the_canonical_text_it_was_written_with(given_column
     assert FORM.hash(as_written) == read[-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(given_columns=rows())
 def test_an_entry_survives_a_line_of_json(given_columns: dict[str, Any]) -> None:
     written = LedgerEntry(given_columns)
@@ -77,7 +77,7 @@ def test_an_entry_survives_a_line_of_json(given_columns: dict[str, Any]) -> None
     assert LedgerEntry.of_plain(json.loads(json.dumps(written.plain()))) == written
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_written_as_repr_writes_it(number: float) -> None:
     kept = entry(score=number)["score"]
@@ -85,7 +85,7 @@ def test_a_number_is_written_as_repr_writes_it(number: float) -> None:
     assert canonical({"score": kept}) == b'{"score":%s}' % repr(kept).encode()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=anything)
 def test_a_text_is_written_as_the_standard_library_writes_it(text: str) -> None:
     kept = entry(unit=text)["unit"]
@@ -96,7 +96,7 @@ def test_a_text_is_written_as_the_standard_library_writes_it(text: str) -> None:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=VALUES[Kind.JSON])
 def test_json_text_is_json_with_sorted_keys_whichever_encoder_wrote_it(value: Any) -> None:
     standard = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

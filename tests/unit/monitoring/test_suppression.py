@@ -121,7 +121,7 @@ def other_tables(
 
 
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_small_count_of_an_attribute_can_be_worked_out(counts: list[int]) -> None:
     cells, sums = levels(*counts)
     hidden = hidden_cells(cells, sums)
@@ -132,7 +132,7 @@ def test_no_small_count_of_an_attribute_can_be_worked_out(counts: list[int]) -> 
 
 
 @given(st.lists(st.lists(st.integers(0, 60), min_size=3, max_size=3), min_size=3, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_small_count_of_a_crossing_is_the_last_unknown_of_a_sum(rows: list[list[int]]) -> None:
     counts, sums = crossed(rows)
     hidden = hidden_cells(counts, sums)

@@ -169,7 +169,7 @@ came_as_json = st.one_of(
 
 
 @given(came=came_as_json | st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_comes_every_attribute_has_a_value_or_a_reason(came: bytes) -> None:
     own = own_encounter(came, "e1")
     found = describe(NoPatient.EMPTY, NOON, RULES, Beside(came, came, own))

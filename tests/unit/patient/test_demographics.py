@@ -147,7 +147,7 @@ patients = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, anything | n
 
 
 @given(document=patients)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_whatever_a_field_holds_every_attribute_has_a_value_or_a_reason(document: dict[str, Any]) -> None:
     raw = json.dumps({"resourceType": "Patient", **document}).encode()
 

@@ -82,7 +82,7 @@ def load(kind: str, content: bytes) -> ServiceDefinition | tuple[Mistake, ...]:
         return refused.mistakes
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(spoilt_values())
 def test_a_wrong_value_gives_a_service_or_mistakes_with_places(spoilt: tuple[str, KeyPath, object]) -> None:
     kind, path, junk = spoilt
@@ -94,7 +94,7 @@ def test_a_wrong_value_gives_a_service_or_mistakes_with_places(spoilt: tuple[str
         assert all(mistake.line and mistake.column and mistake.problem for mistake in loaded)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(sorted(FILE_NAMES)), st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
 def test_a_broken_file_is_refused_by_name(kind: str, at: int, noise: bytes) -> None:
     content = shipped()[kind]

@@ -24,7 +24,7 @@ from cds_wrapper.monitoring.formulas.bins import BINS, logit_bin
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.values import WhyNot
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 COUNT = st.integers(0, 3000)
 EFFECT = st.floats(1, 20)
 CLASSES = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=30)
@@ -186,7 +186,7 @@ def test_the_same_shares_do_not_differ(counts: list[int]) -> None:
     assert (same.psi, same.difference) == pytest.approx((0, 0), abs=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_calibration_of_scores_that_are_right_holds_one_and_zero_most_of_the_time(seed: int) -> None:
     rng = np.random.default_rng(seed)
