@@ -20,7 +20,7 @@ from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, te
 from cds_wrapper.commands.review_preview import Preview, preview
 from cds_wrapper.commands.review_words import in_words
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
-from cds_wrapper.ledger.outcome_file import beside
+from cds_wrapper.ledger.outcome_file import beside, folder_beside
 from cds_wrapper.ledger.store import LedgerReader
 from cds_wrapper.monitoring.past import local_in_force
 from cds_wrapper.monitoring.review import Place, publish, review
@@ -76,11 +76,6 @@ def command(
         raise typer.Exit(CONFIGURATION_EXIT) from None
     if as_json:
         typer.echo(json.dumps({"as_of": day.isoformat(), "dry_run": dry_run, "services": told}, indent=2))
-
-
-def folder_beside(ledger: Path) -> Path:
-    """Where rows are exported to for monitoring."""
-    return ledger.with_name(f"{ledger.stem}-monitoring")
 
 
 def _wanted(names: Sequence[str] | None) -> tuple[Settings, list[ServiceDefinition]]:

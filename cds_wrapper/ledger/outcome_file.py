@@ -43,6 +43,11 @@ def beside(ledger: Path) -> Path:
     return ledger.with_name(f"{ledger.stem}-outcomes.db")
 
 
+def folder_beside(ledger: Path) -> Path:
+    """Where reviews export rows to, unless they are told another folder."""
+    return ledger.with_name(f"{ledger.stem}-monitoring")
+
+
 def _columns(columns: Iterable[Column]) -> str:
     return ", ".join(f"{c.name} {_TYPES[c.kind]}{' NOT NULL' if c.required else ''}" for c in columns)
 

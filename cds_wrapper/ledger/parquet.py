@@ -70,14 +70,14 @@ def episode_schema() -> Any:
 
 def datasets() -> Iterable[str]:
     """Everything that can be exported as Parquet."""
-    return (*_STREAMS, *_SNAPSHOTS)
+    return (*STREAMS, *SNAPSHOTS)
 
 
 # What is append-only ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Stream:
+class Stream:
     """An append-only dataset: where its rows are read, whose sequences they have, what day they belong to.
 
     `stretch` is how many sequences are in memory at once.
@@ -90,13 +90,13 @@ class _Stream:
     stretch: int = 20_000
 
 
-_STREAMS: Final[Mapping[str, _Stream]] = {
-    "predictions": _Stream("predictions", "predictions", COLUMNS, "occurred_at"),
-    "prediction_subgroups": _Stream(
+STREAMS: Final[Mapping[str, Stream]] = {
+    "predictions": Stream("predictions", "predictions", COLUMNS, "occurred_at"),
+    "prediction_subgroups": Stream(
         "prediction_subgroups_v1", "predictions", SUBGROUP_COLUMNS, "occurred_at", 2_000
     ),
-    "corrections": _Stream("corrections", "corrections", CORRECTION_COLUMNS, "recorded_at"),
-    "feedback": _Stream("feedback", "feedback", FEEDBACK_COLUMNS, "received_at"),
+    "corrections": Stream("corrections", "corrections", CORRECTION_COLUMNS, "recorded_at"),
+    "feedback": Stream("feedback", "feedback", FEEDBACK_COLUMNS, "received_at"),
 }
 
 
@@ -115,11 +115,11 @@ def export_rows(
     `corrections` say what became otherwise. `told` hears of rows as they become durable. `LedgerUnavailable`
     when the ledger cannot be read, `OSError` when the folder cannot be written.
     """
-    stream = _STREAMS[dataset]
-    with _held(folder), _reading(ledger) as connection:
-        manifest = _manifest(folder)
+    stream = STREAMS[dataset]
+    with held(folder), reading(ledger) as connection:
+        manifest = manifest_of(folder)
         mine = manifest.setdefault(dataset, {"rows": 0, "parts": [], "last_sequence": {}})
-        _remove_unnamed(folder, dataset, mine["parts"])
+        remove_unnamed(folder, dataset, mine["parts"])
         last: dict[str, int] = mine["last_sequence"]
         rows = parts = 0
         for writer, head in _heads(connection, stream):
@@ -131,22 +131,22 @@ def export_rows(
                 mine["parts"] += written
                 mine["rows"] += len(found)
                 last[writer] = after = until
-                _keep(folder, manifest)
+                keep(folder, manifest)
                 rows, parts = rows + len(found), parts + len(written)
                 told(len(found))
         if not mine["parts"]:
-            mine["parts"].append(_nothing_yet(folder, dataset, stream))
-            _keep(folder, manifest)
+            mine["parts"].append(nothing_yet(folder, dataset, stream))
+            keep(folder, manifest)
     return Exported(rows, parts, dict(last))
 
 
-def _heads(connection: sqlite3.Connection, stream: _Stream) -> list[tuple[str, int]]:
+def _heads(connection: sqlite3.Connection, stream: Stream) -> list[tuple[str, int]]:
     """Every writer's last sequence now; what comes later is left for the next export."""
     query = f"SELECT writer, MAX(sequence) FROM main.{stream.chain} GROUP BY writer ORDER BY writer"  # noqa: S608  names are ours
     return [(writer, head) for writer, head in connection.execute(query)]
 
 
-def _until(connection: sqlite3.Connection, stream: _Stream, writer: str, after: int, head: int) -> int:
+def _until(connection: sqlite3.Connection, stream: Stream, writer: str, after: int, head: int) -> int:
     """The last sequence of the next stretch; erased ones are missing and do not count."""
     query = (
         f"SELECT MAX(sequence) FROM (SELECT sequence FROM main.{stream.chain}"  # noqa: S608  names are ours
@@ -157,7 +157,7 @@ def _until(connection: sqlite3.Connection, stream: _Stream, writer: str, after: 
 
 
 def _rows(
-    connection: sqlite3.Connection, stream: _Stream, writer: str, after: int, until: int
+    connection: sqlite3.Connection, stream: Stream, writer: str, after: int, until: int
 ) -> list[dict[str, Any]]:
     names = ", ".join(column.name for column in stream.columns)
     these = "WHERE writer = ? AND sequence > ? AND sequence <= ?"
@@ -168,7 +168,7 @@ def _rows(
 
 
 def _look_through(
-    connection: sqlite3.Connection, stream: _Stream, these: str, stretch: tuple[str, int, int]
+    connection: sqlite3.Connection, stream: Stream, these: str, stretch: tuple[str, int, int]
 ) -> None:
     """Let a view show these rows of its table alone: it would go through the whole table each time.
 
@@ -188,7 +188,7 @@ def _look_through(
 def _write_parts(
     folder: Path,
     dataset: str,
-    stream: _Stream,
+    stream: Stream,
     rows: Iterable[dict[str, Any]],
     stretch: tuple[str, int, int],
 ) -> Iterator[dict[str, Any]]:
@@ -199,27 +199,28 @@ def _write_parts(
     writer, first, until = stretch
     paths = []
     for (service, day), some in by_place.items():
-        name = f"part-{_safe(writer)}-{first}-{until}.parquet"
+        name = f"part-{safe(writer)}-{first}-{until}.parquet"
         path = folder / dataset / f"service_id={service}" / f"day={day}" / name
-        digest = _write(path, _table(stream.columns, some))
+        digest = write(path, _table(stream.columns, some))
         paths.append(path)
         yield {"file": str(path.relative_to(folder)), "rows": len(some), "sha256": digest}
-    _sync(paths, folder)
+    sync(paths, folder)
 
 
-def _nothing_yet(folder: Path, dataset: str, stream: _Stream) -> dict[str, Any]:
+def nothing_yet(folder: Path, dataset: str, stream: Stream) -> dict[str, Any]:
     """A part without a row, so that a dataset can be read before anything was corrected or fed back."""
     path = folder / dataset / "service_id=none" / "day=1970-01-01" / "part-none.parquet"
-    digest = _write(path, _table(stream.columns, []))
-    _sync([path], folder)
+    digest = write(path, _table(stream.columns, []))
+    sync([path], folder)
     return {"file": str(path.relative_to(folder)), "rows": 0, "sha256": digest}
 
 
-def _safe(writer: str) -> str:
+def safe(writer: str) -> str:
+    """A writer's name as it may stand in the name of a file."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in writer)
 
 
-def _remove_unnamed(folder: Path, dataset: str, named: Iterable[Mapping[str, Any]]) -> None:
+def remove_unnamed(folder: Path, dataset: str, named: Iterable[Mapping[str, Any]]) -> None:
     """Parts of an export that was cut off before its manifest was written."""
     known = {part["file"] for part in named}
     for path in (folder / dataset).rglob("part-*"):
@@ -229,7 +230,7 @@ def _remove_unnamed(folder: Path, dataset: str, named: Iterable[Mapping[str, Any
 
 # Snapshots --------------------------------------------------------------------------------------------------
 
-_SNAPSHOTS: Final[Mapping[str, Sequence[Column]]] = {
+SNAPSHOTS: Final[Mapping[str, Sequence[Column]]] = {
     "episodes": EPISODE_COLUMNS,
     "episode_outcomes": FURTHER_COLUMNS,
     "outcomes": OUTCOME_COLUMNS,
@@ -244,7 +245,7 @@ def export_snapshot(outcomes: Path, folder: Path, dataset: str, service_id: str)
     It is made beside and put into its place by two renames; what was there stays until then.
     """
     there = folder / dataset / f"service_id={service_id}"
-    with _held(folder), _reading(outcomes) as connection:
+    with held(folder), reading(outcomes) as connection:
         making, aside = (folder / f".{dataset}-{service_id}.{what}" for what in ("making", "aside"))
         for left in (making, aside):
             shutil.rmtree(left, ignore_errors=True)
@@ -252,17 +253,17 @@ def export_snapshot(outcomes: Path, folder: Path, dataset: str, service_id: str)
             {"file": str(there.relative_to(folder) / name), "rows": rows, "sha256": digest}
             for name, rows, digest in _write_snapshot(connection, making, dataset, service_id)
         ]
-        _sync([making / Path(part["file"]).name for part in parts], making)
+        sync([making / Path(part["file"]).name for part in parts], making)
         _folder(there.parent)
         with contextlib.suppress(FileNotFoundError):
             there.replace(aside)
         making.replace(there)
-        _sync([], there.parent)
+        sync([], there.parent)
         shutil.rmtree(aside, ignore_errors=True)
         rows = sum(part["rows"] for part in parts)
-        manifest = _manifest(folder)
+        manifest = manifest_of(folder)
         manifest.setdefault(dataset, {})[service_id] = {"rows": rows, "parts": parts}
-        _keep(folder, manifest)
+        keep(folder, manifest)
     return Exported(rows, len(parts), {})
 
 
@@ -270,14 +271,14 @@ def _write_snapshot(
     connection: sqlite3.Connection, making: Path, dataset: str, service_id: str
 ) -> Iterator[tuple[str, int, str]]:
     """Name, rows and digest of each part; one without a row when there are none."""
-    columns = _SNAPSHOTS[dataset]
+    columns = SNAPSHOTS[dataset]
     names = ", ".join(column.name for column in columns)
     query = f"SELECT {names} FROM {dataset} WHERE service_id = ?"  # noqa: S608  names are ours
     found = connection.execute(query, (service_id,))
     number = 0
     while (some := [dict(row) for row in found.fetchmany(_SNAPSHOT_ROWS)]) or number == 0:
         name = f"part-{number}.parquet"
-        yield name, len(some), _write(making / name, _table(columns, some))
+        yield name, len(some), write(making / name, _table(columns, some))
         number += 1
 
 
@@ -303,7 +304,7 @@ def _value(column: Column, value: Any) -> Any:
     return bool(value) if column.kind is Kind.BOOLEAN else value
 
 
-def _write(path: Path, table: Any) -> str:
+def write(path: Path, table: Any) -> str:
     """The file under its name once it is whole, for its owner alone; gives its SHA-256."""
     _folder(path.parent)
     making = path.with_suffix(".making")
@@ -322,7 +323,7 @@ def _folder(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def _sync(paths: Iterable[Path], up_to: Path) -> None:
+def sync(paths: Iterable[Path], up_to: Path) -> None:
     """Put files and their names on the disk; together, which costs a hundredth of one after the other."""
     folders = {up_to}
     for path in paths:
@@ -340,7 +341,8 @@ def _sync_one(path: Path) -> None:
         os.close(descriptor)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What the folder holds, by dataset; nothing before the first export."""
     try:
         found: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError:
@@ -348,7 +350,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _keep(folder: Path, manifest: Mapping[str, Any]) -> None:
+def keep(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Put a manifest in the place of the last one; on the disk when this returns."""
     making = folder / f".{MANIFEST}.making"
     told = {**manifest, "written_at": datetime.now(UTC).isoformat(timespec="seconds")}
     with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -360,7 +363,7 @@ def _keep(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """One export into a folder at a time; another waits. The lock goes with the process."""
     _folder(folder)
     with (folder / _LOCK).open("w") as lock:
@@ -369,7 +372,8 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write; `LedgerUnavailable` when the file cannot be read."""
     try:
         check_not_empty(database)
         address = f"{database.absolute().as_uri()}?mode=ro"

@@ -27,7 +27,11 @@ CONTRACTS: dict[str, Any] = {
 OPTIONAL = "cds_wrapper/traces/otel.py"
 # Programs of the benchmark, each a process of its own; commands that write or read Parquet.
 PROGRAMS = ("cds_wrapper/bench/monitoring_data.py", "cds_wrapper/bench/monitoring_pandas.py")
-PARQUET = ("cds_wrapper/ledger/parquet.py", "cds_wrapper/ledger/outcome_parquet.py")
+PARQUET = (
+    "cds_wrapper/ledger/outcome_parquet.py",
+    "cds_wrapper/ledger/parquet.py",
+    "cds_wrapper/ledger/parquet_erasure.py",
+)
 DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-sdk",
     "fhir": "fhir-resources",

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from cds_wrapper.commands import retention
 from cds_wrapper.commands.retention import _before
 from cds_wrapper.commands.table import build
 from cds_wrapper.ledger.database import LedgerFile, prepare
 from cds_wrapper.ledger.entries import Waiting
+from cds_wrapper.ledger.outcome_file import folder_beside
+from cds_wrapper.ledger.parquet import MANIFEST, export_rows
 from cds_wrapper.ledger.store import LedgerReader
 from tests.unit.ledger.attacks import attacker, rewrite_from, written
 from tests.unit.ledger.examples import entry
@@ -135,6 +142,84 @@ def test_retention_erases_what_is_older_than_25_months_unless_told_otherwise(age
     checked = run("check", "--ledger", ledger=aged)
     assert "3 rows (2 erased)" in checked.stdout and "reason retention P25M" in checked.stdout
     assert document("retention", "--older-than", "P1Y", ledger=aged)["erased"]["predictions"] == 1
+
+
+@pytest.fixture
+def exported(aged: Path) -> Path:
+    """What a review exported, and a further folder."""
+    assert MANIFEST == retention.MANIFEST
+    for folder in (folder_beside(aged), aged.with_name("lake")):
+        export_rows(aged, folder)
+    return folder_beside(aged)
+
+
+def in_parquet(folder: Path) -> list[str]:
+    parts = [pq.ParquetFile(path).read().to_pylist() for path in folder.rglob("*.parquet")]
+    return sorted(str(row["prediction_id"]) for part in parts for row in part)
+
+
+def test_retention_takes_the_same_rows_out_of_the_folder_beside_and_of_those_it_is_told_of(
+    aged: Path, exported: Path
+) -> None:
+    lake = aged.with_name("lake")
+    assert "taken out of the Parquet in" in run("retention", "--dry-run", ledger=aged).stdout
+    erased = run("retention", ledger=aged)
+    assert f"{exported}: 2 rows taken out; 2 parts gone, 0 written again." in erased.stdout
+    assert "Not reached: folders not named" in erased.stdout
+    assert in_parquet(exported) == sorted(left(aged)) and len(in_parquet(lake)) == 5
+    told = document("retention", "--exported", str(lake), ledger=aged)["exported"]
+    assert [told[str(folder)]["rows"] for folder in (exported, lake)] == [0, 2]
+    assert in_parquet(lake) == sorted(left(aged))
+
+
+def test_a_folder_that_nothing_was_exported_to_is_refused_before_anything_is_erased(aged: Path) -> None:
+    refused = run("retention", "--exported", str(aged.parent), ledger=aged)
+    assert refused.exit_code == 2 and "no `export` wrote into it" in refused.stderr
+    assert len(left(aged)) == 5
+
+
+WITHOUT_PYARROW = """
+import sys
+
+
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "pyarrow":
+            raise ModuleNotFoundError(name, name=name)
+
+
+sys.meta_path.insert(0, Lacking())
+from cds_wrapper.commands.table import build
+
+build(["retention", "check"])(["retention"])
+"""
+
+
+def test_parquet_that_cannot_be_written_here_is_not_passed_over_in_silence(
+    aged: Path, exported: Path
+) -> None:
+    environment = {
+        **os.environ,
+        "CDS_WRAPPER_PROFILE": "development",
+        "CDS_WRAPPER_LEDGER": f"sqlite:///{aged}",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYARROW], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 7, ended.stderr
+    assert f"{exported} STILL HOLDS rows that were erased" in ended.stderr and "[monitor]" in ended.stderr
+    assert len(left(aged)) == 3 and len(in_parquet(exported)) == 5
+
+
+def test_files_of_the_stream_that_still_hold_such_rows_are_named(aged: Path) -> None:
+    stream = aged.with_name("predictions.jsonl")
+    days = {"": "2026-09-01", ".1": "2024-01-01", ".2": "2023-01-01", ".cursor": "2023-01-01"}
+    for name, day in days.items():
+        line = json.dumps({"ts": f"{day}T00:00:00.000Z", "schema": "prediction.v1"}, separators=(",", ":"))
+        stream.with_name(stream.name + name).write_text(line + "\n")
+    told = document("retention", ledger=aged)["streams_left"]
+    assert told == [f"{stream}.1", f"{stream}.2"]
+    assert f"  {stream}.2" in run("retention", ledger=aged).stdout
 
 
 @pytest.mark.parametrize("duration", ["25", "P", "P25D", "P0M", "PT5H", "P9999Y", "-P25M", "P5M"])

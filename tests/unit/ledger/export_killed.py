@@ -31,13 +31,13 @@ def killing(before: Callable[..., Any], calls: int) -> Callable[..., Any]:
 
 def main(ledger: str, folder: str, turn: int) -> None:
     """Even turns die in writing a part's name, odd ones in writing the manifest."""
-    parquet._STREAMS["predictions"] = parquet._Stream(  # type: ignore[index]  # shorter, for this process
+    parquet.STREAMS["predictions"] = parquet.Stream(  # type: ignore[index]  # shorter, for this process
         "predictions", "predictions", COLUMNS, "occurred_at", STRETCH + turn
     )
     if turn % 2:
-        parquet._keep = killing(parquet._keep, turn // 2)
+        parquet.keep = killing(parquet.keep, turn // 2)
     else:
-        parquet._sync = killing(parquet._sync, turn // 2)
+        parquet.sync = killing(parquet.sync, turn // 2)
     parquet.export_rows(Path(ledger), Path(folder))
 
 

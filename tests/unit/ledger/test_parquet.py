@@ -144,8 +144,8 @@ def test_corrections_feedback_and_groups_stand_beside(tmp_path: Path) -> None:
 def test_long_stretches_and_erased_rows_leave_no_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger, folder = tmp_path / "ledger.db", tmp_path / "out"
     record(ledger, [f"a{n}" for n in range(23)])
-    short = parquet._Stream("predictions", "predictions", COLUMNS, "occurred_at", 4)
-    monkeypatch.setitem(parquet._STREAMS, "predictions", short)
+    short = parquet.Stream("predictions", "predictions", COLUMNS, "occurred_at", 4)
+    monkeypatch.setitem(parquet.STREAMS, "predictions", short)
 
     assert export_rows(ledger, folder, since=3).rows == 20
     assert exported(folder, "count(*), min(sequence), max(sequence)") == [(20, 4, 23)]
@@ -155,8 +155,8 @@ def test_a_view_is_the_same_stretch_by_stretch(tmp_path: Path, monkeypatch: pyte
     ledger, folder = tmp_path / "ledger.db", tmp_path / "out"
     record(ledger, [f"a{n}" for n in range(9)])
     record(ledger, [f"b{n}" for n in range(5)], "host-1")
-    whole = parquet._STREAMS["prediction_subgroups"]
-    monkeypatch.setitem(parquet._STREAMS, "prediction_subgroups", replace(whole, stretch=2))
+    whole = parquet.STREAMS["prediction_subgroups"]
+    monkeypatch.setitem(parquet.STREAMS, "prediction_subgroups", replace(whole, stretch=2))
 
     export_rows(ledger, folder, "prediction_subgroups")
 
