@@ -12,13 +12,16 @@ from typing import Annotated, Final
 
 import typer
 
-from cds_wrapper.commands.measured import Done, document, show
+from cds_wrapper.commands.measured import Done
+from cds_wrapper.commands.measured_json import document
+from cds_wrapper.commands.measured_text import show
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
 from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source
 from cds_wrapper.monitoring.cube import PROBABILITY, Question
 from cds_wrapper.monitoring.equal_scores import equal_scores
 from cds_wrapper.monitoring.measures import measure
+from cds_wrapper.monitoring.row_figures import row_figures
 from cds_wrapper.monitoring.table_file import (
     NAME,
     TableColumns,
@@ -202,15 +205,17 @@ def _measured(
         outcomes = _declared(columns)
         with parquet_source(table.episodes, table.further) as source:
             found = measure(source, attributes, question)
+            exact = row_figures(source, attributes, question, found)
             compared = equal_scores(source, attributes, question, outcomes) if columns.groups else ()
     return Done(
         table,
-        found if columns.event else _flags_alone(found),
+        exact.figures if columns.event else _flags_alone(found),
         compared,
         outcomes,
         {columns.outcome: event or ""} | {one.name: f"{one.column}, a {one.kind}" for one in columns.further},
         kind,
         has_days=columns.day is not None,
+        bands=exact.bands if columns.event else {},
     )
 
 

@@ -258,7 +258,7 @@ class _Figures:
         if why is not None or threshold is None:
             one = other = Figure.none(why or WhyNot.NO_THRESHOLD)
         else:
-            one = net_benefit.net_benefit(forms[3], forms[2] - forms[3], forms[0], threshold, effect)
+            one = net_benefit.net_benefit(forms[3], forms[2] - forms[3], forms[0], threshold, effect, self.z)
             other = Figure.of(net_benefit.flag_all(forms[1], forms[0], threshold), None)
         yield self._measured(Measure.NET_BENEFIT, one, "normal", None, effect)
         yield self._measured(Measure.FLAG_ALL_BENEFIT, other, "mean", None, 1.0)

@@ -6,13 +6,15 @@ Never "p below 0.05": an interval is held against a margin that was fixed ahead.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from cds_wrapper.monitoring.formulas.figure import Figure
+from cds_wrapper.monitoring.formulas.figure import Z95, Figure
 
 
 class Reading(enum.Enum):
@@ -41,6 +43,22 @@ def _read(figure: Figure, low: float, high: float) -> Reading:
     if low <= figure.low and figure.high <= high:
         return Reading.RULED_OUT
     return Reading.UNDETERMINED
+
+
+def p_value(gap: Figure, is_ratio: bool, z: float = Z95) -> float | None:
+    """The two-sided p value of "no gap" that goes with an interval, as if it were a normal one.
+
+    Its width gives the error, of a ratio on the logarithm. For ordering many gaps, never for deciding one.
+    """
+    if gap.value is None or gap.low is None or gap.high is None:
+        return None
+    value, low, high = gap.value, gap.low, gap.high
+    if is_ratio:
+        if min(value, low, high) <= 0:
+            return None
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    error = (high - low) / (2 * z)
+    return 2 * (1 - NormalDist().cdf(abs(value) / error)) if error > 0 else None
 
 
 def adjusted(p: Sequence[float], method: Literal["holm", "fdr_bh"]) -> tuple[float, ...]:

@@ -17,14 +17,16 @@ def weight(threshold: float) -> float:
     return threshold / (1 - threshold)
 
 
-def net_benefit(tp: float, fp: float, n: float, threshold: float, design_effect: float = 1.0) -> Figure:
+def net_benefit(
+    tp: float, fp: float, n: float, threshold: float, design_effect: float = 1.0, z: float = Z95
+) -> Figure:
     """TP/n - w FP/n with its normal interval; SE^2 = [(TP + w^2 FP)/n - NB^2]/n."""
     if n <= 0:
         return Figure.none(WhyNot.NO_ROWS)
     if not 0 < threshold < 1:
         return Figure.none(WhyNot.NOT_A_PROBABILITY)
     value = (tp - weight(threshold) * fp) / n
-    half = Z95 * math.sqrt(independent_variance(tp, fp, n, threshold) * design_effect)
+    half = z * math.sqrt(independent_variance(tp, fp, n, threshold) * design_effect)
     return Figure.of(value, (value - half, value + half))
 
 
