@@ -210,7 +210,7 @@ class _Figures:
             observed, total = float(sums.forms @ x), float(sums.forms @ y)
             squares, effect = sums.squares(flagged), self.effects[measure]
             why = self._uncalibrated() or self._why(measure)
-            if why is None and total <= 0:
+            if why is None and flagged is not None and total <= 0:
                 why = WhyNot.NONE_FLAGGED if flagged else WhyNot.NONE_UNFLAGGED
             figure = (
                 Figure.none(why) if why else oe_ratio.oe_ratio(observed, total, squares, effect, self.level)

@@ -77,6 +77,7 @@ class WhyNot(enum.Enum):
     NO_ROWS = "no_rows"
     NO_EVENTS = "no_events"
     NO_NON_EVENTS = "no_non_events"
+    NOTHING_EXPECTED = "nothing_expected"
     NONE_FLAGGED = "none_flagged"
     NONE_UNFLAGGED = "none_unflagged"
     TOO_FEW_EVENTS = "too_few_events"

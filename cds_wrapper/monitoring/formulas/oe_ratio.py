@@ -16,6 +16,8 @@ from cds_wrapper.monitoring.formulas.figure import Z95, Figure, quantile
 from cds_wrapper.monitoring.values import Interval, WhyNot
 
 FEW_EXPECTED: Final = 5.0
+NOTHING_EXPECTED: Final = 1e-9
+"""Fewer expected events than this are none: what is left of scores of 0, and a ratio to it means nothing."""
 
 
 def score_interval(observed: float, expected: float, squares: float, z: float = Z95) -> Interval:
@@ -41,8 +43,8 @@ def oe_ratio(
     level: float = 0.95,
 ) -> Figure:
     """O over E with its interval; a design effect divides O, E and Q."""
-    if expected <= 0:
-        return Figure.none(WhyNot.NO_ROWS)
+    if expected < NOTHING_EXPECTED:
+        return Figure.none(WhyNot.NOTHING_EXPECTED)
     o, e = observed / design_effect, expected / design_effect
     if squares is None or e < FEW_EXPECTED:
         return Figure.of(observed / expected, garwood(o, e, level))
@@ -60,7 +62,7 @@ def ratio_to_rest(o1: float, e1: float, o2: float, e2: float, z: float = Z95) ->
 
     With a design effect the caller divides O1 and O2; the ratio itself does not change.
     """
-    if e1 <= 0 or e2 <= 0:
+    if min(e1, e2) < NOTHING_EXPECTED:
         return Figure.none(WhyNot.NO_REST)
     if o1 <= 0 or o2 <= 0:
         return Figure.none(WhyNot.NO_EVENTS)

@@ -108,6 +108,7 @@ WHY_NOT: Final[Mapping[WhyNot, str]] = {
     WhyNot.NO_ROWS: "nobody yet",
     WhyNot.NO_EVENTS: "nobody had the outcome",
     WhyNot.NO_NON_EVENTS: "everybody had the outcome",
+    WhyNot.NOTHING_EXPECTED: "no event was predicted",
     WhyNot.NONE_FLAGGED: "nobody was flagged",
     WhyNot.NONE_UNFLAGGED: "everybody was flagged",
     WhyNot.TOO_FEW_EVENTS: "too few to say",

@@ -96,6 +96,13 @@ def test_observed_over_expected_lies_within_its_limits(
         holds(oe_ratio.oe_ratio(observed, expected, squares, effect), 0, math.inf)
 
 
+@pytest.mark.parametrize("expected", [0.0, 5e-324, 1e-12])
+def test_a_ratio_to_nothing_expected_is_no_number(expected: float) -> None:
+    assert oe_ratio.oe_ratio(0, expected, 0.0).why_not is WhyNot.NOTHING_EXPECTED
+    assert oe_ratio.oe_ratio(3, expected, None).why_not is WhyNot.NOTHING_EXPECTED
+    assert oe_ratio.ratio_to_rest(3, expected, 5, 4.0).why_not is WhyNot.NO_REST
+
+
 @FEW
 @given(COUNT, COUNT, st.integers(0, 100), EFFECT)
 def test_a_design_effect_only_widens(events: int, others: int, more: int, effect: float) -> None:
