@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from cds_wrapper.monitoring.cells import Hidden, hidden_figures
 from cds_wrapper.monitoring.equal_scores import Among, Compared
-from cds_wrapper.monitoring.report.cells import Hidden, hidden_figures
 from cds_wrapper.monitoring.row_figures import Band
 from cds_wrapper.monitoring.suppression import FLOOR, is_small
 from cds_wrapper.monitoring.table_file import ReadTable

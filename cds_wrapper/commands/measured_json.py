@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cds_wrapper.commands.measured import HIDDEN, OF_FLAGS, Done
+from cds_wrapper.monitoring.cells import hidden_rows
 from cds_wrapper.monitoring.equal_scores import MATERIAL, Compared
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.formulas.follow_up import censoring_bounds
@@ -13,7 +14,6 @@ from cds_wrapper.monitoring.formulas.gaps import adjusted, p_value, read_differe
 from cds_wrapper.monitoring.formulas.pooling import Pooled, pooled_shares
 from cds_wrapper.monitoring.formulas.proportions import share
 from cds_wrapper.monitoring.grading import grade_of
-from cds_wrapper.monitoring.report.cells import hidden_rows
 from cds_wrapper.monitoring.row_figures import Band
 from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures, Measure, Measured, WhyNot
 

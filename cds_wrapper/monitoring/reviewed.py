@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cds_wrapper.caveats.evidence import EvidenceBook, LocalEvidence
 from cds_wrapper.ledger.edition_values import StoredFinding
+from cds_wrapper.monitoring.cells import HiddenFigures
 from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.formulas.restarts import DAYS_PER_MONTH
 from cds_wrapper.monitoring.looking import Looked, divisors_of
@@ -38,6 +39,7 @@ class Reviewed:
 def document(done: Reviewed) -> dict[str, Any]:
     """The whole result as plain values; groups with a handful of people keep no figures."""
     figures = done.figures
+    hidden = HiddenFigures.of(figures.groups)
     return {
         "service": done.service.id,
         "model": {"id": figures.model_id, "version": figures.model_version},
@@ -49,7 +51,7 @@ def document(done: Reviewed) -> dict[str, Any]:
         "edition": done.edition.edition if done.edition else None,
         "findings": [finding_document(one) for one in done.standing],
         "opened": [one.finding_id for one in done.opened],
-        "groups": [_group_document(done, place) for place in range(len(figures.groups))],
+        "groups": [_group_document(done, place, hidden) for place in range(len(figures.groups))],
         "divisors": divisors_of(done.looked, figures),
     }
 
@@ -73,7 +75,7 @@ def finding_document(one: StoredFinding) -> dict[str, Any]:
     }
 
 
-def _group_document(done: Reviewed, place: int) -> dict[str, Any]:
+def _group_document(done: Reviewed, place: int, hidden: HiddenFigures) -> dict[str, Any]:
     one, looked, result = done.figures.groups[place], done.looked[place], done.local.results[place]
     told: dict[str, Any] = {
         "group": str(one.group),
@@ -84,11 +86,11 @@ def _group_document(done: Reviewed, place: int) -> dict[str, Any]:
         "months_to_find_after_change": {str(time.ratio): _months(time.after_change) for time in looked.times},
     }
     events, others = one.counts["event"], one.counts["no_event"]
-    if min(events, others) < FLOOR:
+    if min(events, others) < FLOOR or one.group in hidden.outcomes.rates:
         return told | {"figures": None}
-    return told | {
-        "figures": {figure.measure.value: _figure(figure) for figure in one.figures if _is_shown(figure)}
-    }
+    digits = 2 if one.group in hidden.outcomes.counts else 3
+    shown = [figure for figure in one.figures if _is_shown(figure, hidden)]
+    return told | {"figures": {figure.measure.value: _figure(figure, digits) for figure in shown}}
 
 
 _SHOWN: Final = frozenset(
@@ -106,12 +108,14 @@ _SHOWN: Final = frozenset(
 )
 
 
-def _is_shown(figure: Measured) -> bool:
-    return figure.measure in _SHOWN and figure.value is not None
+def _is_shown(figure: Measured, hidden: HiddenFigures) -> bool:
+    """No count stands beside it, yet a report of the same day has the counts it would be taken of."""
+    is_hidden = figure.group in hidden.of_measure(figure.measure).rates
+    return figure.measure in _SHOWN and figure.value is not None and not is_hidden
 
 
-def _figure(figure: Measured) -> list[float | None]:
-    return [None if one is None else round(one, 3) for one in (figure.value, figure.low, figure.high)]
+def _figure(figure: Measured, digits: int) -> list[float | None]:
+    return [None if one is None else round(one, digits) for one in (figure.value, figure.low, figure.high)]
 
 
 def _months(days: float | None) -> float | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from cds_wrapper.monitoring.cells import Hidden, Parts, hidden_rows
 from cds_wrapper.monitoring.drift import ScoreDrift
 from cds_wrapper.monitoring.feedback import Feedback
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
 from cds_wrapper.monitoring.input_quality import InputQuality
 from cds_wrapper.monitoring.report.blocks import Block, Heading, Section, Table, Words
-from cds_wrapper.monitoring.report.cells import Hidden, Parts, hidden_rows
 from cds_wrapper.monitoring.report.figures import NOT_SHOWN, people, per_cent
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import capital, group_words, listed

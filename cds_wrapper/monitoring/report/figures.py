@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cds_wrapper.monitoring.report.cells import Hidden, hidden_figures, hidden_rows
+from cds_wrapper.monitoring.cells import Hidden, HiddenFigures
 from cds_wrapper.monitoring.report.names import WHY_NOT
 from cds_wrapper.monitoring.report.verdicts import Judged
 from cds_wrapper.monitoring.values import EVERYBODY, GroupFigures, Measure, Measured
@@ -24,24 +24,18 @@ class Shown:
     """
 
     judged: tuple[Judged, ...]
-    hidden: Hidden
-    hidden_found: Hidden
-    hidden_right: Hidden
+    hidden_figures: HiddenFigures
     out_of: int
 
     @classmethod
     def of(cls, judged: tuple[Judged, ...], floor: int) -> Shown:
         """What may be shown of these groups."""
         groups = [one.figures for one in judged]
-        found = {one.group: parts for one in groups if (parts := _parts(one, Measure.SENSITIVITY))}
-        right = {one.group: parts for one in groups if (parts := _parts(one, Measure.PPV))}
         rate = groups[0].of(Measure.EVENT_RATE) if groups else None
         is_rare = rate is not None and rate.value is not None and rate.value < _RARE
         return cls(
             judged=judged,
-            hidden=hidden_figures(groups, floor),
-            hidden_found=hidden_rows(found, floor),
-            hidden_right=hidden_rows(right, floor),
+            hidden_figures=HiddenFigures.of(groups, floor),
             out_of=1000 if is_rare else 100,
         )
 
@@ -70,10 +64,14 @@ class Shown:
         """A share as a whole number out of the denominator."""
         return f"{round(share * self.out_of):,}"
 
+    @property
+    def hidden(self) -> Hidden:
+        """The groups whose events and other counts are not shown."""
+        return self.hidden_figures.outcomes
+
     def hidden_for(self, measure: Measure) -> Hidden:
-        """What is not shown of a measure: cases found and alerts that were right have counts of their own."""
-        own = {Measure.SENSITIVITY: self.hidden_found, Measure.PPV: self.hidden_right}.get(measure)
-        return self.hidden | own if own else self.hidden
+        """What is not shown of a measure."""
+        return self.hidden_figures.of_measure(measure)
 
     def share(self, figures: GroupFigures, measure: Measure) -> str:
         """A share out of the denominator with its limits, or why there is none."""
@@ -90,18 +88,9 @@ class Shown:
 
     def ratio(self, figures: GroupFigures, measure: Measure) -> str:
         """A ratio or an area with its limits, or why there is none."""
-        if figures.group in self.hidden.rates:
+        if figures.group in self.hidden_for(measure).rates:
             return NOT_SHOWN
         return with_limits(figures.of(measure))
-
-
-def _parts(figures: GroupFigures, measure: Measure) -> dict[str, int] | None:
-    """The two counts behind a share, such as cases found and cases missed."""
-    found = figures.of(measure)
-    if found is None or found.value is None:
-        return None
-    inside = round(found.value * found.n)
-    return {f"{measure.value} yes": inside, f"{measure.value} no": found.n - inside}
 
 
 def with_limits(found: Measured | None) -> str:

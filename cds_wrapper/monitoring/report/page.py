@@ -12,9 +12,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cds_wrapper.monitoring.cells import Hidden
 from cds_wrapper.monitoring.report.around import around
 from cds_wrapper.monitoring.report.blocks import Page
-from cds_wrapper.monitoring.report.cells import Hidden
 from cds_wrapper.monitoring.report.figures import Shown
 from cds_wrapper.monitoring.report.how_well import how_well
 from cds_wrapper.monitoring.report.judgement import short_answer
@@ -33,7 +33,7 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 SMALL_NUMBERS: Final = "small_numbers"
-_FIGURES: Final = (
+FIGURES: Final = (
     "attribute",
     "level",
     "exclusive",
@@ -108,7 +108,7 @@ def json_of(known: Known) -> dict[str, Any]:
         "outcome": {"name": known.service.outcome.name, "horizon": known.service.outcome.horizon},
         "threshold": figures.threshold if figures else known.service.threshold,
         "synthetic": known.synthetic,
-        "figures": [dict(zip(_FIGURES, row, strict=True)) for row in _rows(shown)],
+        "figures": [dict(zip(FIGURES, row, strict=True)) for row in figure_rows(shown)],
         "tables": [
             {"name": one.name, "caption": one.caption, "columns": one.columns, "rows": one.rows}
             for one in page_of(known).tables()
@@ -119,7 +119,7 @@ def json_of(known: Known) -> dict[str, Any]:
 def csv_of(known: Known) -> dict[str, str]:
     """Every table by its file's name, and `figures.csv` with every figure at full length."""
     found = {f"{one.name}.csv": _csv(one.columns, one.rows) for one in page_of(known).tables()}
-    return {"figures.csv": _csv(_FIGURES, _rows(shown_of(known))), **found}
+    return {"figures.csv": _csv(FIGURES, figure_rows(shown_of(known))), **found}
 
 
 def _csv(columns: tuple[str, ...], rows: Any) -> str:
@@ -135,7 +135,8 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "@"} else value
 
 
-def _rows(shown: Shown | None) -> Iterator[tuple[Any, ...]]:
+def figure_rows(shown: Shown | None) -> Iterator[tuple[Any, ...]]:
+    """Every figure of every group, in the order of `FIGURES`."""
     if shown is None:
         return
     for one in shown.judged:

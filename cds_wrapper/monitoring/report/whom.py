@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from cds_wrapper.caveats.evidence import ModelCard, State
+from cds_wrapper.monitoring.cells import Hidden, hidden_rows
 from cds_wrapper.monitoring.drift import AttributeShares, LevelShare, MissingShare, Presence
 from cds_wrapper.monitoring.formulas.representativeness import Comparison
 from cds_wrapper.monitoring.populations import Kind
 from cds_wrapper.monitoring.report import charts
 from cds_wrapper.monitoring.report.blocks import Block, Bullets, Chart, Heading, Section, Table, Terms, Words
-from cds_wrapper.monitoring.report.cells import Hidden, hidden_rows
 from cds_wrapper.monitoring.report.figures import NOT_SHOWN, WHY_NOT_SHOWN, people, per_cent
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import (

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from cds_wrapper.monitoring.report.cells import Parts, hidden_rows
+from cds_wrapper.monitoring.cells import Parts, hidden_rows
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 
 

@@ -8,12 +8,12 @@ a small count is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from cds_wrapper.monitoring.suppression import FLOOR, Cell, Sum, hidden_cells, is_small
-from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures
+from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures, Measure
 
 Parts = Mapping[str, int]
 """Counts of one group that add up to its number, such as events and non-events."""
@@ -110,15 +110,101 @@ def _cell(part: str, group: Group) -> Cell:
     return (part, str(group))
 
 
-def hidden_figures(groups: Iterable[GroupFigures], floor: int = FLOOR) -> Hidden:
-    """What is not shown of the figures, by events and non-events."""
-    return hidden_rows(
-        {
-            one.group: {
-                "event": one.counts.get("event", 0),
-                "no_event": one.counts.get("no_event", 0),
-            }
-            for one in groups
-        },
-        floor,
-    )
+_OF_THE_THRESHOLD: Final = frozenset(
+    {
+        Measure.FLAG_RATE,
+        Measure.SENSITIVITY,
+        Measure.SPECIFICITY,
+        Measure.PPV,
+        Measure.NPV,
+        Measure.OE_FLAGGED,
+        Measure.OE_UNFLAGGED,
+        Measure.NET_BENEFIT,
+        Measure.SENSITIVITY_GAP,
+        Measure.SPECIFICITY_GAP,
+        Measure.PPV_GAP,
+    }
+)
+_OF_EVERY_STATE: Final = frozenset(
+    {
+        Measure.KNOWN_SHARE,
+        Measure.VERIFIED_SHARE,
+        Measure.EXPECTED_SENSITIVITY,
+        Measure.EXPECTED_PPV,
+        Measure.EXPECTED_AUROC,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenFigures:
+    """What is not shown of a service's figures, by the counts that each of them gives away."""
+
+    outcomes: Hidden
+    flagged: Hidden
+    states: Hidden
+
+    @classmethod
+    def of(cls, groups: Sequence[GroupFigures], floor: int = FLOOR) -> HiddenFigures:
+        """By events and non-events and the people behind them, by what a threshold does, by what is known."""
+        return cls(
+            outcomes=hidden_figures(groups, floor),
+            flagged=hidden_flagged(groups, floor),
+            states=hidden_rows({one.group: _states(one) for one in groups}, floor),
+        )
+
+    def of_measure(self, measure: Measure) -> Hidden:
+        """What a threshold does, and what is known of all that is due, have counts of their own."""
+        if measure in _OF_THE_THRESHOLD:
+            return self.outcomes | self.flagged
+        return self.outcomes | self.states if measure in _OF_EVERY_STATE else self.outcomes
+
+
+_MATURE: Final = ("event", "no_event")
+
+
+def hidden_figures(groups: Sequence[GroupFigures], floor: int = FLOOR) -> Hidden:
+    """What is not shown of any figure: few events, few others, or few people behind many episodes."""
+    episodes = {one.group: {name: one.counts.get(name, 0) for name in _MATURE} for one in groups}
+    people = {one.group: {"patients": one.figures[0].patients} for one in groups if one.figures}
+    return hidden_rows(episodes, floor) | hidden_rows(people, floor)
+
+
+def hidden_flagged(groups: Iterable[GroupFigures], floor: int) -> Hidden:
+    """What is not shown of a threshold: found and missed cases, right and wrong alerts, each a count.
+
+    From any two shares of these four the others follow, so all of them are shown or none. Rounded rates of a
+    neighbour need every denominator to be large, the cases above all.
+    """
+    rows = {one.group: parts for one in groups if (parts := _fourfold(one))}
+    hidden = hidden_rows(rows, floor)
+    few = {group for group in hidden.counts if _least_denominator(rows[group]) < ROUNDED}
+    return Hidden(hidden.counts, hidden.rates | few)
+
+
+def _fourfold(figures: GroupFigures) -> dict[str, int] | None:
+    """Episodes by flag and outcome; None without a threshold."""
+    flagged, right = figures.of(Measure.FLAG_RATE), figures.of(Measure.PPV)
+    if flagged is None or flagged.value is None:
+        return None
+    alerts = round(flagged.value * flagged.n)
+    found = 0 if right is None or right.value is None else round(right.value * right.n)
+    events, others = figures.counts["event"], figures.counts["no_event"]
+    return {
+        "found": found,
+        "missed": events - found,
+        "wrong": alerts - found,
+        "rightly silent": others - alerts + found,
+    }
+
+
+def _least_denominator(parts: Mapping[str, int]) -> int:
+    found, missed, wrong, silent = parts.values()
+    return min(found + missed, found + wrong, wrong + silent, missed + silent)
+
+
+def _states(figures: GroupFigures) -> dict[str, int]:
+    """Episodes by what is known of them: what is pending, lost or not verified is a number of people too."""
+    counts = figures.counts
+    answered = counts["event"] + counts["no_event"]
+    return {"answered": answered, **{name: counts[name] for name in ("pending", "censored", "unverified")}}
