@@ -1,4 +1,4 @@
-"""What an audit checks beside the chains: cards, corrections, feedback, orders, kept files, schema, database.
+"""What an audit checks beside the chains: cards, corrections, feedback, orders, files, schema, database.
 
 Each check yields findings and raises nothing but `sqlite3.Error`.
 """
@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 
 from cds_wrapper.ledger import schema
+from cds_wrapper.ledger.besides_reviews import reviews
 from cds_wrapper.ledger.findings import Finding, Problem
 from cds_wrapper.ledger.links import shown
 
@@ -149,6 +150,7 @@ CHECKS: Mapping[str, Callable[[sqlite3.Connection], Iterator[Finding]]] = {
     "cards": cards,
     "predictions": without_prediction,
     "decisions": without_decision,
+    "reviews": reviews,
     "kept_files": files,
     "schema": schema_objects,
     "database": damage,

@@ -37,6 +37,8 @@ class Problem(enum.Enum):
     CARD_MISSING = "card_missing"
     WITHOUT_PREDICTION = "without_prediction"
     WITHOUT_DECISION = "without_decision"
+    WITHOUT_REVIEW = "without_review"
+    UNLIKE_REVIEW = "unlike_review"
     FILE_ALTERED = "file_altered"
     FILE_MISSING = "file_missing"
     # The database itself.
@@ -72,6 +74,8 @@ _SAYS = {
     Problem.CARD_MISSING: "a card the row names is not in the table of cards",
     Problem.WITHOUT_PREDICTION: "the prediction it speaks of is not there",
     Problem.WITHOUT_DECISION: "the order it was given under is not there",
+    Problem.WITHOUT_REVIEW: "the review it rests on is not there",
+    Problem.UNLIKE_REVIEW: "not as the kept result of its review says: it was altered, added or taken away",
     Problem.FILE_ALTERED: "a kept file's content does not fit its digest",
     Problem.FILE_MISSING: "a file that decided this prediction is not kept",
     Problem.SCHEMA_MISSING: "a part of the schema is missing",

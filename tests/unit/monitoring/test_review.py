@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cds_wrapper.ledger.audit import audit
 from cds_wrapper.ledger.database import prepare
 from cds_wrapper.ledger.editions import close_finding, findings_in, published_in, reviews_in
 from cds_wrapper.monitoring.backends import parquet_source
@@ -118,6 +119,7 @@ def test_a_planted_gap_is_found_published_and_stands_until_two_roles_close_it(ho
     after = hospital.review(episodes(lambda _: 1.0), AS_OF + dt.timedelta(days=3))
     assert drift not in {one.finding_id for one in after.standing}
     assert after.edition is not None and drift not in {one.id for one in after.edition.findings}
+    assert audit(hospital.place.ledger).is_whole, "every row is as the kept result of its review says"
 
 
 def test_where_the_score_is_right_for_all_nothing_is_found(hospital: Hospital) -> None:
