@@ -9,24 +9,21 @@ implausibly good result, outcomes that stop coming, values that go missing.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
 from cds_wrapper.caveats.caveat import CaveatLevel, Disposition
-from cds_wrapper.caveats.found import Direction, Limits
+from cds_wrapper.caveats.found import Direction
 from cds_wrapper.caveats.model_card import Where
 from cds_wrapper.caveats.outside import GroupKey
 from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
 from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
-from cds_wrapper.monitoring.formulas.oe_ratio import garwood
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
-from cds_wrapper.monitoring.formulas.watching import Watched
-from cds_wrapper.monitoring.looking import Looked
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
-    DailySums,
     Group,
     GroupFigures,
     Measure,
@@ -112,73 +109,6 @@ class Shares:
     due: int
     known_before: int
     due_before: int
-
-
-def of_daily(looked: Iterable[Looked], figures: ServiceFigures, limits: Limits) -> Iterator[Observed]:
-    """What rang and is large enough to matter: a group against the rest, or the model as a whole.
-
-    Where one group's scores are too low, everybody else's are too high beside it. So the group's own events
-    must lie on that side of what was expected of them; where they do not, the fault is the others'.
-    """
-    sums = {one.group: one.daily for one in figures.groups}
-    for one in looked:
-        found = one.watched
-        if isinstance(found, Watched) and one.alarm_on is not None and one.since is not None:
-            whole, since = _direction(found.ratio, limits), _direction(found.ratio_since, limits)
-            direction = whole or since
-            first = date.min if whole else one.since
-            if direction is not None and _is_its_own(sums[one.group], first, one.divisor, direction):
-                yield _rang(one, found, one.alarm_on, one.since, direction, figures)
-
-
-def _is_its_own(sums: DailySums, first: date, by: float, direction: Direction) -> bool:
-    """Whether the group's own O/E from a day on is surely on that side of 1 (95 %)."""
-    places = [place for place, day in enumerate(sums.days) if day >= first]
-    observed = sum(sums.group_events[place] for place in places) / by
-    expected = sum(sums.group_expected[place] for place in places) / by
-    if expected <= 0:
-        return False
-    low, high = garwood(observed, expected)
-    return low > 1 if direction is Direction.SCORES_TOO_LOW else high < 1
-
-
-def _direction(ratio: float, limits: Limits) -> Direction | None:
-    """Which way scores err at this ratio of observed over expected; None where it is of no consequence."""
-    if ratio > limits.ratio_too_low:
-        return Direction.SCORES_TOO_LOW
-    return Direction.SCORES_TOO_HIGH if ratio < limits.ratio_too_high else None
-
-
-def _rang(
-    one: Looked,
-    found: Watched,
-    alarm_on: date,
-    since: date,
-    direction: Direction,
-    figures: ServiceFigures,
-) -> Observed:
-    low, high = found.sequence
-    of_whom = "expected" if one.group == EVERYBODY else "expected from how the others fared"
-    what = f"{found.ratio:.2f} times the events {of_whom} (since {since}: {found.ratio_since:.2f})"
-    if direction is Direction.SCORES_TOO_HIGH:
-        what += "; may reflect treatment that worked"
-    return Observed(
-        kind=FindingKind.MODEL_OFF if one.group == EVERYBODY else FindingKind.GROUP_DRIFT,
-        group=one.group,
-        outcome=figures.outcome,
-        direction=direction,
-        since=since,
-        what=what,
-        sure=f"rang on {alarm_on}; looked at daily, the ratio lies in {low:.2f} to {high:.2f}; such an alarm"
-        f" without a cause has a chance of 1 in {round(1 / found.share.error):,} in the life of the version",
-        detail={
-            "ratio": round(found.ratio, 3),
-            "ratio_since": round(found.ratio_since, 3),
-            "low": round(low, 3),
-            "high": round(high, 3),
-            "alarm_on": alarm_on.isoformat(),
-        },
-    )
 
 
 # Dated reviews ----------------------------------------------------------------------------------------------
@@ -282,11 +212,17 @@ def of_equal_score(compared: Iterable[Compared], figures: ServiceFigures) -> Ite
 
 
 def _errs(figures: ServiceFigures, group: Group, direction: Direction) -> bool:
-    """Whether the group's own O/E is surely on that side of 1."""
-    found = next((one.of(Measure.OE_RATIO) for one in figures.groups if one.group == group), None)
-    if found is None or found.low is None or found.high is None:
+    """Whether the group's own O/E is surely on that side of 1, and farther from it than the rest's."""
+    of_group = next((one for one in figures.groups if one.group == group), None)
+    found = of_group.of(Measure.OE_RATIO) if of_group else None
+    if of_group is None or found is None or found.low is None or found.high is None:
         return False
-    return found.low > 1 if direction is Direction.SCORES_TOO_LOW else found.high < 1
+    if not (found.low > 1 if direction is Direction.SCORES_TOO_LOW else found.high < 1):
+        return False
+    beside = of_group.of(Measure.OE_RATIO_TO_REST)
+    if not found.value or beside is None or not beside.value:
+        return True
+    return abs(math.log(found.value)) >= abs(math.log(found.value / beside.value))
 
 
 # What is listed and not carded ------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from cds_wrapper.monitoring.attributes import MonitoredAttributes, monitored
 from cds_wrapper.monitoring.backends import Source, parquet_source
 from cds_wrapper.monitoring.by_group import counts_by_attribute, per_group, quarter_up_to, within
 from cds_wrapper.monitoring.cube import PROBABILITY, Question
+from cds_wrapper.monitoring.daily_findings import of_daily
 from cds_wrapper.monitoring.drift import missing_shares
 from cds_wrapper.monitoring.equal_scores import equal_scores
 from cds_wrapper.monitoring.findings import (
@@ -34,7 +35,6 @@ from cds_wrapper.monitoring.findings import (
     is_exclusive,
     may_miss_more,
     news,
-    of_daily,
     of_equal_score,
     of_follow_up,
     of_missing,

@@ -7,7 +7,7 @@ import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,17 @@ from cds_wrapper.demo.profiles import Profile, Race
 from cds_wrapper.demo.readmission import load_model
 from cds_wrapper.demo.supervisor import Ports
 from cds_wrapper.demo.year import play, runtime_of_the_year, write_records
-from cds_wrapper.demo.year_lives import HORIZON, PLANTED_RATIO, Admission, Discharge, Year, live
+from cds_wrapper.demo.year_lives import (
+    DRIFT_BEGINS,
+    DRIFT_IS_WHOLE,
+    DRIFT_RATIO,
+    HORIZON,
+    PLANTED_RATIO,
+    Admission,
+    Discharge,
+    Year,
+    live,
+)
 from cds_wrapper.demo.year_resources import instance_of
 
 DAY = date(2026, 6, 30)
@@ -75,21 +85,21 @@ def test_one_crossing_of_age_and_race_comes_back_as_much_more_often_as_is_publis
     assert events > 1.5 * expected
 
 
-def test_one_language_group_drifts_in_the_second_half_only() -> None:
+def test_one_language_group_drifts_from_the_third_month_on() -> None:
     ratios = []
-    for half in (0, 1):
+    for is_late in (False, True):
         risk = truth = 0.0
         for year in YEARS:
             for asked in year.discharges:
                 profile = year.profiles[asked.patient]
-                late = asked.discharged - year.start > timedelta(days=180)
-                if profile.language == "es" and profile.race is not Race.BLACK and late is bool(half):
-                    risk += asked.risk
-                    truth += asked.truth
+                since = asked.discharged - year.start
+                late = since > DRIFT_IS_WHOLE
+                if profile.language == "es" and profile.race is not Race.BLACK and late is is_late:
+                    risk += asked.risk if late or since < DRIFT_BEGINS else 0.0
+                    truth += asked.truth if late or since < DRIFT_BEGINS else 0.0
         ratios.append(truth / risk)
 
-    assert ratios[0] < 1.15
-    assert ratios[1] > 1.6
+    assert ratios == [pytest.approx(1.0), pytest.approx(DRIFT_RATIO)]
 
 
 def test_a_group_is_too_small_to_judge_and_one_has_no_race_on_file() -> None:

@@ -10,6 +10,7 @@ import pytest
 from cds_wrapper.caveats.caveat import CaveatLevel, Disposition
 from cds_wrapper.caveats.evidence import Direction, Limits
 from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
+from cds_wrapper.monitoring.daily_findings import of_daily
 from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
 from cds_wrapper.monitoring.findings import (
     FindingKind,
@@ -18,7 +19,6 @@ from cds_wrapper.monitoring.findings import (
     is_dated,
     may_miss_more,
     news,
-    of_daily,
     of_equal_score,
     of_follow_up,
     of_missing,
@@ -81,6 +81,29 @@ def test_a_group_is_not_blamed_for_the_others_whose_scores_err() -> None:
     _, group = look(figures, Budget(1), Before(LIVE))
     assert group.alarm_on is not None
     assert not any(one.kind is FindingKind.GROUP_DRIFT for one in looked_at(figures))
+
+
+def test_a_large_group_that_is_a_little_off_is_not_blamed_beside_a_small_one_that_is_far_off() -> None:
+    """1.1 times the events expected is surely not 1 in so many; the others' 0.5 is what rang."""
+    figures = with_sums(5500, 5000, 250, 500)
+    _, group = look(figures, Budget(1), Before(LIVE))
+    assert group.alarm_on is not None
+    assert not any(one.kind is FindingKind.GROUP_DRIFT for one in looked_at(figures))
+
+    mirrored = looked_at(with_sums(250, 500, 5500, 5000))
+    assert [(one.group, one.direction) for one in mirrored] == [(BLACK, Direction.SCORES_TOO_HIGH)]
+
+
+def test_of_two_sides_that_err_one_is_found_where_the_difference_matters() -> None:
+    """Neither's own O/E leaves 0.80 to 1.25; together they differ by a third."""
+    higher, lower = (2400, 2000), (8600, 10_000)
+    found = [
+        one
+        for sums in ((*higher, *lower), (*lower, *higher))
+        for one in looked_at(with_sums(*sums))
+        if one.kind is FindingKind.GROUP_DRIFT
+    ]
+    assert [one.direction for one in found] == [Direction.SCORES_TOO_LOW]
 
 
 def test_a_model_that_is_off_for_everybody_is_blamed_on_no_group() -> None:
@@ -209,6 +232,17 @@ def test_a_score_that_means_something_else_for_a_group_is_found_and_awaits_a_sig
     found = list(of_equal_score([compared(BLACK, role, standing, mismatch=mismatch)], figures))
     assert [(each.direction, each.label_mismatch) for each in found] == ([expected] if expected else [])
     assert all(each.kind.carded and not each.kind.at_once for each in found)
+
+
+@pytest.mark.parametrize(("beside", "is_found"), [(1.9, False), (1.2, True)])
+def test_at_equal_score_a_group_that_is_a_little_off_is_not_blamed_beside_others_that_are_far_off(
+    beside: float, is_found: bool
+) -> None:
+    """1.1 times the events expected: beside 0.58 times the fault is the others', beside 0.92 its own."""
+    to_rest = (beside, beside - 0.1, beside + 0.1)
+    figures = service_figures(figures_of(BLACK, oe_ratio=(1.1, 1.02, 1.2), oe_ratio_to_rest=to_rest))
+    found = list(of_equal_score([compared(BLACK, Role.LABEL, Standing.SCORES_TOO_LOW)], figures))
+    assert bool(found) is is_found
 
 
 # What is listed ---------------------------------------------------------------------------------------------
