@@ -20,7 +20,7 @@ from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.past import local_in_force
 from cds_wrapper.monitoring.report.gather import gather
 from cds_wrapper.monitoring.report.known import NO_REVIEWS, Found, Known, Reviews
-from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, page_of
+from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, report_of
 from cds_wrapper.monitoring.values import Group
 from cds_wrapper.patient.rules import RACE
 from cds_wrapper.services import ServiceDefinition, load_services
@@ -62,11 +62,11 @@ def command(
     \b
     Example: python3 run.py report --service readmission --data exported --output readmission.html
     """
-    known = _known(service, data, as_of)
-    text = json.dumps(json_of(known), indent=2) if as_json else html_of(page_of(known))
+    made = report_of(_known(service, data, as_of))
+    text = json.dumps(json_of(made), indent=2) if as_json else html_of(made.page)
     try:
         if csv is not None:
-            _write_tables(csv, csv_of(known))
+            _write_tables(csv, csv_of(made))
         if output is not None:
             _write(output, text)
     except OSError as error:
@@ -75,7 +75,7 @@ def command(
     if output is None:
         typer.echo(text)
     else:
-        typer.echo(f"{output}: {_in_words(known)}")
+        typer.echo(f"{output}: {_in_words(made.known)}")
 
 
 def _known(service: str, data: Path, as_of: str | None) -> Known:

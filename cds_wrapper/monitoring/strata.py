@@ -8,7 +8,8 @@ arXiv 2211.09781). The difference between the strata is no proof either: those w
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 
 from ibis import _
 
@@ -67,6 +68,43 @@ class FollowUp:
         """Of those seen to the end, the part that was looked at; None where there are none."""
         seen = self.known + self.unverified
         return self.known / seen if seen else None
+
+
+@dataclass(frozen=True, slots=True)
+class DueInMonth:
+    """Outcomes of one site that were due in one month (its first day), and how many of them are known."""
+
+    site: str
+    month: date
+    due: int
+    known: int
+    unverified: int
+
+    def __add__(self, other: DueInMonth) -> DueInMonth:
+        """Both together, under this one's name."""
+        return replace(
+            self,
+            due=self.due + other.due,
+            known=self.known + other.known,
+            unverified=self.unverified + other.unverified,
+        )
+
+
+def due_by_month(episodes: Table) -> tuple[DueInMonth, ...]:
+    """Every site and month in which an outcome was due, in order of time."""
+    due = episodes.filter(episodes.state != "pending")
+    figures = {
+        "due": _.count(),
+        "known": _.state.isin(KNOWN).sum(),
+        "unverified": (_.state == "unverified").sum(),
+    }
+    rows = (
+        due.group_by(site=due.site.fill_null("not named"), month=due.due_on.cast("date").truncate("M"))
+        .aggregate(**figures)
+        .to_pyarrow()
+        .to_pylist()
+    )
+    return tuple(sorted((DueInMonth(**row) for row in rows), key=lambda one: (one.month, one.site)))
 
 
 def strata(episodes: Table, attributes: Collection[str]) -> tuple[Stratum, ...]:

@@ -87,9 +87,9 @@ def _is_told(
     """
     if not any(cell in one.cells for one in sums):
         return False
-    order = sorted(hidden)
+    concerned = _joined(cell, hidden, sums)
+    order = sorted({one for joined in concerned for one in joined.cells if one in hidden})
     place = {cell: at for at, cell in enumerate(order)}
-    concerned = [one for one in sums if any(cell in hidden for cell in one.cells)]
     left = np.zeros((len(concerned), len(order)))
     right = np.zeros(len(concerned))
     for row, one in enumerate(concerned):
@@ -102,6 +102,20 @@ def _is_told(
     limits = [(1.0, floor - 1.0) if one in small else (0.0, None) for one in order]
     least, greatest = _range(place[cell], left, right, limits)
     return greatest - least < 1
+
+
+def _joined(cell: Cell, hidden: set[Cell], sums: Sequence[Sum]) -> list[Sum]:
+    """The sums that say anything of a hidden cell: its own, and those joined to them by hidden cells."""
+    left = [one for one in sums if not hidden.isdisjoint(one.cells)]
+    found: list[Sum] = []
+    reached = {cell}
+    while True:
+        near = [one for one in left if not reached.isdisjoint(one.cells)]
+        if not near:
+            return found
+        found += near
+        left = [one for one in left if reached.isdisjoint(one.cells)]
+        reached |= {one for joined in near for one in joined.cells if one in hidden}
 
 
 def _range(

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Final
 
-from cds_wrapper.monitoring.cells import Hidden, Parts, hidden_rows
 from cds_wrapper.monitoring.drift import ScoreDrift
 from cds_wrapper.monitoring.feedback import Feedback
-from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
-from cds_wrapper.monitoring.input_quality import InputQuality
-from cds_wrapper.monitoring.report.blocks import Block, Heading, Section, Table, Words
-from cds_wrapper.monitoring.report.figures import NOT_SHOWN, people, per_cent
+from cds_wrapper.monitoring.input_quality import InputAge
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Heading, Section, Table, Words
+from cds_wrapper.monitoring.report.figures import per_cent
+from cds_wrapper.monitoring.report.followed import acted_on, followed
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import capital, group_words, listed
+from cds_wrapper.monitoring.report.shares import Shares, is_quiet, stands_out, without_small
 from cds_wrapper.monitoring.service_equity import ServiceEquity
-from cds_wrapper.monitoring.strata import FollowUp, Stratum
+from cds_wrapper.monitoring.suppression import FLOOR, is_small
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 
-WORTH_A_LOOK: Final = 0.05
-"""A difference of shares to all patients, with its whole interval beyond 0, that is put into words."""
+UNLIKE: Final = 0.25
+"""A usual age of inputs that differs from everybody's by this part is worth a line."""
 
-_ACTIONS: Final[Mapping[str, str]] = {
-    "accepted": "card accepted",
-    "overridden": "card overridden",
-    "none": "nothing reported",
-}
+ENOUGH: Final = 100
+"""Episodes from which it is told that a group's scores moved."""
 
 
 def around(known: Known) -> Section:
@@ -35,8 +33,8 @@ def around(known: Known) -> Section:
         *_service(activity.equity, known),
         *_inputs(known),
         *_feedback(activity.feedback, known),
-        *_follow_up(activity.follow_up, known),
-        *_strata(activity.strata, known),
+        *followed(known),
+        *acted_on(activity.strata, known),
         *_moved(activity.score_drift, known),
     )
     nothing = Words("No predictions of this service have been exported yet.", "notice")
@@ -47,74 +45,39 @@ def _name(group: Group, known: Known) -> str:
     return capital(group_words(group, known.service.scheme))
 
 
-def _share(part: int, whole: int) -> str:
-    return per_cent(part / whole) if whole else "-"
-
-
-def _count(n: int, group: Group, hidden: Hidden) -> str:
-    return NOT_SHOWN if group in hidden.counts else people(n)
-
-
-def _stands_out(
-    what: str, rows: Sequence[tuple[Group, int, int]], hidden: Hidden, known: Known
-) -> Iterator[Block]:
-    """The single groups whose share is above everybody's by more than chance and by enough to matter."""
-    whole = next(((part, n) for group, part, n in rows if group == EVERYBODY), None)
-    if whole is None or not whole[1]:
-        return
-    more = [
-        group_words(group, known.service.scheme)
-        for group, part, n in rows
-        if len(group.where) == 1 and group not in hidden.rates and _is_more(part, n, *whole)
-    ]
-    if more:
-        yield Words(f"{what} than for all patients: {listed(more)}.", "notice")
-
-
-def _is_more(part: int, n: int, whole_part: int, whole_n: int) -> bool:
-    rest_part, rest_n = whole_part - part, whole_n - n
-    if n <= 0 or rest_n <= 0 or part / n - rest_part / rest_n < WORTH_A_LOOK:
-        return False
-    return newcombe_difference(part, n, rest_part, rest_n)[0] > 0
-
-
 def _service(rows: Sequence[ServiceEquity], known: Known) -> Iterator[Block]:
     if not rows:
         return
     yield Heading("Was everybody answered?")
-    hidden = hidden_rows({row.group: _answers(row) for row in rows})
-    unanswered = [(row.group, row.n - row.answered, row.n) for row in rows]
-    yield from _stands_out("Left without a score more often", unanswered, hidden, known)
-    yield Table(
+    unanswered = {row.group: (row.n - row.answered, row.n) for row in rows}
+    components = {row.group: (row.timed_out, row.lacking, _others(row)) for row in rows}
+    answered = {row.group: (row.answered, row.n) for row in rows}
+    told = Shares(
         name="service",
         caption="Calls to the service in the last quarter",
-        columns=(
-            "Group",
-            "Calls",
-            "With a score",
-            "Too late",
-            "Inputs lacking",
-            "Withheld",
-            "Usual wait",
-            "Slow (5 in 100)",
-        ),
-        rows=tuple(_service_row(row, hidden, known) for row in rows),
+        counted="Calls",
+        whole={row.group: row.n for row in rows},
+        columns={
+            "With a score": without_small(answered, components),
+            "Too late": {row.group: (row.timed_out, row.n) for row in rows},
+            "Inputs lacking": {row.group: (row.lacking, row.n) for row in rows},
+            "Withheld": {row.group: (row.withheld, row.n) for row in rows},
+        },
+        more={
+            "Usual wait": {row.group: _milliseconds(row.median_ms) for row in rows},
+            "Slow (5 in 100)": {row.group: _milliseconds(row.slow_ms) for row in rows},
+        },
     )
+    yield from stands_out("Left without a score more often", unanswered, known)
+    yield told.table(known)
 
 
-def _answers(row: ServiceEquity) -> Parts:
-    others = row.n - row.answered - row.timed_out - row.lacking
-    return {"answered": row.answered, "late": row.timed_out, "lacking": row.lacking, "others": others}
+def _others(row: ServiceEquity) -> int:
+    return row.n - row.answered - row.timed_out - row.lacking
 
 
-def _service_row(row: ServiceEquity, hidden: Hidden, known: Known) -> tuple[str, ...]:
-    name = _name(row.group, known)
-    if row.group in hidden.rates:
-        return (name, *(NOT_SHOWN,) * 7)
-    withheld = NOT_SHOWN if 0 < row.withheld < 11 else _share(row.withheld, row.n)
-    waits = ["-" if ms is None else f"{ms:.0f} ms" for ms in (row.median_ms, row.slow_ms)]
-    shares = (row.answered, row.timed_out, row.lacking)
-    return name, _count(row.n, row.group, hidden), *(_share(part, row.n) for part in shares), withheld, *waits
+def _milliseconds(time: float | None) -> str:
+    return "-" if time is None else f"{time:.0f} ms"
 
 
 def _inputs(known: Known) -> Iterator[Block]:
@@ -122,51 +85,56 @@ def _inputs(known: Known) -> Iterator[Block]:
     if not rows:
         return
     yield Heading("What was it calculated from?")
-    hidden = hidden_rows(
-        {row.group: {"missing": row.missing, "complete": row.n - row.missing} for row in rows}
-    )
-    doubted = {
-        row.group: {"doubtful": row.doubtful, "clear": row.n - row.doubtful}
-        for row in rows
-        if row.doubtful is not None
-    }
-    doubt_hidden = hidden | hidden_rows(doubted)
-    lacking = [(row.group, row.missing, row.n) for row in rows]
-    yield from _stands_out("Calculated without an input more often", lacking, hidden, known)
-    yield Table(
+    lacking = {row.group: (row.missing, row.n) for row in rows}
+    doubted = {row.group: (row.doubtful, row.n) for row in rows if row.doubtful is not None}
+    yield from stands_out("Calculated without an input more often", lacking, known)
+    yield from stands_out("Calculated from an input in doubt more often", doubted, known)
+    yield Shares(
         name="inputs",
         caption="Scores of the last quarter, and what they were calculated from",
-        columns=("Group", "Scores", "An input missing", "An input in doubt"),
-        rows=tuple(_input_row(row, hidden, doubt_hidden, known) for row in rows),
-    )
-    yield from _ages(known, hidden)
+        counted="Scores",
+        whole={row.group: row.n for row in rows},
+        columns={"An input missing": lacking, **({"An input in doubt": doubted} if doubted else {})},
+        more={},
+        note="" if doubted else "Whether an input was in doubt is not recorded.",
+    ).table(known)
+    yield from _ages(known)
 
 
-def _input_row(row: InputQuality, hidden: Hidden, doubt_hidden: Hidden, known: Known) -> tuple[str, ...]:
-    doubt = "not recorded" if row.doubtful_share is None else per_cent(row.doubtful_share)
-    doubt = NOT_SHOWN if row.doubtful is not None and row.group in doubt_hidden.rates else doubt
-    if row.group in hidden.rates:
-        return _name(row.group, known), NOT_SHOWN, NOT_SHOWN, doubt
-    count = _count(row.n, row.group, hidden)
-    return _name(row.group, known), count, per_cent(row.missing_share), doubt
-
-
-def _ages(known: Known, hidden: Hidden) -> Iterator[Block]:
-    rows = [row for row in known.activity.ages if row.group not in hidden.rates and row.n >= 11]
+def _ages(known: Known) -> Iterator[Block]:
+    """How old inputs were: on the page for everybody, and where a group's differ by a quarter or more."""
+    rows = [row for row in known.activity.ages if row.n >= FLOOR]
     if not rows:
         return
+    usual = {row.input: row.median for row in rows if row.group == EVERYBODY}
+    reader = known.service.features
+    labels = {one.name: one.label for one in reader.declared} if reader else {}
     yield Table(
         name="input-ages",
         caption="How old the inputs were",
         columns=("Group", "Input", "Usual age", "Nine in ten were newer than"),
         rows=tuple(
-            (_name(row.group, known), row.input, _hours(row.median), _hours(row.nine_in_ten)) for row in rows
+            (
+                _name(row.group, known),
+                labels.get(row.input, row.input),
+                _hours(row.median),
+                _hours(row.nine_in_ten),
+            )
+            for row in rows
         ),
+        note="Groups whose inputs are about as old as everybody's are not listed.",
+        quiet=tuple(not _is_unlike(row, usual.get(row.input)) for row in rows),
     )
 
 
-def _hours(age: object) -> str:
-    seconds = getattr(age, "total_seconds", lambda: 0.0)()
+def _is_unlike(row: InputAge, usual: timedelta | None) -> bool:
+    if row.group == EVERYBODY or not usual:
+        return True
+    return not is_quiet(row.group) and abs(row.median / usual - 1) >= UNLIKE
+
+
+def _hours(age: timedelta) -> str:
+    seconds = age.total_seconds()
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
 
 
@@ -174,141 +142,54 @@ def _feedback(rows: Sequence[Feedback], known: Known) -> Iterator[Block]:
     if not rows:
         return
     yield Heading("What did clinicians do with it?")
-    hidden = hidden_rows(
-        {
-            row.group: {
-                "distrusted": row.distrusted,
-                "overridden": row.overridden - row.distrusted,
-                "accepted": row.told - row.overridden,
-                "silent": row.shown - row.told,
-            }
-            for row in rows
-        }
-    )
-    yield from _stands_out(
-        "Overridden more often", [(row.group, row.overridden, row.told) for row in rows], hidden, known
-    )
-    yield Table(
+    overridden = {row.group: (row.overridden, row.told) for row in rows}
+    distrusted = {row.group: (row.distrusted, row.told) for row in rows}
+    yield from stands_out("Overridden more often", overridden, known)
+    yield from stands_out("Not trusted more often", distrusted, known)
+    yield Shares(
         name="feedback",
         caption="Cards that were shown, and what was reported back",
-        columns=("Group", "Cards shown", "With feedback", "Overridden, of these", "Not trusted, of these"),
-        rows=tuple(_feedback_row(row, hidden, known) for row in rows),
+        counted="Cards shown",
+        whole={row.group: row.shown for row in rows},
+        columns={
+            "With feedback": {row.group: (row.told, row.shown) for row in rows},
+            "Overridden, of these": overridden,
+            "Not trusted, of these": distrusted,
+        },
+        more={},
         note="An override can be right. What counts is a group in which it is more frequent.",
-    )
-
-
-def _feedback_row(row: Feedback, hidden: Hidden, known: Known) -> tuple[str, ...]:
-    if row.group in hidden.rates:
-        return (_name(row.group, known), *(NOT_SHOWN,) * 4)
-    shares = (_share(row.overridden, row.told), _share(row.distrusted, row.told))
-    count = _count(row.shown, row.group, hidden)
-    return _name(row.group, known), count, _share(row.told, row.shown), *shares
-
-
-def _follow_up(rows: Sequence[FollowUp], known: Known) -> Iterator[Block]:
-    if not rows:
-        return
-    yield Heading("Did we learn what became of them?")
-    by_flag = {flag: [row for row in rows if row.flagged is flag] for flag in (True, False, None)}
-    for flag, own in by_flag.items():
-        if not own:
-            continue
-        hidden = hidden_rows(
-            {
-                row.group: {"known": row.known, "unverified": row.unverified, "cut": row.censored}
-                for row in own
-            }
-        )
-        where = "all patients" if flag is None else f"patients who were {'' if flag else 'not '}flagged"
-        yield Table(
-            name=f"follow-up-{'all' if flag is None else 'flagged' if flag else 'not-flagged'}",
-            caption=f"Outcomes that are due, of {where}",
-            columns=("Group", "Due", "Outcome known", "Looked for, of those seen to the end"),
-            rows=tuple(_follow_up_row(row, hidden, known) for row in own),
-        )
-    yield Words(
-        "Where outcomes are looked for more often among flagged patients, cases among the others go unseen:"
-        " the cases found beforehand then look better than they are."
-    )
-
-
-def _follow_up_row(row: FollowUp, hidden: Hidden, known: Known) -> tuple[str, ...]:
-    if row.group in hidden.rates:
-        return (_name(row.group, known), *(NOT_SHOWN,) * 3)
-    verified = "-" if row.verified_share is None else per_cent(row.verified_share)
-    return _name(row.group, known), _count(row.due, row.group, hidden), per_cent(row.known_share), verified
-
-
-def _strata(rows: Sequence[Stratum], known: Known) -> Iterator[Block]:
-    own = [row for row in rows if row.group == EVERYBODY]
-    if not own:
-        return
-    yield Heading("Did acting on it change the outcome?")
-    yield Words(
-        "A score that leads to treatment prevents some of what it predicted. So patients at and above"
-        " the threshold are shown apart from those below. Fewer outcomes than predicted above it may"
-        " reflect treatment; no"
-        " difference below it can. Comparing those who were treated with those who were not proves nothing:"
-        " they differ."
-    )
-    yield Table(
-        name="strata",
-        caption="Seen for each predicted, by whether the score was high and what was done",
-        columns=("Score, card, feedback", "Outcomes known", "Seen for each predicted (range)"),
-        rows=tuple(_stratum_row(row) for row in own),
-    )
-
-
-def _stratum_row(row: Stratum) -> tuple[str, ...]:
-    where = "At or above the threshold" if row.flagged else "Below the threshold"
-    shown = "card shown" if row.shown else "no card shown"
-    name = f"{where}, {shown}, {_ACTIONS.get(row.action, row.action)}"
-    if any(0 < part < 11 for part in (row.n, row.events, row.n - row.events)):
-        return name, NOT_SHOWN, NOT_SHOWN
-    ratio = row.ratio
-    if ratio.value is None or ratio.low is None or ratio.high is None:
-        return name, people(row.n), "-"
-    words = " - may reflect treatment" if row.flagged and ratio.high < 1 else ""
-    return name, people(row.n), f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f}){words}"
+    ).table(known)
 
 
 def _moved(rows: Sequence[ScoreDrift], known: Known) -> Iterator[Block]:
     if not rows:
         return
     yield Heading("Have scores moved since the quarter before?")
-    hidden = hidden_rows({row.group: _alerts(row) for row in rows})
     shifted = [
         group_words(row.group, known.service.scheme)
         for row in rows
-        if row.shifted and row.group not in hidden.rates
+        if row.shifted and row.n >= ENOUGH and not is_quiet(row.group)
     ]
     if shifted:
         yield Words(f"Scores or alerts moved for: {listed(shifted)}.", "notice")
-    yield Table(
+    yield Shares(
         name="score-drift",
         caption="Scores and alerts, this quarter and the one before",
-        columns=(
-            "Group",
-            "Episodes",
-            "Mean score",
-            "Before",
-            "Moved by (standard deviations)",
-            "Flagged",
-            "Before",
-        ),
-        rows=tuple(_moved_row(row, hidden, known) for row in rows),
-    )
+        counted="Episodes",
+        whole={row.group: row.n for row in rows},
+        columns={"Flagged": {row.group: (round((row.alert_rate or 0) * row.n), row.n) for row in rows}},
+        more={
+            "Flagged before": {row.group: _before(row) for row in rows},
+            "Mean score": {row.group: f"{row.mean:.3g}" for row in rows},
+            "Mean score before": {row.group: f"{row.mean_before:.3g}" for row in rows},
+            "Moved by (standard deviations)": {row.group: f"{row.difference:+.2f}" for row in rows},
+        },
+    ).table(known)
 
 
-def _alerts(row: ScoreDrift) -> Parts:
-    flagged = round((row.alert_rate or 0) * row.n)
-    return {"flagged": flagged, "not flagged": row.n - flagged}
-
-
-def _moved_row(row: ScoreDrift, hidden: Hidden, known: Known) -> tuple[str, ...]:
-    name = _name(row.group, known)
-    if row.group in hidden.rates:
-        return (name, *(NOT_SHOWN,) * 6)
-    rates = ["-" if rate is None else per_cent(rate) for rate in (row.alert_rate, row.alert_rate_before)]
-    scores = f"{row.mean:.3g}", f"{row.mean_before:.3g}", f"{row.difference:+.2f}"
-    return name, _count(row.n, row.group, hidden), *scores, *rates
+def _before(row: ScoreDrift) -> str:
+    rate = row.alert_rate_before
+    if rate is None:
+        return "-"
+    flagged = round(rate * row.n)
+    return NOT_SHOWN if is_small(flagged) or is_small(row.n - flagged) else per_cent(rate)

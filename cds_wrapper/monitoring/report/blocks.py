@@ -6,7 +6,7 @@ Every table has a name, so that it can be written as a file of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,16 @@ class Terms:
     kind: Literal["terms"] = "terms"
 
 
+NOT_SHOWN: Final = "not shown"
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under columns; the first cell of a row names it. `marks` are classes of rows."""
+    """Rows of text under columns; the first cell of a row names it. `marks` are classes of rows.
+
+    `quiet` are rows that stand in the files beside the page only. So do those of which nothing may be shown:
+    the page names them in a sentence.
+    """
 
     name: str
     caption: str
@@ -52,7 +59,38 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     marks: tuple[str, ...] = ()
+    quiet: tuple[bool, ...] = ()
     kind: Literal["table"] = "table"
+
+    @property
+    def told(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The rows of the page, each after its mark."""
+        marks = self.marks or ("",) * len(self.rows)
+        loud = self._loud()
+        return tuple(
+            (mark, row)
+            for mark, row, is_loud in zip(marks, self.rows, loud, strict=True)
+            if is_loud and not _is_blank(row)
+        )
+
+    @property
+    def left_out(self) -> str:
+        """Whose rows are not on the page, in sentences; empty where all are."""
+        loud = self._loud()
+        blank = [row[0] for row, is_loud in zip(self.rows, loud, strict=True) if is_loud and _is_blank(row)]
+        said = [f"Nothing can be shown of: {'; '.join(blank)} (small numbers)."] if blank else []
+        quiet = len(loud) - sum(loud)
+        if quiet:
+            stand = "group stands" if quiet == 1 else "groups stand"
+            said.append(f"{quiet} smaller {stand} in the files beside this page.")
+        return " ".join(said)
+
+    def _loud(self) -> tuple[bool, ...]:
+        return tuple(not one for one in self.quiet) or (True,) * len(self.rows)
+
+
+def _is_blank(row: tuple[str, ...]) -> bool:
+    return len(row) > 1 and all(cell == NOT_SHOWN for cell in row[1:])
 
 
 @dataclass(frozen=True, slots=True)

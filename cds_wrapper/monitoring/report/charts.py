@@ -83,6 +83,53 @@ def shares(rows: Sequence[tuple[str, float, float]], here: str, there: str) -> s
     return _svg(chart)
 
 
+def months(rows: Sequence[tuple[str, float]]) -> str:
+    """One bar for each month, as long as a share."""
+    values = [{"month": name, "share": 100 * share} for name, share in rows]
+    chart = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(color="#12486b", height={"band": 0.7})
+        .encode(
+            x=alt.X("share:Q", title="known, of 100", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y("month:N", sort=None, title=None, axis=alt.Axis(labelLimit=330, ticks=False)),
+        )
+        .properties(width=_WIDTH, height=max(1, len(rows)) * 22)
+    )
+    return _svg(chart)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One band of the score: what was predicted, what came, and its limits, in parts of 1."""
+
+    predicted: float
+    seen: float
+    low: float
+    high: float
+
+
+def calibration(panels: Sequence[tuple[str, Sequence[Spot]]]) -> str:
+    """One small square for each group: predicted along, seen upwards; on the line both are the same."""
+    rows = [
+        {"name": name, "p": 100 * s.predicted, "o": 100 * s.seen, "l": 100 * s.low, "h": 100 * s.high}
+        for name, spots in panels
+        for s in spots
+    ]
+    most = min(100.0, max(row[key] for row in rows for key in ("p", "h")) * 1.05)
+    scale = alt.Scale(domain=[0, most], nice=False)
+    x = alt.X("p:Q", title="predicted, of 100", scale=scale)
+    base = alt.Chart(alt.Data(values=rows))
+    line = base.transform_calculate(o="datum.p").mark_line(color="#33404f", strokeDash=[4, 3])
+    limits = base.mark_rule(strokeWidth=2, color="#12486b")
+    spots = base.mark_point(size=70, filled=True, opacity=1, color="#12486b")
+    y = alt.Y("o:Q", title="came, of 100", scale=scale)
+    bars = limits.encode(x=x, y=alt.Y("l:Q", title="came, of 100", scale=scale), y2="h:Q")
+    panel = (line.encode(x=x, y=y) + bars + spots.encode(x=x, y=y)).properties(width=190, height=170)
+    order = [name for name, _ in panels]
+    header = alt.Header(title=None, labelLimit=210, labelFontSize=12)
+    return _svg(panel.facet(facet=alt.Facet("name:N", sort=order, header=header), columns=3))
+
+
 def _svg(chart: Any) -> str:
     font = "Liberation Sans, Helvetica, Arial, sans-serif"
     drawn = (

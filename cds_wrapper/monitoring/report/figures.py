@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from cds_wrapper.monitoring.cells import Hidden, HiddenFigures
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN
 from cds_wrapper.monitoring.report.names import WHY_NOT
 from cds_wrapper.monitoring.report.verdicts import Judged
 from cds_wrapper.monitoring.values import EVERYBODY, GroupFigures, Measure, Measured
 
-NOT_SHOWN: Final = "not shown"
 WHY_NOT_SHOWN: Final = "Not shown: small numbers, and others that would give them away."
 _RARE: Final = 0.02
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +21,9 @@ from cds_wrapper.monitoring.by_group import (
     read,
     within,
 )
-from cds_wrapper.monitoring.cube import PROBABILITY, Question
+from cds_wrapper.monitoring.cube import asked
 from cds_wrapper.monitoring.drift import ScoreSums, missing_shares, representativeness, score_drift
+from cds_wrapper.monitoring.equal_scores import Compared, equal_scores
 from cds_wrapper.monitoring.feedback import feedback
 from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_find
@@ -29,8 +31,10 @@ from cds_wrapper.monitoring.input_quality import input_ages, input_quality
 from cds_wrapper.monitoring.measures import measure
 from cds_wrapper.monitoring.populations import external_populations, last_quarter, training_population
 from cds_wrapper.monitoring.report.known import NO_REVIEWS, Activity, Known, Reviews
+from cds_wrapper.monitoring.review import question_of
+from cds_wrapper.monitoring.score_bands import score_bands
 from cds_wrapper.monitoring.service_equity import service_equity
-from cds_wrapper.monitoring.strata import follow_up, strata
+from cds_wrapper.monitoring.strata import due_by_month, follow_up, strata
 from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, ServiceFigures
 from cds_wrapper.services import ServiceDefinition
 
@@ -49,13 +53,13 @@ def gather(
     `reviews` up to that day say what was found, and what evidence is in force.
     """
     predictions, episodes = read(folder, "predictions", service.id), read(folder, "episodes", service.id)
-    figures = figures_of(service, folder, as_of) if episodes is not None else None
+    figures, compared = (None, ()) if episodes is None else figures_of(service, folder, as_of)
     return Known(
         service=service,
         as_of=as_of,
         edition=service.edition_with(reviews.local).contents,
         figures=figures,
-        activity=activity_of(service, predictions, episodes, as_of),
+        activity=replace(activity_of(service, predictions, episodes, as_of), compared=compared),
         found=reviews.found,
         times=times_of(figures) if figures else {},
         reviewed_on=reviews.last,
@@ -72,20 +76,19 @@ def is_synthetic(table: Table | None) -> bool:
     return bool(environments) and "production" not in environments
 
 
-def figures_of(service: ServiceDefinition, folder: Path, as_of: date) -> ServiceFigures:
-    """Every figure by group of the service's own outcome, for the version its card is about."""
-    question = Question(
-        service_id=service.id,
-        model_id=service.card.id,
-        model_version=service.card.version,
-        outcome=service.outcome.name,
-        as_of=as_of,
-        threshold=service.threshold,
-        score_kind=service.vendor.score.kind.value if service.vendor.score else PROBABILITY,
-        index=service.episodes.index,
-    )
-    with parquet_source(folder / "episodes" / f"service_id={service.id}") as source:
-        return measure(source, monitored(service), question)
+def figures_of(
+    service: ServiceDefinition, folder: Path, as_of: date
+) -> tuple[ServiceFigures, tuple[Compared, ...]]:
+    """Every figure by group of the version the card is about, and each outcome at equal score."""
+    question, wanted, there = question_of(service, as_of), monitored(service), f"service_id={service.id}"
+    further = folder / "episode_outcomes" / there
+    has_further = next(further.rglob("*.parquet"), None) is not None
+    with parquet_source(folder / "episodes" / there, further if has_further else None) as source:
+        figures = measure(source, wanted, question)
+        if not question.can_calibrate:
+            return figures, ()
+        outcomes = (service.outcome, *service.further_outcomes)
+        return figures, equal_scores(source, wanted, question, outcomes)
 
 
 def activity_of(
@@ -106,8 +109,11 @@ def activity_of(
         parts |= _who(service, now, before, wanted.attributes)
         parts["score_drift"] = score_drift(_scores(now, attributes), _scores(before, attributes))
         parts["feedback"] = feedback(now, attributes)
-        parts["strata"] = strata(episodes, attributes)
-        parts["follow_up"] = follow_up(episodes, attributes)
+        about = asked(episodes, question_of(service, as_of))
+        parts["strata"] = strata(about, attributes)
+        parts["follow_up"] = follow_up(about, attributes)
+        parts["due"] = due_by_month(about)
+        parts["bands"] = score_bands(about, attributes, service.threshold)
     return Activity(**parts)
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from cds_wrapper.monitoring.report import charts
-from cds_wrapper.monitoring.report.blocks import Block, Bullets, Chart, Heading, Section, Table, Terms, Words
-from cds_wrapper.monitoring.report.figures import NOT_SHOWN, WHY_NOT_SHOWN, Shown, people
+from cds_wrapper.monitoring.report.bands import by_band, further
+from cds_wrapper.monitoring.report.blocks import (
+    NOT_SHOWN,
+    Block,
+    Bullets,
+    Chart,
+    Heading,
+    Section,
+    Table,
+    Terms,
+    Words,
+)
+from cds_wrapper.monitoring.report.figures import WHY_NOT_SHOWN, Shown, people
 from cds_wrapper.monitoring.report.judgement import REASONS, TITLES, found_words
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import attribute_words, capital, group_words, period_words
+from cds_wrapper.monitoring.report.same_score import same_score
 from cds_wrapper.monitoring.report.verdicts import Because, Judged, Verdict
 from cds_wrapper.monitoring.values import GroupFigures, Measure
 
@@ -38,6 +51,15 @@ def _blocks(known: Known, shown: Shown) -> Iterator[Block]:
     for attribute, judged in shown.by_attribute().items():
         yield Heading(f"By {attribute_words(attribute)}" if attribute else "All patients together")
         yield from _attribute(attribute, judged, known, shown)
+    yield from _calibration(known, shown)
+    yield from same_score(known)
+
+
+def _calibration(known: Known, shown: Shown) -> Iterator[Block]:
+    blocks = tuple(by_band(known, shown))
+    if blocks:
+        yield Heading("Is a score right wherever it lies?")
+        yield from blocks
 
 
 def _what_is_counted(known: Known, shown: Shown) -> str:
@@ -87,7 +109,9 @@ def _treatment(figures: GroupFigures) -> str:
 
 def _attribute(attribute: str, judged: list[Judged], known: Known, shown: Shown) -> Iterator[Block]:
     scheme = known.service.scheme
-    named = [(capital(group_words(one.figures.group, scheme)), one) for one in judged]
+    named = [
+        (capital(group_words(one.figures.group, scheme)), one) for one in judged if _is_more(one, judged)
+    ]
     unseen = [name for name, one in named if one.because is Because.NOBODY]
     rows = [(name, one) for name, one in named if one.because is not Because.NOBODY]
     points = [point for name, one in rows if (point := _point(name, one, shown))]
@@ -103,8 +127,19 @@ def _attribute(attribute: str, judged: list[Judged], known: Known, shown: Shown)
         )
     if rows:
         yield _table(slug, attribute, rows, shown)
+        if shown.everybody.figures.of(Measure.FLAG_RATE):
+            yield further(slug, _by(attribute), rows, shown)
     if unseen:
         yield Words(f"Nobody yet: {'; '.join(unseen)}. For them nothing is known.")
+
+
+def _is_more(one: Judged, judged: list[Judged]) -> bool:
+    """Whether a group is another one than the same race alone: nobody has a second race where it is not."""
+    own = one.figures
+    return own.group.exclusive or not any(
+        other.figures.group == replace(own.group, exclusive=True) and other.figures.counts == own.counts
+        for other in judged
+    )
 
 
 def _point(name: str, one: Judged, shown: Shown) -> charts.Point | None:
@@ -118,10 +153,9 @@ def _point(name: str, one: Judged, shown: Shown) -> charts.Point | None:
 
 def _table(slug: str, attribute: str, rows: list[tuple[str, Judged]], shown: Shown) -> Table:
     out_of = f"{shown.out_of:,}"
-    by = f"by {attribute_words(attribute)}" if attribute else "for all patients together"
     return Table(
         name=f"performance-{slug}",
-        caption=f"How it did {by}",
+        caption=f"How it did {_by(attribute)}",
         columns=(
             "Group",
             "Answer",
@@ -137,6 +171,10 @@ def _table(slug: str, attribute: str, rows: list[tuple[str, Judged]], shown: Sho
         note=f"In brackets: the range that chance leaves open (95 %). {WHY_NOT_SHOWN}",
         marks=tuple(one.verdict.value for _, one in rows),
     )
+
+
+def _by(attribute: str) -> str:
+    return f"by {attribute_words(attribute)}" if attribute else "for all patients together"
 
 
 def _row(name: str, one: Judged, shown: Shown) -> tuple[str, ...]:

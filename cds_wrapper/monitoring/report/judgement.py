@@ -27,19 +27,19 @@ _SAYS: Final[Mapping[Verdict, str]] = {
 }
 REASONS: Final[Mapping[Because, str]] = {
     Because.FINDING: "a finding stands",
+    Because.HOLDS_UP: "results are about as expected",
     Because.UNDER_REVIEW: "signs of a difference, under review",
+    Because.MORE_CAME: "more outcomes came than predicted; watched, by chance or not",
+    Because.FEWER_CAME: "fewer outcomes came than predicted; watched, by chance, treatment or not",
     Because.ELSEWHERE: "found to fall short elsewhere; not settled here",
     Because.OUT_OF_SCOPE: "outside the use the developer intends",
-    Because.NOBODY: "no such patient yet",
-    Because.NOT_REVIEWED: "no review has published anything yet",
-    Because.MORE_CAME: "more outcomes came than predicted; by chance or not is being watched",
-    Because.FEWER_CAME: "fewer outcomes came than predicted; by chance, treatment or not is being watched",
-    Because.CONFIRMING: "as expected today; counts once next month's review confirms it",
-    Because.TOO_FEW: "too few outcomes so far",
     Because.NOT_FOLLOWED: "too many outcomes were never learnt",
+    Because.CONFIRMING: "as expected today; counts once next month's review confirms it",
     Because.UNDECIDED: "results leave it open",
     Because.WHOLE_UNDECIDED: "not settled for all patients together",
-    Because.HOLDS_UP: "results are about as expected",
+    Because.TOO_FEW: "too few outcomes so far",
+    Because.NOT_REVIEWED: "no review has published anything yet",
+    Because.NOBODY: "no such patient yet",
 }
 
 
@@ -119,18 +119,56 @@ def _answer(verdict: Verdict, known: Known, shown: Shown) -> Answer:
 
 
 def _lines(own: list[Judged], verdict: Verdict, known: Known, shown: Shown) -> Iterator[str]:
-    """One line for each attribute; of crossings only findings are named, the others are counted."""
-    by_attribute = shown.by_attribute()
+    """One line for each attribute, or of what is not known for each reason; of crossings only findings."""
     if verdict is Verdict.FALLS_SHORT and any(one.figures.group == EVERYBODY for one in own):
         yield "All patients together, and so every group of them"
-    for attribute in (name for name in by_attribute if name):
+    own = [one for one in own if one.figures.group != EVERYBODY]
+    blank = _never_recorded(shown)
+    if verdict is Verdict.NOT_KNOWN:
+        single = [one for one in own if _is_single(one) and one.figures.group.attribute not in blank]
+        for reason in REASONS:
+            here = [one for one in single if one.because is reason]
+            if here:
+                yield f"{capital(REASONS[reason])}: {listed(list(_names(here, known, shown)))}"
+        yield from (f"By {attribute_words(name)}: on file for nobody" for name in blank)
+    for attribute, judged in shown.by_attribute().items():
         here = [one for one in own if one.figures.group.attribute == attribute]
-        if not here:
-            continue
-        if "*" in attribute and verdict is not Verdict.FALLS_SHORT:
-            yield f"{len(here)} of {len(by_attribute[attribute])} groups by {attribute_words(attribute)}"
-        else:
-            yield from _named(here, attribute, verdict, known, shown)
+        if here and "*" in attribute and verdict is not Verdict.FALLS_SHORT:
+            yield f"{len(here)} of {len(judged)} groups by {attribute_words(attribute)}: see question 2"
+        elif here and verdict is not Verdict.NOT_KNOWN:
+            yield capital(listed(list(_names(here, known, shown))))
+
+
+def _is_single(one: Judged) -> bool:
+    """Whether it is named: a race alone or in combination is in the tables, or its name would stand twice."""
+    return len(one.figures.group.where) == 1 and one.figures.group.exclusive
+
+
+def _never_recorded(shown: Shown) -> list[str]:
+    """The attributes of which nobody has a value on file: nothing can be said by them."""
+    return [
+        name
+        for name, judged in shown.by_attribute().items()
+        if name
+        and "*" not in name
+        and not any(
+            sum(one.figures.counts.values())
+            for one in judged
+            if not is_missing(one.figures.group.where[0][1])
+        )
+    ]
+
+
+def _names(here: list[Judged], known: Known, shown: Shown) -> Iterator[str]:
+    """The groups by name; those of whom a detail is missing, for whatever reason, as one."""
+    for attribute in dict.fromkeys(one.figures.group.attribute for one in here):
+        own = [
+            one for one in here if one.figures.group.attribute == attribute and one.figures.group.exclusive
+        ]
+        missing = [one for one in own if is_missing(one.figures.group.where[0][1])]
+        yield from (_name(one, known, shown) for one in own if one not in missing)
+        if missing:
+            yield f"people without a known {attribute_words(attribute)}"
 
 
 def _name(one: Judged, known: Known, shown: Shown) -> str:
@@ -150,16 +188,3 @@ def _others(group: Group, scheme: SubgroupScheme) -> str:
     """The other half of a crossing: "those aged 20 to 39"."""
     words = group_words(group, scheme)
     return f"those {words.removeprefix('people ')}" if words.startswith("people ") else words
-
-
-def _named(here: list[Judged], attribute: str, verdict: Verdict, known: Known, shown: Shown) -> Iterator[str]:
-    reasons = dict.fromkeys(one.because for one in here)
-    for reason in reasons if verdict is Verdict.NOT_KNOWN else (None,):
-        # A race alone or in combination is in the tables: its name alone would stand here twice.
-        chosen = [one for one in here if reason in {None, one.because} and one.figures.group.exclusive]
-        missing = [one for one in chosen if is_missing(one.figures.group.where[0][1])]
-        names = [_name(one, known, shown) for one in chosen if one not in missing]
-        if missing:
-            names.append(f"people without a known {attribute_words(attribute)}")
-        if names:
-            yield capital(listed(names)) + (f" ({REASONS[reason]})" if reason else "")

@@ -11,12 +11,14 @@ from cds_wrapper.caveats.contents import BookContents
 from cds_wrapper.caveats.found import Direction
 from cds_wrapper.caveats.local import LocalEvidence
 from cds_wrapper.monitoring.drift import AttributeShares, MissingShare, ScoreDrift
+from cds_wrapper.monitoring.equal_scores import Compared
 from cds_wrapper.monitoring.feedback import Feedback
 from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
 from cds_wrapper.monitoring.input_quality import InputAge, InputQuality
+from cds_wrapper.monitoring.score_bands import ScoreBand
 from cds_wrapper.monitoring.service_equity import ServiceEquity
-from cds_wrapper.monitoring.strata import FollowUp, Stratum
+from cds_wrapper.monitoring.strata import DueInMonth, FollowUp, Stratum
 from cds_wrapper.monitoring.values import Group, ServiceFigures
 from cds_wrapper.services import ServiceDefinition
 
@@ -64,6 +66,9 @@ class Activity:
     feedback: tuple[Feedback, ...] = ()
     strata: tuple[Stratum, ...] = ()
     follow_up: tuple[FollowUp, ...] = ()
+    due: tuple[DueInMonth, ...] = ()
+    bands: tuple[ScoreBand, ...] = ()
+    compared: tuple[Compared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 from typing import Any, Final
@@ -18,7 +19,7 @@ from cds_wrapper.monitoring.report.blocks import Page
 from cds_wrapper.monitoring.report.figures import Shown
 from cds_wrapper.monitoring.report.how_well import how_well
 from cds_wrapper.monitoring.report.judgement import short_answer
-from cds_wrapper.monitoring.report.known import Known
+from cds_wrapper.monitoring.report.known import Found, Known
 from cds_wrapper.monitoring.report.planned import planned
 from cds_wrapper.monitoring.report.reading import reading
 from cds_wrapper.monitoring.report.verdicts import Judge, Judged
@@ -66,9 +67,27 @@ def shown_of(known: Known) -> Shown | None:
     return Shown.of(judged, round(limits.small_cell))
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that is made: what it was made of, what may be shown of it, and its page."""
+
+    known: Known
+    shown: Shown | None
+    page: Page
+
+
+def report_of(known: Known) -> Report:
+    """Judge the groups, decide what may be shown of them, and write the page."""
+    shown = shown_of(known)
+    return Report(known, shown, _page(known, shown))
+
+
 def page_of(known: Known) -> Page:
     """The report, section by section."""
-    shown = shown_of(known)
+    return report_of(known).page
+
+
+def _page(known: Known, shown: Shown | None) -> Page:
     model = known.service.card
     return Page(
         title=known.service.title,
@@ -97,10 +116,9 @@ def _as_it_is(text: str) -> Markup:
     return Markup(text)  # noqa: S704  no text of others comes here
 
 
-def json_of(known: Known) -> dict[str, Any]:
-    """The same for programs: answers, figures and tables; nothing that the page does not show."""
-    shown = shown_of(known)
-    figures = known.figures
+def json_of(made: Report) -> dict[str, Any]:
+    """The same for programs: answers, figures, findings and tables; no small number either."""
+    known, figures = made.known, made.known.figures
     return {
         "service": known.service.id,
         "as_of": known.as_of.isoformat(),
@@ -108,18 +126,46 @@ def json_of(known: Known) -> dict[str, Any]:
         "outcome": {"name": known.service.outcome.name, "horizon": known.service.outcome.horizon},
         "threshold": figures.threshold if figures else known.service.threshold,
         "synthetic": known.synthetic,
-        "figures": [dict(zip(FIGURES, row, strict=True)) for row in figure_rows(shown)],
+        "edition": {
+            "as_of": known.edition.as_of.isoformat(),
+            "reviewed_on": known.reviewed_on.isoformat() if known.reviewed_on else None,
+        },
+        "findings": [_finding(one) for one in known.found],
+        "figures": [dict(zip(FIGURES, row, strict=True)) for row in figure_rows(made.shown)],
         "tables": [
-            {"name": one.name, "caption": one.caption, "columns": one.columns, "rows": one.rows}
-            for one in page_of(known).tables()
+            {
+                "name": one.name,
+                "caption": one.caption,
+                "columns": one.columns,
+                "rows": one.rows,
+                "note": one.note,
+            }
+            for one in made.page.tables()
         ],
     }
 
 
-def csv_of(known: Known) -> dict[str, str]:
+def _finding(one: Found) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind.value,
+        "groups": dict(one.group.where),
+        "exclusive": one.group.exclusive,
+        "direction": one.direction.value if one.direction else None,
+        "since": one.since.isoformat(),
+        "what": one.what,
+        "sure": one.sure,
+        "on_cards": one.carded,
+        "owner": one.owner,
+        "due": one.due.isoformat() if one.due else None,
+        "closed": one.closed.isoformat() if one.closed else None,
+    }
+
+
+def csv_of(made: Report) -> dict[str, str]:
     """Every table by its file's name, and `figures.csv` with every figure at full length."""
-    found = {f"{one.name}.csv": _csv(one.columns, one.rows) for one in page_of(known).tables()}
-    return {"figures.csv": _csv(FIGURES, figure_rows(shown_of(known))), **found}
+    found = {f"{one.name}.csv": _csv(one.columns, one.rows) for one in made.page.tables()}
+    return {"figures.csv": _csv(FIGURES, figure_rows(made.shown)), **found}
 
 
 def _csv(columns: tuple[str, ...], rows: Any) -> str:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from cds_wrapper.caveats.caveat import CaveatLevel, Disposition
+from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
 from cds_wrapper.monitoring.report.blocks import Block, Bullets, Heading, Section, Table, Words
 from cds_wrapper.monitoring.report.figures import days_words
 from cds_wrapper.monitoring.report.judgement import found_words
@@ -135,7 +136,7 @@ def _times(known: Known) -> Iterator[Block]:
     never = [
         capital(group_words(group, known.service.scheme))
         for group, times in known.times.items()
-        if all(one.from_live is None and one.after_change is None for one in times)
+        if all(_is_never(one) for one in times) and len(group.where) == 1
     ]
     yield Words(
         "If scores for a group began to be too low, in half of all such cases it would be found by looking"
@@ -144,6 +145,7 @@ def _times(known: Known) -> Iterator[Block]:
     )
     if never:
         yield Words(f"Never, even for the largest of these differences: {'; '.join(never)}.", "notice")
+    told = {group: times for group, times in known.times.items() if group != EVERYBODY}
     ratios = [one.ratio for one in next(iter(known.times.values()))]
     yield Table(
         name="time-to-find",
@@ -154,11 +156,17 @@ def _times(known: Known) -> Iterator[Block]:
                 capital(group_words(group, known.service.scheme)),
                 *(_time(one.from_live, one.after_change) for one in times),
             )
-            for group, times in known.times.items()
-            if group != EVERYBODY
+            for group, times in told.items()
+        ),
+        quiet=tuple(
+            len(group.where) > 1 or all(_is_never(one) for one in times) for group, times in told.items()
         ),
         note="First if it is so from go-live on; in brackets if it begins later.",
     )
+
+
+def _is_never(one: TimeToFind) -> bool:
+    return one.from_live is None and one.after_change is None
 
 
 def _time(from_live: float | None, after: float | None) -> str:

@@ -11,8 +11,18 @@ from cds_wrapper.monitoring.drift import AttributeShares, LevelShare, MissingSha
 from cds_wrapper.monitoring.formulas.representativeness import Comparison
 from cds_wrapper.monitoring.populations import Kind
 from cds_wrapper.monitoring.report import charts
-from cds_wrapper.monitoring.report.blocks import Block, Bullets, Chart, Heading, Section, Table, Terms, Words
-from cds_wrapper.monitoring.report.figures import NOT_SHOWN, WHY_NOT_SHOWN, people, per_cent
+from cds_wrapper.monitoring.report.blocks import (
+    NOT_SHOWN,
+    Block,
+    Bullets,
+    Chart,
+    Heading,
+    Section,
+    Table,
+    Terms,
+    Words,
+)
+from cds_wrapper.monitoring.report.figures import WHY_NOT_SHOWN, people, per_cent
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import (
     attribute_words,

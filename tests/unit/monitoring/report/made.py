@@ -17,9 +17,12 @@ from cds_wrapper.caveats.contents import BookContents
 from cds_wrapper.caveats.evidence import Direction
 from cds_wrapper.ledger.edition_values import StoredFinding, Subject
 from cds_wrapper.monitoring.drift import ScoreSums, missing_shares, representativeness, score_drift
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
 from cds_wrapper.monitoring.feedback import Feedback
 from cds_wrapper.monitoring.findings import FindingKind, is_exclusive, where_of
 from cds_wrapper.monitoring.formulas.budget import Share
+from cds_wrapper.monitoring.formulas.equal_score import EqualScore
+from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.formulas.oe_ratio import oe_ratio, ratio_to_rest
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference, wilson
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_find
@@ -27,8 +30,9 @@ from cds_wrapper.monitoring.grading import evidence_of
 from cds_wrapper.monitoring.input_quality import InputAge, InputQuality
 from cds_wrapper.monitoring.populations import last_quarter, training_population
 from cds_wrapper.monitoring.report.known import Activity, Found, Known
+from cds_wrapper.monitoring.score_bands import ScoreBand
 from cds_wrapper.monitoring.service_equity import ServiceEquity
-from cds_wrapper.monitoring.strata import FollowUp, Stratum
+from cds_wrapper.monitoring.strata import DueInMonth, FollowUp, Stratum
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
     DailySums,
@@ -40,6 +44,7 @@ from cds_wrapper.monitoring.values import (
     WhyNot,
 )
 from cds_wrapper.services import ServiceDefinition, load_services
+from cds_wrapper.services.outcomes import OutcomeKind, Role
 
 HOOKS = Path(__file__).resolve().parents[4] / "hooks"
 AS_OF = date(2026, 10, 31)
@@ -217,6 +222,9 @@ def activity() -> Activity:
         equity=tuple(_equity(group, n) for group, n in _groups()),
         feedback=tuple(_feedback(group, n) for group, n in _groups()),
         strata=tuple(_strata()),
+        due=tuple(_due()),
+        bands=tuple(_bands()),
+        compared=tuple(_compared()),
         follow_up=tuple(
             FollowUp(
                 group, flagged, n, round(0.93 * n), round(0.05 * n), n - round(0.93 * n) - round(0.05 * n)
@@ -257,6 +265,57 @@ def _feedback(group: Group, n: int) -> Feedback:
     shown, told = n, n // 3
     overridden = round(told * (0.35 if group.level == "black" else 0.2))
     return Feedback(group, shown, told, overridden, overridden // 4)
+
+
+def _due() -> list[DueInMonth]:
+    """Three months of two sites; in the last one a site's outcomes have stopped coming."""
+    return [
+        DueInMonth(site, date(2026, month, 1), 900, 450 if (site, month) == ("north", 9) else 890, 0)
+        for month in (7, 8, 9)
+        for site in ("north", "south")
+    ]
+
+
+def _bands() -> list[ScoreBand]:
+    """Three bands of the score in every single group, in one of which scores are too low."""
+    found = []
+    for group, n in _groups():
+        for low, high, part, mean in ((0.05, 0.1, 0.5, 0.08), (0.1, 0.15, 0.3, 0.12), (0.15, 1.0, 0.2, 0.22)):
+            there = round(part * n)
+            events = round(mean * there * (1.4 if group.level == "black" else 1.0))
+            found.append(ScoreBand(group, low, high, there, events, mean * there))
+    return found
+
+
+def _compared() -> list[Compared]:
+    """The label is alike for all; a count of illness, which the score was not made for, higher in one group."""
+    rows = []
+    for group, n in _groups()[1:]:
+        is_sicker = group.level == "black"
+        label = EqualScore(Figure.of(1.02, (0.9, 1.15)), 0.06, 0.11 * n, 0.108 * n, 0.11, 0.108)
+        need = EqualScore(Figure.of(1.5, (1.4, 1.6)), 0.05, 3.0 * n, 2.0 * n, 3.0, 2.0)
+        for name, role, kind, result, mismatch in (
+            ("readmission", Role.LABEL, OutcomeKind.BINARY, label, False),
+            ("illness", Role.NEED, OutcomeKind.COUNT, need if is_sicker else label, is_sicker),
+        ):
+            rows.append(
+                Compared(
+                    group=group,
+                    outcome=name,
+                    role=role,
+                    kind=kind,
+                    among=Among.ALL,
+                    n=n,
+                    patients=n,
+                    result=result,
+                    control=1.0,
+                    over_label=None,
+                    costs=None,
+                    standing=Standing.SCORES_TOO_LOW if mismatch else Standing.NO_FINDING,
+                    label_mismatch=mismatch,
+                )
+            )
+    return rows
 
 
 def _strata() -> list[Stratum]:

@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cds_wrapper.commands.table import build
+from cds_wrapper.monitoring.equal_scores import Among
 from cds_wrapper.monitoring.report.gather import gather, times_of
-from cds_wrapper.monitoring.report.page import html_of, json_of, page_of
+from cds_wrapper.monitoring.report.page import html_of, json_of, page_of, report_of
+from cds_wrapper.monitoring.strata import KNOWN
 from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, Measure
 from tests.unit.monitoring.exported import predictions, write
 from tests.unit.monitoring.made import written
@@ -87,6 +89,14 @@ def test_an_exported_folder_becomes_figures_shares_and_times(folder: Path) -> No
     assert activity.feedback
     assert activity.strata
     assert activity.follow_up
+    everybody_in_bands = [one for one in activity.bands if one.group == EVERYBODY]
+    assert sum(one.n for one in everybody_in_bands) == sum(known.figures.everybody.counts[s] for s in KNOWN)
+    assert sum(one.events for one in everybody_in_bands) == known.figures.everybody.counts["event"]
+    assert all(one.low <= one.predicted < one.high for one in activity.bands)
+    assert sum(one.known for one in activity.due) == sum(one.n for one in everybody_in_bands)
+    compared = {one.group: one for one in activity.compared if one.among is Among.ALL}
+    assert compared[short].ratio.low is not None
+    assert compared[short].ratio.low > 1.2
 
 
 def test_rows_none_of_which_is_of_production_are_called_synthetic(folder: Path) -> None:
@@ -114,7 +124,7 @@ def test_an_empty_folder_says_that_nothing_was_measured(tmp_path: Path) -> None:
     known = gather(service(), tmp_path, AS_OF)
     assert (known.figures, known.synthetic) == (None, False)
     assert "Nothing has been measured here yet" in html_of(page_of(known))
-    assert json_of(known)["figures"] == []
+    assert json_of(report_of(known))["figures"] == []
 
 
 @pytest.fixture

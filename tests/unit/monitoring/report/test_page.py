@@ -15,7 +15,7 @@ import pytest
 
 from cds_wrapper.monitoring.report.blocks import Answers, Bullets, Page, Section, Table, Words
 from cds_wrapper.monitoring.report.known import Activity, Known
-from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, page_of
+from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, page_of, report_of
 from tests.unit.monitoring.report.made import AS_OF, SHORT, known
 
 NEVER_SAID = (
@@ -97,8 +97,8 @@ def test_the_first_page_says_for_whom_it_works_for_whom_not_and_what_is_not_know
     assert found["Falls short here"] == ("Black or African American people, aged 20 to 39",)
     assert "Women and men" in found["Shown to work here"]
     unknown = "\n".join(found["Not known"])
-    assert "People of another sex (too few outcomes so far)" in unknown
-    assert "Native Hawaiian or Pacific Islander people (no such patient yet)" in unknown
+    assert "Too few outcomes so far: people of another sex," in unknown
+    assert "No such patient yet: Native Hawaiian or Pacific Islander people" in unknown
     assert "people without a known race" in unknown
 
 
@@ -272,7 +272,7 @@ def test_no_open_finding_is_called_no_certificate() -> None:
 
 
 def test_json_holds_what_the_page_shows_and_no_small_number() -> None:
-    found = json.loads(json.dumps(json_of(known())))
+    found = json.loads(json.dumps(json_of(report_of(known()))))
     assert (found["service"], found["as_of"], found["synthetic"]) == ("readmission", AS_OF.isoformat(), True)
     small = [one for one in found["figures"] if one["level"] == "other" and one["attribute"] == "sex"]
     assert small
@@ -287,7 +287,7 @@ def test_json_holds_what_the_page_shows_and_no_small_number() -> None:
 
 
 def test_csv_has_a_file_for_each_table_and_one_for_all_figures() -> None:
-    found = csv_of(known())
+    found = csv_of(report_of(known()))
     assert {f"{one.name}.csv" for one in page().tables()} | {"figures.csv"} == set(found)
     rows = list(csv.DictReader(io.StringIO(found["figures.csv"])))
     (ratio,) = (
@@ -302,7 +302,7 @@ def test_csv_has_a_file_for_each_table_and_one_for_all_figures() -> None:
 
 
 def test_no_cell_of_a_csv_is_a_formula() -> None:
-    for text in csv_of(known()).values():
+    for text in csv_of(report_of(known())).values():
         for cells in csv.reader(io.StringIO(text)):
             assert not [cell for cell in cells if cell[:1] in {"=", "@"}]
 

@@ -1,0 +1,121 @@
+"""Does the same score mean the same for every group, for each declared outcome? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from cds_wrapper.monitoring.cells import Hidden, hidden_rows
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Heading, Table, Words
+from cds_wrapper.monitoring.report.figures import people
+from cds_wrapper.monitoring.report.known import Known
+from cds_wrapper.monitoring.report.names import WHY_NOT, capital, group_words, listed
+from cds_wrapper.monitoring.report.shares import is_quiet
+from cds_wrapper.monitoring.suppression import is_small
+from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
+
+_SAYS: Final[Mapping[Standing, str]] = {
+    Standing.SCORES_TOO_LOW: "more than others with the same score",
+    Standing.SCORES_TOO_HIGH: "less than others with the same score",
+    Standing.NO_FINDING: "no difference that is sure and large",
+    Standing.SCALES_DISAGREE: "undetermined: the scales of costs disagree",
+    Standing.NOT_COMPARABLE: "cannot be compared: scores differ within the bands",
+}
+_ROLES: Final[Mapping[Role, str]] = {
+    Role.LABEL: "what the model was trained on",
+    Role.NEED: "what it is used for",
+}
+
+
+def same_score(known: Known) -> Iterator[Block]:
+    """One table for each outcome, and whether the score was ever held against the need."""
+    if not known.activity.compared:
+        return
+    yield Heading("Does the same score mean the same for every group?")
+    yield Words(
+        "A tool can find as many cases in two groups and still take one of them for healthier than it is. So"
+        " each group is held against the other patients with the same score."
+    )
+    declared = (known.service.outcome, *known.service.further_outcomes)
+    for outcome in declared:
+        rows = [one for one in known.activity.compared if one.outcome == outcome.name]
+        if rows:
+            yield from _outcome(outcome, rows, known)
+        else:
+            yield Words(f"Nothing is known yet of “{outcome.name}”, {_ROLES[outcome.role]}.", "notice")
+    if not any(one.role is Role.NEED for one in declared):
+        yield Words(
+            "Not checked against need: no outcome is declared that says what the tool is used for beside what"
+            " it was trained on. A score can be right about the one and wrong about the other, and that would"
+            " not be seen here.",
+            "notice",
+        )
+
+
+def _outcome(outcome: Outcome, rows: Sequence[Compared], known: Known) -> Iterator[Block]:
+    mismatch = [one.group for one in rows if one.among is Among.ALL and one.label_mismatch]
+    if mismatch:
+        names = listed([group_words(group, known.service.scheme) for group in mismatch])
+        yield Words(
+            f"Label mismatch: for {names} the score is right about what it was trained on, and not about"
+            f" “{outcome.name}”, what it is used for.",
+            "notice",
+        )
+    hidden = {among: _hidden([one for one in rows if one.among is among]) for among in Among}
+    yield Table(
+        name=f"same-score-{outcome.name.replace('_', '-')}",
+        caption=f"At the same score: {outcome.phrase or outcome.name}, {_ROLES[outcome.role]}",
+        columns=("Group", "Scores", "Outcomes known", *_means(outcome), "Times (95 % range)", "In words"),
+        rows=tuple(_row(one, outcome, hidden[one.among], known) for one in rows),
+        note="Reviews test this at a stricter level than 95 %, since they look at every group again and"
+        " again: what reaches a card stands under question 4.",
+        quiet=tuple(is_quiet(one.group) or one.among is not Among.ALL for one in rows),
+    )
+
+
+def _means(outcome: Outcome) -> tuple[str, str]:
+    unit = {OutcomeKind.BINARY: ", of 100", OutcomeKind.COUNT: ", each", OutcomeKind.COST: ", each"}
+    return f"Here{unit[outcome.kind]}", f"Others with the same score{unit[outcome.kind]}"
+
+
+def _hidden(rows: Sequence[Compared]) -> Hidden:
+    """Of events, those and the others; of counts and amounts, how many people they are of."""
+    return hidden_rows(
+        {
+            one.group: (
+                {"event": round(one.result.observed), "no_event": one.n - round(one.result.observed)}
+                if one.kind is OutcomeKind.BINARY
+                else {"people": one.n}
+            )
+            for one in rows
+        }
+    )
+
+
+_AMONG: Final[Mapping[Among, str]] = {
+    Among.ALL: "all",
+    Among.FLAGGED: "flagged",
+    Among.UNFLAGGED: "not flagged",
+}
+
+
+def _row(one: Compared, outcome: Outcome, hidden: Hidden, known: Known) -> tuple[str, ...]:
+    name = capital(group_words(one.group, known.service.scheme))
+    few = outcome.kind is OutcomeKind.COUNT and is_small(round(one.result.observed))
+    if one.group in hidden.rates or few:
+        return (name, *(NOT_SHOWN,) * 6)
+    count = NOT_SHOWN if one.group in hidden.counts else people(one.n)
+    ratio = one.ratio
+    if ratio.value is None:
+        return name, _AMONG[one.among], count, "-", "-", WHY_NOT[ratio.why_not] if ratio.why_not else "-", "-"
+    by = 100 if outcome.kind is OutcomeKind.BINARY else 1
+    digits = 0 if outcome.kind is OutcomeKind.BINARY else 2
+    means = (f"{by * mean:,.{digits}f}" for mean in (one.result.group_mean, one.result.rest_mean))
+    limits = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.2f} to {ratio.high:.2f})"
+    return name, _AMONG[one.among], count, *means, f"{ratio.value:.2f}{limits}", _words(one)
+
+
+def _words(one: Compared) -> str:
+    said = _SAYS[one.standing]
+    return f"{said}; right about its label" if one.label_mismatch else said

@@ -1,0 +1,148 @@
+"""Bands of the score, equal scores, months of follow-up, shares by group: what is told, and nothing small."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cds_wrapper.monitoring.report.bands import hidden_bands, merged
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Table
+from cds_wrapper.monitoring.report.known import Known
+from cds_wrapper.monitoring.report.page import csv_of, html_of, report_of
+from cds_wrapper.monitoring.report.shares import Shares, without_small
+from cds_wrapper.monitoring.score_bands import ScoreBand
+from cds_wrapper.monitoring.values import EVERYBODY, Group
+from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
+from tests.unit.monitoring.report.made import group_of, known
+from tests.unit.monitoring.report.test_page import html, row, section, table, words
+
+A, B, C = (group_of("race", name) for name in ("white", "black", "asian"))
+
+
+def bands(group: Group, *counts: tuple[int, int]) -> list[ScoreBand]:
+    """Of each band: how many, and how many of them had the outcome."""
+    return [
+        ScoreBand(group, place / 10, (place + 1) / 10, n, events, events)
+        for place, (n, events) in enumerate(counts)
+    ]
+
+
+def test_a_group_with_a_small_count_in_a_band_shows_none_and_takes_another_with_it() -> None:
+    rows = [
+        *bands(EVERYBODY, (1000, 120), (400, 85)),
+        *bands(A, (500, 60), (200, 40)),
+        *bands(B, (300, 40), (150, 40)),
+        *bands(C, (200, 20), (50, 5)),
+    ]
+    assert hidden_bands(rows) == {B, C}, "what is left of everybody would be C's five"
+
+
+def test_what_is_left_of_everybody_hides_nothing_more_when_it_is_large_enough() -> None:
+    rows = [*bands(EVERYBODY, (1000, 120), (400, 85)), *bands(A, (500, 60), (200, 40)), *bands(B, (9, 2))]
+    assert hidden_bands(rows) == {B}
+
+
+def test_narrow_bands_are_put_together_and_never_across_the_threshold() -> None:
+    rows = bands(EVERYBODY, (1000, 90), (300, 5), (100, 30), (10, 4))
+    assert [(one.low, one.high, one.events) for one in merged(rows, None)] == [
+        (0.0, 0.1, 90),
+        (0.1, 0.4, 39),
+    ]
+    kept = [(one.low, one.high, one.events) for one in merged(rows, 0.2)]
+    assert kept == [(0.0, 0.2, 95), (0.2, 0.4, 34)]
+
+
+def test_what_was_predicted_and_what_came_stands_by_band_with_its_range() -> None:
+    found = row("bands-race", "Black")
+    assert found["5 % to 10 %"].startswith("8 → 11 (")
+    assert found["10 % to 15 %"].startswith("12 → 17 (")
+
+
+def test_net_benefit_and_both_sides_of_the_threshold_stand_by_group() -> None:
+    found = row("further-sex", "Women")
+    assert found["Flagged, of 100"].startswith("15 (")
+    assert "(" in found["Seen for each predicted, flagged"]
+
+
+def test_a_label_mismatch_is_said_in_words() -> None:
+    said = words(section("how-well", report_of(with_need()).page))
+    assert "Label mismatch: for Black or African American people the score is right about" in said
+    assert "Not checked against need" not in said
+    rows = {one[0]: one for one in table("same-score-illness", report_of(with_need()).page).rows}
+    assert rows["Black or African American people"][3:] == (
+        "3.00",
+        "2.00",
+        "1.50 (1.40 to 1.60)",
+        "more than others with the same score; right about its label",
+    )
+
+
+def with_need() -> Known:
+    label = known().service.outcome
+    need = Outcome(name="illness", phrase="ill", horizon="P30D", kind=OutcomeKind.COUNT, role=Role.NEED)
+    return replace(known(), service=replace(known().service, outcome=label, further_outcomes=(need,)))
+
+
+def test_without_a_declared_need_the_page_says_that_it_was_not_checked() -> None:
+    assert "Not checked against need" in words(section("how-well"))
+
+
+def test_outcomes_that_stop_coming_are_seen_to_fall() -> None:
+    said = words(section("around"))
+    assert "Of the outcomes due in September 2026 more than a tenth are not known." in said
+    assert row("follow-up-months", "September")["Outcome known"] == "74 %"
+    assert row("follow-up-sites", "north")["Outcome known"] == "83 %"
+
+
+# Shares -----------------------------------------------------------------------------------------------------
+
+
+def shares(**parts: tuple[int, int]) -> Table:
+    groups = {EVERYBODY if name == "all" else group_of("race", name): part for name, part in parts.items()}
+    whole = {group: n for group, (_, n) in groups.items()}
+    return Shares("t", "t", "People", whole, {"Late": groups}, {}).table(known())
+
+
+def test_a_small_part_is_told_as_such_and_its_neighbour_not_at_all() -> None:
+    found = shares(all=(63, 900), white=(40, 500), black=(20, 300), asian=(3, 100))
+    assert [cells[2] for cells in found.rows] == ["7 %", "8 %", NOT_SHOWN, "<11"]
+
+
+def test_all_but_a_few_is_told_as_such() -> None:
+    found = shares(all=(880, 900), white=(496, 500), black=(295, 300), asian=(89, 100))
+    assert [cells[2] for cells in found.rows][1:3] == ["all but <11", "all but <11"]
+
+
+def test_a_group_of_a_few_shows_nothing() -> None:
+    found = shares(all=(63, 907), white=(40, 500), black=(20, 400), asian=(3, 7))
+    assert found.rows[3][1:] == (NOT_SHOWN, NOT_SHOWN)
+
+
+def test_a_rest_from_which_a_small_number_would_follow_is_left_out() -> None:
+    parts = {A: (88, 100), B: (88, 100), C: (2990, 3000)}
+    assert set(without_small(parts, {A: (11, 1), B: (12, 0), C: (9, 1)})) == {B, C}
+
+
+def test_rows_of_which_nothing_may_be_shown_are_named_in_a_sentence_and_kept_in_the_files() -> None:
+    made = report_of(known())
+    found = table("further-sex", made.page)
+    assert [one[0] for _, one in found.told] == ["Women", "Men"]
+    assert found.left_out == "Nothing can be shown of: People of another sex (small numbers)."
+    assert "People of another sex" in csv_of(made)["further-sex.csv"]
+    assert found.left_out in html()
+
+
+@pytest.mark.parametrize("mark", [(), ("shown", "not_known")])
+def test_quiet_rows_stand_in_the_files_only(mark: tuple[str, ...]) -> None:
+    found = Table("t", "t", ("Group", "n"), (("a", "1"), ("b", "2")), marks=mark, quiet=(False, True))
+    assert [cells for _, cells in found.told] == [("a", "1")]
+    assert found.left_out == "1 smaller group stands in the files beside this page."
+
+
+def test_a_table_without_any_row_to_show_is_a_sentence() -> None:
+    page = report_of(known()).page
+    nothing = Table("empty", "How it did", ("Group", "n"), (("A few people", NOT_SHOWN),))
+    blank = replace(page, sections=(replace(page.sections[0], blocks=(nothing,)),))
+    assert "<table" not in html_of(blank)
+    assert "Nothing can be shown of: A few people" in html_of(blank)
