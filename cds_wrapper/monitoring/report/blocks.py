@@ -81,8 +81,8 @@ class Table:
         said = [f"Nothing can be shown of: {'; '.join(blank)} (small numbers)."] if blank else []
         quiet = len(loud) - sum(loud)
         if quiet:
-            stand = "group stands" if quiet == 1 else "groups stand"
-            said.append(f"{quiet} smaller {stand} in the files beside this page.")
+            stand = "row stands" if quiet == 1 else "rows stand"
+            said.append(f"{quiet} further {stand} in the files beside this page.")
         return " ".join(said)
 
     def _loud(self) -> tuple[bool, ...]:

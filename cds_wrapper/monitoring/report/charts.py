@@ -115,7 +115,7 @@ def calibration(panels: Sequence[tuple[str, Sequence[Spot]]]) -> str:
         for name, spots in panels
         for s in spots
     ]
-    most = min(100.0, max(row[key] for row in rows for key in ("p", "h")) * 1.05)
+    most = min(100.0, max(100 * max(s.predicted, s.high) for _, spots in panels for s in spots) * 1.05)
     scale = alt.Scale(domain=[0, most], nice=False)
     x = alt.X("p:Q", title="predicted, of 100", scale=scale)
     base = alt.Chart(alt.Data(values=rows))

@@ -24,6 +24,7 @@ from cds_wrapper.monitoring.report.judgement import REASONS, TITLES, found_words
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import attribute_words, capital, group_words, period_words
 from cds_wrapper.monitoring.report.same_score import same_score
+from cds_wrapper.monitoring.report.shares import is_quiet
 from cds_wrapper.monitoring.report.verdicts import Because, Judged, Verdict
 from cds_wrapper.monitoring.values import GroupFigures, Measure
 
@@ -170,7 +171,14 @@ def _table(slug: str, attribute: str, rows: list[tuple[str, Judged]], shown: Sho
         rows=tuple(_row(name, one, shown) for name, one in rows),
         note=f"In brackets: the range that chance leaves open (95 %). {WHY_NOT_SHOWN}",
         marks=tuple(one.verdict.value for _, one in rows),
+        quiet=tuple(_is_blank(one, shown) for _, one in rows),
     )
+
+
+def _is_blank(one: Judged, shown: Shown) -> bool:
+    """Whether it is one of the many groups of which no figure may be shown, with nothing else to tell."""
+    group = one.figures.group
+    return is_quiet(group) and group in shown.hidden.rates and one.because is Because.TOO_FEW
 
 
 def _by(attribute: str) -> str:

@@ -13,6 +13,8 @@ from cds_wrapper.monitoring.report.known import Found, Known
 from cds_wrapper.monitoring.report.names import attribute_words, capital, group_words, listed
 from cds_wrapper.monitoring.report.verdicts import Because, Judged, Verdict
 from cds_wrapper.monitoring.values import EVERYBODY, Group
+from cds_wrapper.patient.demographics import RACE_ETHNICITY
+from cds_wrapper.patient.rules import RACE
 from cds_wrapper.patient.subgroups import SubgroupScheme, is_missing
 
 TITLES: Final[Mapping[Verdict, str]] = {
@@ -125,7 +127,7 @@ def _lines(own: list[Judged], verdict: Verdict, known: Known, shown: Shown) -> I
     own = [one for one in own if one.figures.group != EVERYBODY]
     blank = _never_recorded(shown)
     if verdict is Verdict.NOT_KNOWN:
-        single = [one for one in own if _is_single(one) and one.figures.group.attribute not in blank]
+        single = [one for one in own if _is_single(one, shown) and one.figures.group.attribute not in blank]
         for reason in REASONS:
             here = [one for one in single if one.because is reason]
             if here:
@@ -133,15 +135,22 @@ def _lines(own: list[Judged], verdict: Verdict, known: Known, shown: Shown) -> I
         yield from (f"By {attribute_words(name)}: on file for nobody" for name in blank)
     for attribute, judged in shown.by_attribute().items():
         here = [one for one in own if one.figures.group.attribute == attribute]
-        if here and "*" in attribute and verdict is not Verdict.FALLS_SHORT:
+        if here and _is_counted(attribute, shown) and verdict is not Verdict.FALLS_SHORT:
             yield f"{len(here)} of {len(judged)} groups by {attribute_words(attribute)}: see question 2"
         elif here and verdict is not Verdict.NOT_KNOWN:
             yield capital(listed(list(_names(here, known, shown))))
 
 
-def _is_single(one: Judged) -> bool:
+def _is_single(one: Judged, shown: Shown) -> bool:
     """Whether it is named: a race alone or in combination is in the tables, or its name would stand twice."""
-    return len(one.figures.group.where) == 1 and one.figures.group.exclusive
+    group = one.figures.group
+    return group.exclusive and not _is_counted(group.attribute, shown)
+
+
+def _is_counted(attribute: str, shown: Shown) -> bool:
+    """Whether groups are counted and not named: those of crossings, and of race and ethnicity beside both."""
+    both = {RACE, "ethnicity"} <= set(shown.by_attribute())
+    return "*" in attribute or (attribute == RACE_ETHNICITY and both)
 
 
 def _never_recorded(shown: Shown) -> list[str]:

@@ -11,7 +11,7 @@ from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Heading, Tabl
 from cds_wrapper.monitoring.report.figures import people
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import WHY_NOT, capital, group_words, listed
-from cds_wrapper.monitoring.report.shares import is_quiet
+from cds_wrapper.monitoring.report.shares import is_beside
 from cds_wrapper.monitoring.suppression import is_small
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 
@@ -70,8 +70,16 @@ def _outcome(outcome: Outcome, rows: Sequence[Compared], known: Known) -> Iterat
         rows=tuple(_row(one, outcome, hidden[one.among], known) for one in rows),
         note="Reviews test this at a stricter level than 95 %, since they look at every group again and"
         " again: what reaches a card stands under question 4.",
-        quiet=tuple(is_quiet(one.group) or one.among is not Among.ALL for one in rows),
+        quiet=tuple(not _is_told(one, known) for one in rows),
     )
+
+
+def _is_told(one: Compared, known: Known) -> bool:
+    """On the page: whatever is found, and all groups of core attributes."""
+    if one.among is not Among.ALL or not one.n:
+        return False
+    is_found = one.standing in {Standing.SCORES_TOO_LOW, Standing.SCORES_TOO_HIGH}
+    return is_found or not is_beside(one.group, known)
 
 
 def _means(outcome: Outcome) -> tuple[str, str]:

@@ -56,7 +56,7 @@ class Shares:
         return {title: _hidden_in(parts) for title, parts in self.columns.items()}
 
     def table(self, known: Known) -> Table:
-        """The table of all patients and of single groups."""
+        """The table of all patients and of single groups; on the page, those of core attributes."""
         groups = [group for group in self.whole if not is_quiet(group)]
         return Table(
             name=self.name,
@@ -64,6 +64,7 @@ class Shares:
             columns=("Group", self.counted, *self.columns, *self.more),
             rows=tuple(self._row(group, known) for group in groups),
             note=self.note,
+            quiet=tuple(group not in self.names and is_beside(group, known) for group in groups),
         )
 
     def _row(self, group: Group, known: Known) -> tuple[str, ...]:
@@ -95,6 +96,12 @@ class Shares:
 def is_quiet(group: Group) -> bool:
     """Whether a group is one of the many: a crossing, or a race alone or in combination."""
     return len(group.where) > 1 or not group.exclusive
+
+
+def is_beside(group: Group, known: Known) -> bool:
+    """Whether a group stands in the files only: one that alone makes no card say that too little is known."""
+    policy = known.service.scheme.attributes.get(group.attribute)
+    return bool(group.where) and (is_quiet(group) or policy is None or not policy.core)
 
 
 def stands_out(words: str, parts: Mapping[Group, Part], known: Known) -> Iterator[Block]:

@@ -288,7 +288,7 @@ def _bands() -> list[ScoreBand]:
 
 
 def _compared() -> list[Compared]:
-    """The label is alike for all; a count of illness, which the score was not made for, higher in one group."""
+    """The label is alike for all; a count of illness, no label of the score, is higher in one group."""
     rows = []
     for group, n in _groups()[1:]:
         is_sicker = group.level == "black"

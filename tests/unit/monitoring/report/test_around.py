@@ -137,7 +137,7 @@ def test_rows_of_which_nothing_may_be_shown_are_named_in_a_sentence_and_kept_in_
 def test_quiet_rows_stand_in_the_files_only(mark: tuple[str, ...]) -> None:
     found = Table("t", "t", ("Group", "n"), (("a", "1"), ("b", "2")), marks=mark, quiet=(False, True))
     assert [cells for _, cells in found.told] == [("a", "1")]
-    assert found.left_out == "1 smaller group stands in the files beside this page."
+    assert found.left_out == "1 further row stands in the files beside this page."
 
 
 def test_a_table_without_any_row_to_show_is_a_sentence() -> None:
