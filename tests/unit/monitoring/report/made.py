@@ -310,6 +310,7 @@ def _compared() -> list[Compared]:
                     result=result,
                     control=1.0,
                     over_label=None,
+                    label=None,
                     costs=None,
                     standing=Standing.SCORES_TOO_LOW if mismatch else Standing.NO_FINDING,
                     label_mismatch=mismatch,
