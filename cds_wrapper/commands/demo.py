@@ -62,8 +62,8 @@ def command(
     year: bool = typer.Option(
         False,
         "--year",
-        help="First play a synthetic year of discharges, import its outcomes and write the report: a"
-        " minute or two.",
+        help="First play a synthetic year of discharges, import its outcomes, review it twice and write the"
+        " report: two to five minutes.",
     ),
 ) -> None:
     """Run the whole program with synthetic patients: wrapper, demonstration vendor, FHIR server, EHR screen.

@@ -32,6 +32,9 @@ from cds_wrapper.settings import Settings
 
 SEED: Final = 20260630
 ENVIRONMENT: Final = "environment.sh"
+CHANGED: Final = "Example-Myrtle, Leroy"
+"""The patient whose card the year changes: he is of the crossing in which scores were too low."""
+
 _MONTH: Final = timedelta(days=31)
 
 
@@ -69,7 +72,8 @@ def live_the_year(settings: Settings, files: DemoFiles, lines: log.OperatorLog, 
     environment = _environment(settings)
     write_environment(files.folder / ENVIRONMENT, environment)
     if there.done.exists():
-        typer.echo(f"The year is there already; its report: {there.report}")
+        typer.echo("The year is there already.")
+        _point_to(there)
         return True
     if there.begun.exists():
         typer.echo(
@@ -83,10 +87,17 @@ def live_the_year(settings: Settings, files: DemoFiles, lines: log.OperatorLog, 
     year = live(load_model(), date.today(), seed=SEED)  # noqa: DTZ011 - the demonstration's own day
     asyncio.run(_play(year, settings, lines, ports))
     write_records(year, there.records)
-    ok = all(_run(command, environment) for command in steps(year, there))
+    ok = all(_run(command, environment, files.operator_log) for command in steps(year, there))
     if ok:
         there.done.write_bytes(msgspec.json.encode({"calls": len(year.discharges), "ended": year.end}))
+        _point_to(there)
     return ok
+
+
+def _point_to(there: YearFiles) -> None:
+    """What to look at, now that the year is over."""
+    typer.echo(f"The report: open {there.report} in a browser.")
+    typer.echo(f"The changed card: on the EHR screen, open {CHANGED} (at discharge).")
 
 
 async def _play(year: Year, settings: Settings, lines: log.OperatorLog, ports: Ports) -> None:
@@ -125,14 +136,23 @@ def steps(year: Year, there: YearFiles) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+def _run(command: Sequence[str], environment: Mapping[str, str], operator_log: Path) -> bool:
+    """Run one command; what it tells the operator goes where the wrapper's own lines go."""
     typer.echo(f"$ python3 run.py {shlex.join(command)}")
     sys.stdout.flush()
-    result = subprocess.run(  # noqa: S603 - our own commands
-        [sys.executable, "-m", "cds_wrapper.cli", *command], env={**os.environ, **environment}, check=False
-    )
+    with operator_log.open("ab") as lines:
+        result = subprocess.run(  # noqa: S603 - our own commands
+            [sys.executable, "-m", "cds_wrapper.cli", *command],
+            env={**os.environ, **environment},
+            stderr=lines,
+            check=False,
+        )
     if result.returncode:
-        typer.echo(f"That ended with exit code {result.returncode}; the year is not whole.", err=True)
+        typer.echo(
+            f"That ended with exit code {result.returncode}; the year is not whole. The end of {operator_log}"
+            " says why.",
+            err=True,
+        )
     return result.returncode == 0
 
 

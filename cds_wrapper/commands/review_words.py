@@ -46,13 +46,17 @@ def _times(done: Reviewed) -> Iterator[str]:
         return
     ratios = ", ".join(f"{time.ratio:g}" for time in told[0][1])
     yield f"  Expected time until a group's score that is too low by a factor of {ratios} is found:"
+    never = [group for group, times in told if all(time.from_live is None for time in times)]
     for group, times in told:
-        yield f"    {group}: " + ", ".join(_time(time) for time in times)
+        if group not in never:
+            yield f"    {group}: " + ", ".join(_time(time) for time in times)
+    if never:
+        yield f"  Never (not within {PLANNED_MONTHS} months), for any of these: {', '.join(never)}."
 
 
 def _time(one: TimeToFind) -> str:
     if one.from_live is None:
-        return f"never (not within {PLANNED_MONTHS} months)"
+        return "never"
     months = one.from_live / DAYS_PER_MONTH
     return f"{months:.0f} months" if months >= 2 else f"{max(1, round(one.from_live / 7))} weeks"
 
