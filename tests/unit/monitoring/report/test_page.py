@@ -15,8 +15,8 @@ import pytest
 
 from cds_wrapper.monitoring.report.blocks import Answers, Bullets, Page, Section, Table, Words
 from cds_wrapper.monitoring.report.known import Activity, Known
-from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, page_of, report_of
-from tests.unit.monitoring.report.made import AS_OF, SHORT, known
+from cds_wrapper.monitoring.report.page import FIGURES, csv_of, html_of, json_of, page_of, report_of
+from tests.unit.monitoring.report.made import AS_OF, HOOKS, SHORT, known
 
 NEVER_SAID = (
     "fair",
@@ -299,6 +299,17 @@ def test_csv_has_a_file_for_each_table_and_one_for_all_figures() -> None:
     )
     assert (ratio["answer"], ratio["n"], ratio["method"]) == ("falls_short", "700", "made up")
     assert float(ratio["low"]) < float(ratio["value"]) < float(ratio["high"])
+
+
+def test_every_column_of_the_figures_is_described_in_the_guide() -> None:
+    guide = (HOOKS.parent / "docs" / "how-to" / "read-the-report.md").read_text()
+    assert [column for column in FIGURES if f"`{column}`" not in guide] == []
+
+
+def test_json_tells_the_edition_and_what_was_found() -> None:
+    found = json_of(report_of(known()))
+    assert found["edition"] == {"as_of": AS_OF.isoformat(), "reviewed_on": AS_OF.isoformat()}
+    assert [(one["id"], one["on_cards"]) for one in found["findings"]] == [("F1", True), ("F2", False)]
 
 
 def test_no_cell_of_a_csv_is_a_formula() -> None:
