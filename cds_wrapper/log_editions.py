@@ -44,6 +44,18 @@ FINDING_OPENED = event(
     "A review found something; `findings` says what and what the plan says.",
     "service_id finding_id kind direction since",
 )
+FINDINGS_TOLD = event(
+    "findings_told",
+    Level.INFO,
+    "The owner's address has taken findings that are open.",
+    "service_id findings",
+)
+FINDINGS_NOT_TOLD = event(
+    "findings_not_told",
+    Level.ERROR,
+    "The owner's address did not take findings that are open; the next review tells them again.",
+    "service_id findings reason",
+)
 REVIEW_OVERDUE = event(
     "review_overdue",
     Level.WARNING,
@@ -75,6 +87,8 @@ EDITION_EVENTS = (
     EVIDENCE_PUBLISHED,
     FINDING_OPENED,
     FINDING_CLOSED,
+    FINDINGS_TOLD,
+    FINDINGS_NOT_TOLD,
     REVIEW_OVERDUE,
     OUTCOMES_OVERDUE,
     EVIDENCE_EXPIRED,

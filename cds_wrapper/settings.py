@@ -133,6 +133,15 @@ class Settings(BaseSettings):
         description="Address to which traces are sent, without any data of patients, such as"
         " `http://127.0.0.1:4318/v1/traces` (OTLP over HTTP; needs the extra `otel`). Off without it.",
     )
+    notify: str | None = Field(
+        None,
+        description="Address that `review` tells of findings that are open, without any data of patients,"
+        " such as `https://alerts.example.org/cds`; https in production. Off without it.",
+    )
+    notify_key: FilePath | None = Field(
+        None,
+        description="File with the secret that these messages are signed with; 32 bytes or more, mode 0600.",
+    )
     drain_seconds: float = Field(
         0.5,
         ge=0,
@@ -154,9 +163,9 @@ class Settings(BaseSettings):
             )
         return value.rstrip("/")
 
-    @field_validator("otel_endpoint")
+    @field_validator("otel_endpoint", "notify")
     @classmethod
-    def _a_collector(cls, value: str | None) -> str | None:
+    def _an_address_without_secrets(cls, value: str | None) -> str | None:
         parts = urlsplit(value or "http://none.example")
         if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc or parts.query:
             raise ValueError("write an http(s) address such as http://127.0.0.1:4318/v1/traces")

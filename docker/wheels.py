@@ -1,8 +1,9 @@
 """Fetches the wheels an image needs, each at the version and with the hash that constraints.txt pins.
 
-    python3 wheels.py
+    python3 wheels.py [EXTRAS]
 
-It runs in a folder with pyproject.toml and constraints.txt and fills wheels/build and wheels/service there.
+EXTRAS are names of pyproject.toml's optional dependencies with commas between, such as `monitor`. It runs in
+a folder with pyproject.toml and constraints.txt and fills wheels/build and wheels/service there.
 constraints.txt pins the tools for tests and checks too, so pip finds out which of the packages the service
 needs. Whether a file is the pinned one is then decided by its hash alone, before anything is installed.
 """
@@ -17,19 +18,20 @@ import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 WHEELS = Path("wheels")
 VERSIONS = Path("versions.txt")
 
 
-def main() -> int:
+def main(extras: str = "") -> int:
     """Fetch and compare; 1 when a file is not the pinned one, or pip could not fetch."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
     constraints = Path("constraints.txt").read_text(encoding="utf-8")
     VERSIONS.write_text("".join(f"{line}\n" for line in versions(constraints)), encoding="utf-8")
     wanted: dict[str, Sequence[str]] = {
         "build": project["build-system"]["requires"],
-        "service": project["project"]["dependencies"],
+        "service": [*project["project"]["dependencies"], *optional(project, extras)],
     }
     for name, requirements in wanted.items():
         if not fetch(requirements, WHEELS / name):
@@ -42,6 +44,16 @@ def main() -> int:
     for file in foreign:
         sys.stderr.write(f"{file.name} is not the file that constraints.txt pins: its hash is not there.\n")
     return 1 if foreign else 0
+
+
+def optional(project: dict[str, Any], extras: str) -> list[str]:
+    """What the named extras need; ends the build when there is none of that name."""
+    known = project["project"].get("optional-dependencies", {})
+    names = [name for name in extras.replace(",", " ").split() if name]
+    for name in names:
+        if name not in known:
+            sys.exit(f"EXTRAS names {name!r}, which pyproject.toml does not have: {', '.join(known)}.")
+    return [requirement for name in names for requirement in known[name]]
 
 
 def versions(constraints: str) -> list[str]:
@@ -63,4 +75,4 @@ def unpinned(files: Iterable[Path], constraints: str) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:2]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,10 +18,14 @@ import typer
 from cds_wrapper import log, log_editions
 from cds_wrapper.app import new_prediction_id
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
+from cds_wrapper.commands.review_notice import Notices, Receiver, receiver_of
+from cds_wrapper.commands.review_notice import tell as tell_of
 from cds_wrapper.commands.review_preview import Preview, preview
 from cds_wrapper.commands.review_words import in_words
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
-from cds_wrapper.ledger.outcome_file import beside, folder_beside
+from cds_wrapper.ledger.editions import findings_in
+from cds_wrapper.ledger.followed import follow
+from cds_wrapper.ledger.outcome_file import beside, copied, folder_beside
 from cds_wrapper.ledger.store import LedgerReader
 from cds_wrapper.monitoring.past import local_in_force
 from cds_wrapper.monitoring.review import Place, publish, review
@@ -30,6 +35,9 @@ from cds_wrapper.settings import Settings, read_settings
 
 RUNNING_EXIT: Final = 9
 """Another review of this ledger is running; nothing was done."""
+
+NOT_TOLD_EXIT: Final = 10
+"""Reviewed and published, but the owner's address did not take what it was told."""
 
 
 def command(
@@ -41,7 +49,7 @@ def command(
         typer.Option(formats=["%Y-%m-%d"], help="Day up to which outcomes count (UTC); else today."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Publish and record nothing; say what would change on cards.")
+        bool, typer.Option("--dry-run", help="Change nothing at all; say what would change on cards.")
     ] = False,
     data: Annotated[
         Path | None, typer.Option(help="Folder of exported rows; else one beside the ledger.")
@@ -58,7 +66,8 @@ def command(
     It runs beside the service, daily, by a scheduler; twice a day does no harm. Serving processes follow
     within seconds. Findings stand until people close them (`findings close`).
     Exit codes: 0 done, 2 a setting is wrong or the ledger cannot be read or written, 3 no such service,
-    9 another review is running.
+    9 another review is running, 10 done, but the address of `CDS_WRAPPER_NOTIFY` was not reached: the next
+    review tells it.
 
     \b
     Example: python3 run.py review --service readmission --dry-run
@@ -66,16 +75,37 @@ def command(
     settings, services = _wanted(service)
     day = as_of.date() if as_of else datetime.now(UTC).date()
     place = Place(settings.ledger_path, data or folder_beside(settings.ledger_path))
-    publish_to = () if dry_run else (settings.ledger_path, *(also or ()))
     told: list[dict[str, Any]] = []
+    untold = False
     try:
-        with only_one(settings.ledger_path):
-            told.extend(_one(place, one, day, publish_to, as_json=as_json) for one in services)
+        receiver = receiver_of(settings)
+        with only_one(settings.ledger_path), _place(place, is_trial=dry_run) as there:
+            told.extend(_one(there, one, day, as_json=as_json) for one in services)
+            unreached = [] if dry_run else _unreached(settings.ledger_path, also or ())
+            if receiver is not None and not dry_run:
+                taken = [_told_of(settings.ledger_path, one, receiver) for one in services]
+                untold = not all(taken)
     except (LedgerUnavailable, ConfigurationRefused) as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
     if as_json:
         typer.echo(json.dumps({"as_of": day.isoformat(), "dry_run": dry_run, "services": told}, indent=2))
+    if unreached:
+        raise typer.Exit(CONFIGURATION_EXIT)
+    if untold:
+        raise typer.Exit(NOT_TOLD_EXIT)
+
+
+def _unreached(recorded: Path, further: Sequence[Path]) -> list[Path]:
+    """Further ledgers that could not be brought up to date; the next review does it."""
+    unreached = []
+    for ledger in further:
+        try:
+            follow(recorded, ledger)
+        except (LedgerUnavailable, ConfigurationRefused) as error:
+            tell(error)
+            unreached.append(ledger)
+    return unreached
 
 
 def _wanted(names: Sequence[str] | None) -> tuple[Settings, list[ServiceDefinition]]:
@@ -111,20 +141,36 @@ def only_one(ledger: Path) -> Iterator[None]:
         yield
 
 
-def _one(
-    place: Place, service: ServiceDefinition, day: date, publish_to: Sequence[Path], *, as_json: bool
-) -> dict[str, Any]:
-    """Review one service; without a ledger to publish to it is a dry run."""
-    last = local_in_force(place.ledger, service)
-    if last is not None and last.as_of > day and publish_to:
-        _refuse(f"{service.id}: an edition as of {last.as_of} is in force; look back with --dry-run.")
+@contextlib.contextmanager
+def _place(place: Place, *, is_trial: bool) -> Iterator[Place]:
+    """The place itself; for a trial with a folder beside the ledger, which goes afterwards.
+
+    One that was killed leaves it, and the next review takes it away: it holds health data.
+    """
+    folder = place.ledger.with_name(f".{place.ledger.stem}-dry-run")
+    shutil.rmtree(folder, ignore_errors=True)
     if not beside(place.ledger).exists():
         _refuse(f"No outcomes were imported beside {place.ledger}: see `outcomes import`.")
+    if not is_trial:
+        yield place
+        return
+    try:
+        folder.mkdir(mode=0o700)
+        copied(beside(place.ledger), folder / "outcomes.db")
+        yield replace(place, trial=folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _one(place: Place, service: ServiceDefinition, day: date, *, as_json: bool) -> dict[str, Any]:
+    """Review one service, and publish unless it is a trial."""
+    last = local_in_force(place.ledger, service)
+    if last is not None and last.as_of > day and place.trial is None:
+        _refuse(f"{service.id}: an edition as of {last.as_of} is in force; look back with --dry-run.")
     done = review(place, service, day, lambda part: _progress(service, part))
-    seen = None if publish_to else _preview(place, done)
-    for ledger in publish_to:
-        publish(replace(place, ledger=ledger), done, lambda: str(new_prediction_id()))
-    if publish_to:
+    seen = None if place.trial is None else _preview(place, done)
+    if place.trial is None:
+        publish(place, done, lambda: str(new_prediction_id()))
         _notify(done)
     if not as_json:
         for line in in_words(done, seen):
@@ -141,6 +187,25 @@ def _progress(service: ServiceDefinition, part: str) -> None:
 def _preview(place: Place, done: Reviewed) -> Preview:
     after = done.edition or done.before
     return preview(LedgerReader(place.ledger), done.service, (done.before, after), done.figures.as_of)
+
+
+def _told_of(ledger: Path, service: ServiceDefinition, receiver: Receiver) -> bool:
+    """Tell of every finding of a service that is open and was not told; whether none is left."""
+    notices = Notices(ledger)
+    waiting = notices.untold(service.id, [one for one in findings_in(ledger, service.id) if one.is_open])
+    if not waiting:
+        return True
+    lines = log.OperatorLog("review")
+    why = tell_of(receiver, service.id, service.plan.monitoring, waiting, lambda: datetime.now(UTC))
+    if why is not None:
+        lines.emit(log_editions.FINDINGS_NOT_TOLD, service_id=service.id, findings=len(waiting), reason=why)
+        typer.echo(
+            f"{service.id}: CDS_WRAPPER_NOTIFY was not reached ({why}); the next review tells it.", err=True
+        )
+        return False
+    notices.add(service.id, waiting, receiver)
+    lines.emit(log_editions.FINDINGS_TOLD, service_id=service.id, findings=len(waiting))
+    return True
 
 
 def _notify(done: Reviewed) -> None:

@@ -44,6 +44,7 @@ class Preview:
         shown = _may_be_shown([*self.before.values(), *self.after.values()])
         return {
             "patients": self.patients if self.patients >= FLOOR else None,
+            "unreadable": "some" if self.unreadable else "none",
             "changed": self.changed if self.changed == 0 or self.changed >= FLOOR else None,
             "levels": {
                 level.value: {

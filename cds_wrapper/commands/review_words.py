@@ -72,6 +72,8 @@ def _published(done: Reviewed, *, is_dry: bool) -> Iterator[str]:
 
 def _cards(seen: Preview) -> Iterator[str]:
     told = seen.document()
+    if seen.unreadable:
+        yield "  Some recorded calls cannot be weighed again and are left out: see `check --ledger`."
     if told["patients"] is None:
         yield "  Too few patients were recorded in the last quarter to say how cards would change."
         return

@@ -121,6 +121,22 @@ _OLD_OUTCOMES: Final = (
 )
 
 
+def copied(path: Path, to: Path) -> None:
+    """A copy of the database as of one moment, for its owner alone; `LedgerUnavailable` when it cannot be."""
+    try:
+        os.close(os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with (
+            contextlib.closing(
+                sqlite3.connect(address, uri=True, timeout=PATIENCE.total_seconds())
+            ) as source,
+            contextlib.closing(sqlite3.connect(to)) as target,
+        ):
+            source.backup(target)
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerUnavailable(f"{path} cannot be copied to {to} ({error_name(error)}).") from None
+
+
 def imported_in(path: Path) -> Mapping[str, tuple[datetime, datetime]]:
     """When outcomes of each service were imported first and last; none without the file.
 

@@ -58,10 +58,25 @@ QUARTER: Final = timedelta(days=91)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a review reads and writes: the ledger, and the folder of what is exported from it."""
+    """Where a review reads and writes: the ledger, and the folder of what is exported from it.
+
+    A review on `trial` makes its episodes in that folder, which holds a copy of the outcomes and goes
+    afterwards: nothing else is written.
+    """
 
     ledger: Path
     folder: Path
+    trial: Path | None = None
+
+    @property
+    def outcomes(self) -> Path:
+        """The file of outcomes and episodes."""
+        return beside(self.ledger) if self.trial is None else self.trial / "outcomes.db"
+
+    @property
+    def exported(self) -> Path:
+        """Where episodes are written as Parquet."""
+        return self.trial or self.folder
 
 
 def review(
@@ -69,20 +84,19 @@ def review(
 ) -> Reviewed:
     """Look at one service as of a day; nothing is recorded or published yet.
 
-    Outcomes, episodes and what is exported of them are brought up to date. `LedgerUnavailable` when ledger
-    or outcomes cannot be read.
+    Episodes and what is exported for analysts are brought up to date, on trial only what is looked at.
+    `LedgerUnavailable` when ledger or outcomes cannot be read.
     """
     told("episodes")
-    made = make_episodes(place.ledger, beside(place.ledger), service, as_of)
-    for dataset in ("predictions", "corrections", "feedback"):
+    made = make_episodes(place.ledger, place.outcomes, service, as_of)
+    for dataset in ("predictions", "corrections", "feedback") if place.trial is None else ():
         export_rows(place.ledger, place.folder, dataset)
+    folders = []
     for dataset in ("episodes", "episode_outcomes"):
-        export_snapshot(beside(place.ledger), place.folder, dataset, service.id)
+        export_snapshot(place.outcomes, place.exported, dataset, service.id)
+        folders.append(place.exported / dataset / f"service_id={service.id}")
     past = past_of(place.ledger, service)
-    there = f"service_id={service.id}"
-    with parquet_source(
-        place.folder / "episodes" / there, place.folder / "episode_outcomes" / there
-    ) as source:
+    with parquet_source(*folders) as source:
         return looked_at(source, service, as_of, past, made, told)
 
 

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -245,6 +246,27 @@ def test_the_image_gets_what_the_service_needs_and_no_tool_for_tests(shelf: Path
         "service/needed-1.0-py3-none-any.whl",
         "service/service-1.0-py3-none-any.whl",
     ]
+
+
+def test_an_image_for_reviews_gets_what_the_extra_needs_and_another_name_ends_the_build(shelf: Path) -> None:
+    with Path("pyproject.toml").open("a") as project:
+        project.write('[project.optional-dependencies]\nanalysis = ["analysis"]\n')
+    with Path("constraints.txt").open("a") as pins:
+        pins.write(f"analysis==1.0 \\\n    --hash=sha256:{sha256(make_wheel(shelf, 'analysis'))}\n")
+    assert wheels.main("") == 0 and not list(Path("wheels").glob("*/analysis*"))
+    assert wheels.main("analysis") == 0
+    assert [file.parent.name for file in Path("wheels").glob("*/analysis*")] == ["service"]
+    with pytest.raises(SystemExit, match="'analyses', which pyproject"):
+        wheels.main("analyses")
+
+
+def test_every_package_of_the_extra_for_reviews_is_pinned_and_the_image_passes_its_name_on() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = {re.split("[=;[ ]", line)[0] for line in wheels.versions((ROOT / "constraints.txt").read_text())}
+    wanted = {re.split("[><=[ ]", line)[0] for line in wheels.optional(project, "monitor")}
+    assert {"pyarrow", "duckdb"} <= wanted <= pinned
+    assert ("ARG", 'EXTRAS=""') in instructions()
+    assert [rest for name, rest in instructions() if name == "RUN" and 'wheels.py "${EXTRAS}"' in rest]
 
 
 def test_a_package_that_is_not_the_pinned_file_is_refused(
