@@ -145,9 +145,24 @@ def _area_effect(side: Side, asked: Asked) -> float:
     return clustered.design_effect(variance, side.ranks.se**2, int(side.moments.with_event), usual)
 
 
+def uncalibrated(question: Question) -> WhyNot | None:
+    """Why nothing is said about scores as probabilities."""
+    if not question.is_probability:
+        return WhyNot.NOT_A_PROBABILITY
+    return WhyNot.INDEX_LOOKS_AHEAD if question.index is Index.MAXIMUM else None
+
+
+def _fit(side: Side, question: Question) -> Calibration:
+    why = uncalibrated(question) or (WhyNot.NO_ROWS if side.sums.n <= 0 else None)
+    if why:
+        none = Figure.none(why)
+        return Calibration(none, none, none)
+    return calibration(*side.sums.mature_bins())
+
+
 def figures(group: Group, side: Side, rest: Side | None, asked: Asked) -> tuple[Measured, ...]:
     """Every measure about a group; those that compare it with the rest where there is a rest to speak of."""
-    one = _Figures(group, side, asked, effects(side, asked))
+    one = _Figures(group, side, asked, effects(side, asked), _fit(side, asked.question))
     return (
         *one.shares(),
         *one.ratios(),
@@ -168,6 +183,7 @@ class _Figures:
     side: Side
     asked: Asked
     effects: Mapping[Measure, float]
+    fit: Calibration
 
     @property
     def level(self) -> float:
@@ -198,11 +214,7 @@ class _Figures:
         return None
 
     def _uncalibrated(self) -> WhyNot | None:
-        """Why nothing is said about scores as probabilities."""
-        question = self.asked.question
-        if not question.is_probability:
-            return WhyNot.NOT_A_PROBABILITY
-        return WhyNot.INDEX_LOOKS_AHEAD if question.index is Index.MAXIMUM else None
+        return uncalibrated(self.asked.question)
 
     def ratios(self) -> Iterator[Measured]:
         sums = self.side.sums
@@ -226,7 +238,7 @@ class _Figures:
         yield self._measured(Measure.AUROC, figure, method, None, effect)
 
     def calibration(self) -> Iterator[Measured]:
-        fit = self._fit()
+        fit = self.fit
         effect = self.effects[Measure.OE_RATIO]
         for measure, figure in (
             (Measure.CALIBRATION_INTERCEPT, fit.intercept),
@@ -241,13 +253,6 @@ class _Figures:
         sums = self.side.sums
         figure = Figure.none(why) if why else Figure.of(sums.brier / sums.n, None)
         yield self._measured(Measure.BRIER, figure, "mean", None, 1.0)
-
-    def _fit(self) -> Calibration:
-        why = self._uncalibrated() or self._why(Measure.CALIBRATION_SLOPE)
-        if why:
-            none = Figure.none(why)
-            return Calibration(none, none, none)
-        return calibration(*self.side.sums.mature_bins())
 
     def benefit(self) -> Iterator[Measured]:
         threshold, forms = self.asked.question.threshold, self.side.sums.forms
@@ -316,7 +321,7 @@ class _Figures:
         p, n, flagged = self.side.sums.scored_bins()
         if why or not len(n):
             return EXPECTED_METHOD, why or WhyNot.NO_ROWS
-        fit = self._fit()
+        fit = self.fit
         if fit.intercept.value is None or fit.slope.value is None:
             return EXPECTED_METHOD, expected(p, n, flagged)
         own = expit(fit.intercept.value + fit.slope.value * logit(p))
