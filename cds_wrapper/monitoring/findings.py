@@ -9,7 +9,6 @@ implausibly good result, outcomes that stop coming, values that go missing.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -20,7 +19,6 @@ from cds_wrapper.caveats.found import Direction
 from cds_wrapper.caveats.model_card import Where
 from cds_wrapper.caveats.outside import GroupKey
 from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
-from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
@@ -31,7 +29,6 @@ from cds_wrapper.monitoring.values import (
     ServiceFigures,
 )
 from cds_wrapper.patient.rules import RACE
-from cds_wrapper.services.outcomes import Role
 
 LEAST_UNFLAGGED: Final = 1.25
 """O/E among the unflagged from which a lower sensitivity is a fault: a convention."""
@@ -44,6 +41,7 @@ class FindingKind(enum.Enum):
     MODEL_OFF = "model_off"
     MISSES_MORE = "misses_more"
     EQUAL_SCORE = "equal_score"
+    LABEL_MISMATCH = "label_mismatch"
     THRESHOLD_EFFECT = "threshold_effect"
     TOO_GOOD = "too_good"
     FOLLOW_UP_FALLING = "follow_up_falling"
@@ -177,52 +175,6 @@ def _sign(one: GroupFigures, plan: MonitoringPlan) -> str | None:
     ):
         return f"an AUROC {abs(area.value):.2f} lower"
     return None
-
-
-def of_equal_score(compared: Iterable[Compared], figures: ServiceFigures) -> Iterator[Observed]:
-    """Groups with more or less of an outcome than others with the same score, at the level of this review.
-
-    Of the label it is known how often it was expected: a group with as many events is not at fault.
-    """
-    directions = {
-        Standing.SCORES_TOO_LOW: Direction.SCORES_TOO_LOW,
-        Standing.SCORES_TOO_HIGH: Direction.SCORES_TOO_HIGH,
-    }
-    for one in compared:
-        direction, ratio = directions.get(one.standing), one.ratio
-        if one.among is not Among.ALL or direction is None or ratio.value is None:
-            continue
-        if one.role is Role.LABEL and not _errs(figures, one.group, direction):
-            continue
-        of_what = "need" if one.role is Role.NEED else "label"
-        what = f"{ratio.value:.2f} times the {of_what} ({one.outcome}) of others with the same score"
-        if one.label_mismatch:
-            what += "; the score is right about its label"
-        yield Observed(
-            kind=FindingKind.EQUAL_SCORE,
-            group=one.group,
-            outcome=one.outcome,
-            direction=direction,
-            since=figures.as_of,
-            what=what,
-            sure=f"interval {ratio.low:.2f} to {ratio.high:.2f} at the level of this review",
-            detail={"ratio": round(ratio.value, 3), "role": one.role.value},
-            label_mismatch=one.label_mismatch,
-        )
-
-
-def _errs(figures: ServiceFigures, group: Group, direction: Direction) -> bool:
-    """Whether the group's own O/E is surely on that side of 1, and farther from it than the rest's."""
-    of_group = next((one for one in figures.groups if one.group == group), None)
-    found = of_group.of(Measure.OE_RATIO) if of_group else None
-    if of_group is None or found is None or found.low is None or found.high is None:
-        return False
-    if not (found.low > 1 if direction is Direction.SCORES_TOO_LOW else found.high < 1):
-        return False
-    beside = of_group.of(Measure.OE_RATIO_TO_REST)
-    if not found.value or beside is None or not beside.value:
-        return True
-    return abs(math.log(found.value)) >= abs(math.log(found.value / beside.value))
 
 
 # What is listed and not carded ------------------------------------------------------------------------------

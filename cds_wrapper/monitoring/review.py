@@ -35,7 +35,6 @@ from cds_wrapper.monitoring.findings import (
     is_exclusive,
     may_miss_more,
     news,
-    of_equal_score,
     of_follow_up,
     of_missing,
     of_sensitivity,
@@ -50,6 +49,7 @@ from cds_wrapper.monitoring.looking import Looked, families, look
 from cds_wrapper.monitoring.measures import measure
 from cds_wrapper.monitoring.past import Past, before_of, past_of
 from cds_wrapper.monitoring.reviewed import Reviewed, document
+from cds_wrapper.monitoring.unequal import of_equal_score
 from cds_wrapper.monitoring.values import EVERYBODY, Group, ServiceFigures
 from cds_wrapper.services.definitions import ServiceDefinition, kept_edition
 

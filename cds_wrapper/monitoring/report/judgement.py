@@ -52,6 +52,7 @@ _DIRECTIONS: Final[Mapping[Direction, str]] = {
     Direction.FALSE_ALARMS_MORE: "More alerts are false",
 }
 _KINDS: Final[Mapping[FindingKind, str]] = {
+    FindingKind.LABEL_MISMATCH: "The need differs at equal scores, more than what the score predicts",
     FindingKind.THRESHOLD_EFFECT: "Fewer cases are found, as one threshold does where risks differ",
     FindingKind.TOO_GOOD: "Results are too good to be true; the outcome may be known to the score",
     FindingKind.FOLLOW_UP_FALLING: "Fewer outcomes are learnt than before",

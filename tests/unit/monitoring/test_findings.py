@@ -19,7 +19,6 @@ from cds_wrapper.monitoring.findings import (
     is_dated,
     may_miss_more,
     news,
-    of_equal_score,
     of_follow_up,
     of_missing,
     of_sensitivity,
@@ -31,7 +30,8 @@ from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.formulas.equal_score import EqualScore
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.looking import Before, divisors_of, families, look
-from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures, ServiceFigures, WhyNot
+from cds_wrapper.monitoring.unequal import of_equal_score
+from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures, Measured, ServiceFigures, WhyNot
 from cds_wrapper.services.outcomes import OutcomeKind, Role
 from tests.unit.monitoring.figures import AS_OF, BLACK, FEMALE, LIVE, daily, figures_of, service_figures
 
@@ -243,6 +243,65 @@ def test_at_equal_score_a_group_that_is_a_little_off_is_not_blamed_beside_others
     figures = service_figures(figures_of(BLACK, oe_ratio=(1.1, 1.02, 1.2), oe_ratio_to_rest=to_rest))
     found = list(of_equal_score([compared(BLACK, Role.LABEL, Standing.SCORES_TOO_LOW)], figures))
     assert bool(found) is is_found
+
+
+WHITE = Group((("race", "white"),))
+ASIAN = Group((("race", "asian"),))
+ABSENT = Group((("race", "missing:absent"),))
+
+
+def found_in(*compared: Compared, figures: ServiceFigures | None = None) -> list[tuple[Group, FindingKind]]:
+    return [(one.group, one.kind) for one in of_equal_score(compared, figures or service_figures())]
+
+
+def test_a_gap_between_two_groups_is_told_once_of_the_one_whose_scores_are_too_low() -> None:
+    low = compared(BLACK, Role.NEED, Standing.SCORES_TOO_LOW)
+    high = compared(WHITE, Role.NEED, Standing.SCORES_TOO_HIGH)
+    absent = compared(ABSENT, Role.NEED, Standing.NO_FINDING)
+    assert found_in(low, high, absent) == [(BLACK, FindingKind.EQUAL_SCORE)]
+
+    third = compared(ASIAN, Role.NEED, Standing.NO_FINDING)
+    assert len(found_in(low, high, third)) == 2, "the rest of a group is then no single group"
+    assert found_in(high, replace(low, standing=Standing.NO_FINDING)) == [(WHITE, FindingKind.EQUAL_SCORE)]
+
+
+def test_a_label_of_a_score_that_is_no_probability_is_held_to_the_same() -> None:
+    """Of points nothing is expected: a group with more deaths at the same points is found all the same."""
+    figures = service_figures(figures_of(BLACK), figures_of(WHITE))
+
+    def unasked(figure: Measured) -> Measured:
+        return replace(figure, value=None, low=None, high=None, why_not=WhyNot.NOT_A_PROBABILITY)
+
+    points = replace(
+        figures,
+        groups=tuple(
+            replace(one, figures=tuple(unasked(figure) for figure in one.figures)) for one in figures.groups
+        ),
+    )
+    pair = (
+        compared(BLACK, Role.LABEL, Standing.SCORES_TOO_LOW),
+        compared(WHITE, Role.LABEL, Standing.SCORES_TOO_HIGH),
+    )
+    assert found_in(*pair, figures=points) == [(BLACK, FindingKind.EQUAL_SCORE)]
+    assert found_in(*pair, figures=figures) == [], "probabilities that came true in both"
+
+
+def test_a_need_that_differs_by_an_open_size_is_listed_and_on_no_card() -> None:
+    """The published case: 1.26 times the illness, fair to cost, and an interval that reaches below 1.25."""
+
+    def of_open_size(group: Group, ratio: Figure, over: Figure) -> Compared:
+        one = compared(group, Role.NEED, Standing.NO_FINDING)
+        return replace(one, result=replace(one.result, ratio=ratio), over_label=over, label="cost")
+
+    black = of_open_size(BLACK, Figure(1.26, 1.22, 1.30), Figure(1.28, 1.20, 1.36))
+    white = of_open_size(WHITE, Figure(0.79, 0.77, 0.82), Figure(0.78, 0.73, 0.83))
+    (one,) = of_equal_score([white, black], service_figures())
+    assert (one.group, one.kind, one.label_mismatch) == (BLACK, FindingKind.LABEL_MISMATCH, True)
+    assert one.direction is None and not one.kind.carded
+    assert "cost" in one.what and "1.26" in one.what
+
+    opposite = of_open_size(BLACK, Figure(1.26, 1.22, 1.30), Figure(0.9, 0.85, 0.95))
+    assert found_in(opposite) == [], "the label shows more of it than the need"
 
 
 # What is listed ---------------------------------------------------------------------------------------------
