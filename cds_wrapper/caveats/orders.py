@@ -7,6 +7,7 @@ it live again. It stands until the next order about the same service.
 from __future__ import annotations
 
 import enum
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import total_ordering
@@ -63,6 +64,15 @@ class Standing:
     card_is_due: bool
     decision_id: str | None = None
     since: date | None = None
+
+
+def is_same_role(one: str, other: str) -> bool:
+    """Whether two roles are one, however they are written: letters and digits alone count, not their case."""
+    return _letters(one) == _letters(other)
+
+
+def _letters(role: str) -> str:
+    return "".join(one for one in unicodedata.normalize("NFKC", role).casefold() if one.isalnum())
 
 
 def stricter(before: Standing | None, after: Standing | None) -> Standing | None:

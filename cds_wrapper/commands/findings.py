@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cds_wrapper import log, log_editions
+from cds_wrapper.caveats.orders import is_same_role
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.edition_values import StoredFinding
@@ -71,7 +72,7 @@ def _close(path: Path, finding: str | None, roles: tuple[str, str], why: str) ->
     by, second = roles
     if finding is None:
         _refuse("Name the finding to close: `findings` lists them.")
-    if by.casefold() == second.casefold():
+    if is_same_role(by, second):
         _refuse("--second names the same role as --by: closing loosens, and takes two.")
     closed = close_finding(path, finding, by, second, why)
     if closed is None:

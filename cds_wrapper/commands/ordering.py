@@ -12,7 +12,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from cds_wrapper.app import new_prediction_id
-from cds_wrapper.caveats.orders import Ordered
+from cds_wrapper.caveats.orders import Ordered, is_same_role
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.decisions import Given, NewOrder, Outcome, give, has_served
@@ -81,7 +81,7 @@ def order(
         ledgers,
         as_json,
     )
-    if wanted.second is not None and wanted.second.casefold() == wanted.by.casefold():
+    if wanted.second is not None and is_same_role(wanted.second, wanted.by):
         _refuse("--second names the same role as --by: loosening takes two.")
     try:
         settings = read_settings()

@@ -88,6 +88,9 @@ def command(
     except (LedgerUnavailable, ConfigurationRefused) as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
+    except OSError as error:  # a folder that is not there, a disk that is full
+        where = f"{error.filename} or its folder" if error.filename else f"{place.folder}"
+        _refuse(f"{where} cannot be written ({error.strerror or type(error).__name__}): run it again.")
     if as_json:
         typer.echo(json.dumps({"as_of": day.isoformat(), "dry_run": dry_run, "services": told}, indent=2))
     if unreached:

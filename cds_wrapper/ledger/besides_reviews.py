@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from cds_wrapper.caveats.orders import is_same_role
 from cds_wrapper.ledger.edition_schema import EDITION_TABLES
 from cds_wrapper.ledger.findings import Finding, Problem
 
@@ -121,9 +122,10 @@ def _closings(findings: list[Row]) -> Iterator[Finding]:
         if row["state"] == "opened":
             continue
         first = opened.get(row["finding_id"])
-        roles = {str(row[name]).casefold() for name in ("by_role", "second_role") if row[name]}
+        by, second = row["by_role"], row["second_role"]
+        two = bool(by) and bool(second) and not is_same_role(str(by), str(second))
         same = first is not None and all(row[name] == first[name] for name in (*_SAID, *_COPIED))
-        if not same or len(roles) < 2 or not row["why"]:
+        if not same or not two or not row["why"]:
             yield _finding(Problem.ALTERED, "findings", row)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -33,6 +34,8 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_BEGINS_FORMULA: Final = frozenset("=+-@\t\r\n|")
+_FIGURE: Final = re.compile(r"-[\d.,]*( %| \(-?[\d.,]+ to -?[\d.,]+\))?")
 SMALL_NUMBERS: Final = "small_numbers"
 FIGURES: Final = (
     "attribute",
@@ -178,7 +181,9 @@ def _csv(columns: tuple[str, ...], rows: Any) -> str:
 
 def _cell(value: Any) -> Any:
     """No spreadsheet may take a text for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "@"} else value
+    if not isinstance(value, str) or value[:1] not in _BEGINS_FORMULA:
+        return value
+    return value if value.startswith("-") and _FIGURE.fullmatch(value) else f"'{value}"
 
 
 def figure_rows(shown: Shown | None) -> Iterator[tuple[Any, ...]]:

@@ -17,6 +17,9 @@ from cds_wrapper.commands.table import build
 from cds_wrapper.ledger.database import prepare
 from cds_wrapper.ledger.edition_values import NewReview, StoredFinding, Subject
 from cds_wrapper.ledger.editions import findings_in, record_review
+from cds_wrapper.ledger.outcome_file import beside
+from cds_wrapper.ledger.outcomes import Subject as Imported
+from cds_wrapper.ledger.outcomes import import_rows
 from cds_wrapper.monitoring.report.known import NO_REVIEWS
 from cds_wrapper.services import load_services
 from tests.service.harness import ROOT
@@ -86,6 +89,8 @@ def test_two_roles_close_a_finding_on_the_record(folder: Path) -> None:
         CLOSE,
         (*CLOSE, "--by", "chair", "--why", "x"),
         (*CLOSE, "--by", "Chair", "--second", "chair", "--why", "x"),
+        (*CLOSE, "--by", "clinical owner", "--second", "Clinical  Owner", "--why", "x"),
+        (*CLOSE, "--by", "clinical_owner", "--second", "clinical-owner", "--why", "x"),
         (*CLOSE, "--by", "chair", "--second", "owner"),
         (*CLOSE, "--by", "chair", "--second", "owner", "--why", "two\nlines"),
         ("findings", "close", *ROLES),
@@ -130,6 +135,18 @@ def test_a_review_that_cannot_be_made_says_why(
     ended = run(folder, "review", *arguments)
     assert ended.exit_code == code
     assert said in ended.output
+
+
+def test_a_review_without_a_place_to_write_to_says_which(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    import_rows(beside(folder / "ledger.db"), Imported("readmission", "readmission", "a", "csv"), [])
+
+    ended = run(folder, "review", "--service", "readmission", "--data", str(tmp_path / "file" / "inside"))
+    nowhere = run(tmp_path / "nowhere", "review", "--service", "readmission")
+
+    assert ended.exit_code == nowhere.exit_code == 2
+    assert "cannot be written (Not a directory)" in ended.output
+    assert "cannot be written (No such file or directory)" in nowhere.output
 
 
 def test_a_second_review_at_the_same_time_does_nothing(folder: Path) -> None:

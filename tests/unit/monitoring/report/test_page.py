@@ -16,7 +16,7 @@ import pytest
 from cds_wrapper.monitoring.report.blocks import Answers, Bullets, Page, Section, Table, Words
 from cds_wrapper.monitoring.report.known import Activity, Known
 from cds_wrapper.monitoring.report.page import FIGURES, csv_of, html_of, json_of, page_of, report_of
-from tests.unit.monitoring.report.made import AS_OF, HOOKS, SHORT, known
+from tests.unit.monitoring.report.made import AS_OF, HOOKS, SHORT, group_of, known
 
 NEVER_SAID = (
     "fair",
@@ -316,6 +316,20 @@ def test_no_cell_of_a_csv_is_a_formula() -> None:
     for text in csv_of(report_of(known())).values():
         for cells in csv.reader(io.StringIO(text)):
             assert not [cell for cell in cells if cell[:1] in {"=", "@"}]
+
+
+@pytest.mark.parametrize("level", ["=1+1", "-1+cmd|' /C calc'!A0", "\t=1", "@SUM(1)", "+1"])
+def test_a_level_that_a_patient_s_record_brought_is_no_formula(level: str) -> None:
+    figures = known().figures
+    assert figures is not None
+    hostile = tuple(
+        replace(one, group=group, figures=tuple(replace(figure, group=group) for figure in one.figures))
+        for one in figures.groups
+        for group in [group_of("sex", level) if one.group == group_of("sex", "female") else one.group]
+    )
+    found = csv_of(report_of(replace(known(), figures=replace(figures, groups=hostile), times={})))
+    levels = {one["level"] for one in csv.DictReader(io.StringIO(found["figures.csv"]))}
+    assert f"'{level}" in levels and level not in levels
 
 
 def a_year_later() -> Known:
