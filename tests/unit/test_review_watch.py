@@ -82,12 +82,14 @@ def test_nothing_is_due_before_it_can_be_done(found: Left, works: Mapping[Work, 
 class Watched:
     """A ledger and a watch over it, at a moment of the test's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: str | None = "equity lead") -> None:
         self.ledger = folder / "ledger.db"
         prepare(self.ledger)
         self.said = io.StringIO()
         self.now = datetime.now(UTC)
-        catalog = ServiceCatalog((SERVICE, replace(SERVICE, hook="patient-view")))
+        plan = replace(SERVICE.plan, monitoring=replace(PLAN, owner=owner))
+        service = replace(SERVICE, plan=plan)
+        catalog = ServiceCatalog((service, replace(service, hook="patient-view")))
         lines = OperatorLog("test-0", self.said)
         self.watch = ReviewWatch(
             self.ledger, ServicesInForce(catalog), lines, lambda: self.now, timedelta(milliseconds=5)
@@ -177,8 +179,12 @@ async def test_a_ledger_that_cannot_be_read_leaves_what_was_known(tmp_path: Path
     watched.watch.stop()
 
 
-def test_a_plan_without_an_owner_says_so(tmp_path: Path) -> None:
-    assert SHIPPED.plan.monitoring.owner is None and NOBODY == "not named"
+async def test_where_a_plan_names_no_owner_that_is_said(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, owner=None)
+    watched.review()
+    watched.watch.start()
+    await watched.until(f"monitoring_due_timestamp_seconds readmission review {NOBODY}")
+    watched.watch.stop()
 
 
 def test_a_row_nobody_could_have_written_hides_no_other(tmp_path: Path) -> None:
