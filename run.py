@@ -189,7 +189,7 @@ def set_up() -> None:
     with only_one_at_a_time():
         if recorded() == wanted:  # somebody else has done it while we waited
             return
-        say("Setting up .venv (once; a minute or two, as fast as your network).")
+        say("Setting up .venv (once; 1.2 GB: two to ten minutes, as fast as your network and disk).")
         with contextlib.suppress(FileNotFoundError):
             INSTALLED.unlink()  # from here on an interrupted set-up is done again by the next run
         make_environment()

@@ -10,7 +10,8 @@ from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Chart, Table
 from cds_wrapper.monitoring.report.figures import WHY_NOT_SHOWN, Shown, per_cent, why_not
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import attribute_words, capital, group_words
-from cds_wrapper.monitoring.report.verdicts import Judged, Verdict
+from cds_wrapper.monitoring.report.shares import is_beside
+from cds_wrapper.monitoring.report.verdicts import Because, Judged
 from cds_wrapper.monitoring.score_bands import ScoreBand
 from cds_wrapper.monitoring.suppression import is_small
 from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures, Measure
@@ -168,7 +169,7 @@ def _chart(
     shown: Shown,
 ) -> Iterator[Block]:
     panels = []
-    for group in _drawn(shown.judged):
+    for group in _drawn(shown.judged, known):
         spots = [
             charts.Spot(one.predicted, share.value, share.low, share.high)
             for one in rows
@@ -190,17 +191,23 @@ def _chart(
         )
 
 
-def _drawn(judged: Iterable[Judged]) -> list[Group]:
-    """Everybody, then single groups: those that fall short, then by size."""
-    single = [one for one in judged if len(one.figures.group.where) < 2 and one.figures.group.exclusive]
-    single.sort(
+def _drawn(judged: Iterable[Judged], known: Known) -> list[Group]:
+    """Everybody, then single groups: those that fall short or point to it, then core ones by size."""
+    told = (Because.FINDING, Because.UNDER_REVIEW, Because.MORE_CAME, Because.FEWER_CAME)
+    chosen = [
+        one
+        for one in judged
+        if len(one.figures.group.where) < 2 and one.figures.group.exclusive
+        if one.because in told or not is_beside(one.figures.group, known)
+    ]
+    chosen.sort(
         key=lambda one: (
             one.figures.group != EVERYBODY,
-            one.verdict is not Verdict.FALLS_SHORT,
+            told.index(one.because) if one.because in told else len(told),
             -sum(one.figures.counts.values()),
         )
     )
-    return [one.figures.group for one in single]
+    return [one.figures.group for one in chosen]
 
 
 # At the threshold, and the line through the bands -----------------------------------------------------------

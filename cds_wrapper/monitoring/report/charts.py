@@ -126,7 +126,7 @@ def calibration(panels: Sequence[tuple[str, Sequence[Spot]]]) -> str:
     bars = limits.encode(x=x, y=alt.Y("l:Q", title="came, of 100", scale=scale), y2="h:Q")
     panel = (line.encode(x=x, y=y) + bars + spots.encode(x=x, y=y)).properties(width=190, height=170)
     order = [name for name, _ in panels]
-    header = alt.Header(title=None, labelLimit=210, labelFontSize=12)
+    header = alt.Header(title=None, labelLimit=200, labelFontSize=11)
     return _svg(panel.facet(facet=alt.Facet("name:N", sort=order, header=header), columns=3))
 
 

@@ -170,12 +170,16 @@ def _never_recorded(shown: Shown) -> list[str]:
 
 
 def _names(here: list[Judged], known: Known, shown: Shown) -> Iterator[str]:
-    """The groups by name; those of whom a detail is missing, for whatever reason, as one."""
+    """The groups by name; those of whom a detail is missing as one, where all of them have this answer."""
+    by_attribute = shown.by_attribute()
     for attribute in dict.fromkeys(one.figures.group.attribute for one in here):
         own = [
             one for one in here if one.figures.group.attribute == attribute and one.figures.group.exclusive
         ]
         missing = [one for one in own if is_missing(one.figures.group.where[0][1])]
+        every = [one for one in by_attribute[attribute] if is_missing(one.figures.group.where[0][1])]
+        if len(missing) < len([one for one in every if one.figures.group.exclusive]):
+            missing = []
         yield from (_name(one, known, shown) for one in own if one not in missing)
         if missing:
             yield f"people without a known {attribute_words(attribute)}"

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from cds_wrapper.monitoring.report.bands import hidden_bands, merged
-from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Table
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Table
+from cds_wrapper.monitoring.report.judgement import short_answer
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.page import csv_of, html_of, report_of
 from cds_wrapper.monitoring.report.shares import Shares, without_small
+from cds_wrapper.monitoring.report.verdicts import Because
 from cds_wrapper.monitoring.score_bands import ScoreBand
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
@@ -146,3 +148,20 @@ def test_a_table_without_any_row_to_show_is_a_sentence() -> None:
     blank = replace(page, sections=(replace(page.sections[0], blocks=(nothing,)),))
     assert "<table" not in html_of(blank)
     assert "Nothing can be shown of: A few people" in html_of(blank)
+
+
+def test_missing_details_with_unlike_answers_are_named_by_their_reason() -> None:
+    made = report_of(known())
+    assert made.shown is not None
+    judged = tuple(
+        replace(one, because=Because.NOBODY) if one.figures.group.level == "missing:declined" else one
+        for one in made.shown.judged
+    )
+    (block,) = (
+        block
+        for block in short_answer(known(), replace(made.shown, judged=judged)).blocks
+        if isinstance(block, Answers)
+    )
+    told = "\n".join(block.items[2].groups)
+    assert "people without a known race" not in told
+    assert "people whose race is not given when asked" in told
