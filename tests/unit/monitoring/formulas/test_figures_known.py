@@ -8,6 +8,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy.stats import chi2
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.rates import confint_poisson
@@ -460,3 +461,29 @@ def test_the_error_of_a_share_agrees_with_a_cluster_robust_regression() -> None:
 
     # statsmodels multiplies by (N - 1)/(N - K) as well, which is 1 for a mean.
     assert math.sqrt(variance) == pytest.approx(float(fit.bse[0]), rel=1e-6)
+
+
+def test_the_error_of_observed_over_expected_agrees_with_a_cluster_robust_poisson_fit() -> None:
+    fit = sm.GLM(Y, ONE, family=sm.families.Poisson(), offset=np.log(P)).fit(
+        cov_type="cluster", cov_kwds={"groups": PATIENT}
+    )
+    variance = sums(Y, P).variance
+    assert variance is not None
+
+    assert math.exp(float(fit.params[0])) == pytest.approx(OBSERVED / EXPECTED)
+    assert math.sqrt(variance) == pytest.approx(math.exp(float(fit.params[0])) * float(fit.bse[0]), rel=1e-6)
+
+
+def test_delongs_plain_interval_leaves_the_scale_which_is_why_the_logit_one_is_used() -> None:
+    everybody, b = found(), found(IS_B)
+    half, beside = 1.959964 * everybody.se, 1.959964 * b.se
+
+    assert (everybody.area - half, everybody.area + half) == close(0.443490, 0.804510)
+    assert b.area + beside == pytest.approx(1.0016, abs=6e-5)
+
+
+def test_the_p_value_that_is_printed_is_that_of_the_chi_square() -> None:
+    comparison = representativeness.compare((420, 310, 160, 80, 30), (0.60, 0.20, 0.12, 0.05, 0.03))
+    assert isinstance(comparison, representativeness.Comparison)
+
+    assert float(chi2.isf(comparison.p, 4)) == pytest.approx(145.8333, abs=6e-5)
