@@ -63,7 +63,7 @@ def command(
         False,
         "--year",
         help="First play a synthetic year of discharges, import its outcomes, review it twice and write the"
-        " report: two to five minutes.",
+        " report: three to ten minutes.",
     ),
 ) -> None:
     """Run the whole program with synthetic patients: wrapper, demonstration vendor, FHIR server, EHR screen.
