@@ -22,7 +22,8 @@ from pathlib import Path
 from tests.contract.switched_off import OFF, Off
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", "demo-data", "*.egg-info")
+# Compiled files are copied too: they hold by time and size, and without them each run compiles all.
+LEFT_OUT = shutil.ignore_patterns(".venv*", ".git", ".*_cache", "demo-data", "*.egg-info")
 PATIENCE_SECONDS = 300
 
 

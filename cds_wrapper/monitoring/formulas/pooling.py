@@ -33,18 +33,18 @@ class Pooled:
 
 
 def pooled_shares(x: Sequence[float], n: Sequence[float], level: float = 0.95) -> Pooled | WhyNot:
-    """Shares x/n of at least four groups."""
+    """Shares x/n of at least four groups with somebody in them; an empty one gets the overall value."""
     counts, totals = np.asarray(x, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    if len(counts) < FEWEST_GROUPS:
-        return WhyNot.NOT_COMPARABLE
     if totals.sum() <= 0:
         return WhyNot.NO_ROWS
+    if np.count_nonzero(totals > 0) < FEWEST_GROUPS:
+        return WhyNot.NOT_COMPARABLE
     mean = float(counts.sum() / totals.sum())
     if not 0 < mean < 1:
         return WhyNot.NO_EVENTS if mean <= 0 else WhyNot.NO_NON_EVENTS
     a, b = mean * _STRENGTHS[:, None], (1 - mean) * _STRENGTHS[:, None]
     evidence = (betaln(a + counts, b + totals - counts) - betaln(a, b)).sum(axis=1)
-    weights = _weights(evidence, float(np.median(totals)))
+    weights = _weights(evidence, float(np.median(totals[totals > 0])))
     groups = tuple(
         _mixture(beta(a[:, 0] + one, b[:, 0] + of - one), weights, level)
         for one, of in zip(counts, totals, strict=True)
@@ -57,16 +57,16 @@ def pooled_ratios(
 ) -> Pooled | WhyNot:
     """Ratios O/E of at least four groups; the prior of each is gamma with mean the overall ratio."""
     o, e = np.asarray(observed, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if len(o) < FEWEST_GROUPS:
-        return WhyNot.NOT_COMPARABLE
     if o.sum() <= 0 or e.sum() <= 0:
         return WhyNot.NO_EVENTS
+    if np.count_nonzero(e > 0) < FEWEST_GROUPS:
+        return WhyNot.NOT_COMPARABLE
     mean = float(o.sum() / e.sum())
     shape, rate = mean * _STRENGTHS[:, None], _STRENGTHS[:, None]
     evidence = (
         gammaln(shape + o) - gammaln(shape) + shape * np.log(rate) - (shape + o) * np.log(rate + e)
     ).sum(axis=1)
-    weights = _weights(evidence, float(np.median(e)))
+    weights = _weights(evidence, float(np.median(e[e > 0])))
     groups = tuple(
         _mixture(gamma(shape[:, 0] + one, scale=1 / (rate[:, 0] + of)), weights, level)
         for one, of in zip(o, e, strict=True)

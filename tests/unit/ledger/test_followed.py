@@ -13,6 +13,7 @@ import pytest
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.audit import audit
 from cds_wrapper.ledger.database import prepare
+from cds_wrapper.ledger.edition_values import NewReview
 from cds_wrapper.ledger.editions import (
     close_finding,
     findings_in,
@@ -24,7 +25,8 @@ from cds_wrapper.ledger.editions import (
 )
 from cds_wrapper.ledger.followed import follow
 from tests.unit.ledger.attacks import write
-from tests.unit.ledger.test_editions import BOOK, FINDING, edition, review
+from tests.unit.ledger.test_audit_reviews import DETAIL, result
+from tests.unit.ledger.test_editions import BOOK, DAY, FINDING, SUBJECT, edition, review
 
 TWO = replace(FINDING, finding_id="here-2", review_id="r2")
 
@@ -58,7 +60,9 @@ def test_what_it_lacks_is_copied_once_with_the_files_it_names(ledgers: tuple[Pat
 def test_its_own_predictions_stay_as_they_are_and_the_ledger_is_whole(tmp_path: Path) -> None:
     one, served = tmp_path / "one.db", tmp_path / "served.db"
     prepare(one)
-    record_review(one, review(1), [FINDING])
+    finding = replace(FINDING, detail=DETAIL)
+    told = NewReview("r1", SUBJECT, DAY, result(SUBJECT, DAY, finding, edition=None))
+    record_review(one, told, [finding])
     write(served, range(1, 6))
     assert follow(one, served) == 2
     assert audit(served).findings == ()

@@ -172,6 +172,16 @@ def test_pooled_shares_lie_within_their_limits_and_on_the_scale(groups: list[tup
         holds(one, 0, 1)
 
 
+def test_more_empty_groups_than_others_leave_pooling_as_it_is() -> None:
+    few = pooling.pooled_shares([13, 1, 0, 4], [38, 10, 34, 20])
+    many = pooling.pooled_shares([13, 1, 0, 4, *[0] * 6], [38, 10, 34, 20, *[0] * 6])
+    assert isinstance(few, pooling.Pooled) and isinstance(many, pooling.Pooled)
+    for one, same in zip(few.groups, many.groups, strict=False):
+        assert same.value == pytest.approx(one.value)
+        assert same.interval == pytest.approx(one.interval)
+    assert pooling.pooled_shares([13, 0, 0, 0], [38, 0, 0, 0]) is WhyNot.NOT_COMPARABLE
+
+
 @FEW
 @given(st.integers(1, 200), st.integers(0, 200), st.floats(0.01, 0.99))
 def test_net_benefit_is_never_above_the_rate(tp: int, fp: int, threshold: float) -> None:
