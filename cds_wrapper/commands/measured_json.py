@@ -89,9 +89,12 @@ def _group(done: Done, one: GroupFigures, small_cells: bool, tests: _Tests) -> d
     if not is_rounded:
         told = {"counts": one.counts, "evidence": grade_of(one).value}
         told |= {"bands": list(_bands(done, one.group, small_cells))} if done.has_event else {}
-    figures = [
-        _figure(done, one, figure, small_cells) | _judged(figure, tests, is_rounded) for figure in one.figures
-    ]
+    figures = []
+    for figure in one.figures:
+        said = _figure(done, one, figure, small_cells)
+        # With everybody's figures, how sure a hidden gap is would give its count away.
+        is_hidden = said["state"] == "hidden"
+        figures.append(said if is_hidden else said | _judged(figure, tests, is_rounded))
     return {**_named(one.group), **told, "figures": figures}
 
 

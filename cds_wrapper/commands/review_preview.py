@@ -41,7 +41,8 @@ class Preview:
 
     def document(self) -> dict[str, Any]:
         """As plain values; a handful of people is not counted, nor what would give it away."""
-        shown = _may_be_shown([*self.before.values(), *self.after.values()])
+        moved = [abs(self.after[level] - self.before[level]) for level in CaveatLevel]
+        shown = _may_be_shown([*self.before.values(), *self.after.values(), *moved])
         return {
             "patients": self.patients if self.patients >= FLOOR else None,
             "unreadable": "some" if self.unreadable else "none",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeVar
@@ -287,8 +287,3 @@ class _Life:
 
     def _days(self, low: int, high: int) -> timedelta:
         return timedelta(days=self._draw.whole(low, high), minutes=self._draw.whole(0, 1439) // 2)
-
-
-def asked_in(year: Year) -> Iterator[tuple[Discharge, Profile]]:
-    """Every discharge with the patient, in order of time."""
-    return ((asked, year.profiles[asked.patient]) for asked in year.discharges)

@@ -153,6 +153,8 @@ def imported_in(path: Path) -> Mapping[str, tuple[datetime, datetime]]:
             }
     except sqlite3.Error as error:
         raise LedgerUnavailable(f"{path} cannot be read ({error_name(error)}).") from None
+    except (ValueError, TypeError):
+        raise LedgerUnavailable(f"{path} has a moment that is none in `imports`.") from None
 
 
 _IMPORTED: Final = (

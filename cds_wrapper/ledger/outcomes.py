@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -304,12 +304,3 @@ _SAID: Final = (
     " known_on"
 )
 _COVER: Final = f"INSERT INTO follow_up VALUES ({', '.join('?' * len(FOLLOW_UP_COLUMNS))})"  # noqa: S608  it is a count
-
-
-def last_import(path: Path) -> Iterator[tuple[str, str, datetime]]:
-    """When each service's outcomes were last imported: service, outcome and the moment."""
-    with opened(path) as connection:
-        for service, outcome, done in connection.execute(
-            "SELECT service_id, outcome, MAX(done_at) FROM imports WHERE done_at IS NOT NULL GROUP BY 1, 2"
-        ):
-            yield service, outcome, datetime.fromisoformat(done)

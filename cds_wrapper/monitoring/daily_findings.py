@@ -27,7 +27,7 @@ def of_daily(looked: Iterable[Looked], figures: ServiceFigures, limits: Limits) 
         if isinstance(found, Watched) and one.alarm_on is not None and one.since is not None:
             whole, since = _direction(found.ratio, limits), _direction(found.ratio_since, limits)
             direction = whole or since
-            first = date.min if whole else one.since
+            first = one.begins if whole else one.since
             if direction is not None and _is_its_own(sums[one.group], first, one.divisor, direction):
                 yield _rang(one, found, one.alarm_on, one.since, direction, figures)
 

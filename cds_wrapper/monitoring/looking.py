@@ -24,7 +24,10 @@ TYPICAL_DAYS: Final = 28
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What the daily look says of one group; `alarm_on` is the first day on which it rang, if ever."""
+    """What the daily look says of one group; `alarm_on` is the first day on which it rang, if ever.
+
+    `begins` is the first day looked at: the day after a closed finding, else the earliest there is.
+    """
 
     group: Group
     watched: Watched | WhyNot
@@ -32,6 +35,7 @@ class Looked:
     alarm_on: date | None
     since: date | None
     times: tuple[TimeToFind, ...]
+    begins: date = date.min
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def _everybody(one: GroupFigures, share: Share, before: Before) -> Looked:
         found = watch_model(
             _floats(sums.group_events), _floats(sums.group_expected), _days(sums, before.went_live), share, by
         )
-    return _looked(EVERYBODY, found, by, before.went_live, ())
+    return _looked(EVERYBODY, found, by, before, ())
 
 
 def _group(
@@ -85,16 +89,18 @@ def _group(
     found: Watched | WhyNot = WhyNot.NO_ROWS
     if sums.days:
         found = watch(_sides(sums, by), _days(sums, before.went_live), share, log_bar)
-    return _looked(one.group, found, by, before.went_live, _times(one.daily, share, by))
+    return _looked(one.group, found, by, before, _times(one.daily, share, by))
 
 
 def _looked(
-    group: Group, found: Watched | WhyNot, by: float, went_live: date, times: tuple[TimeToFind, ...]
+    group: Group, found: Watched | WhyNot, by: float, before: Before, times: tuple[TimeToFind, ...]
 ) -> Looked:
+    closed = before.closed.get(group)
+    begins = date.min if closed is None else closed + timedelta(days=1)
     if isinstance(found, WhyNot):
-        return Looked(group, found, by, None, None, times)
-    alarm = None if found.alarm_day is None else went_live + timedelta(days=found.alarm_day)
-    return Looked(group, found, by, alarm, went_live + timedelta(days=found.since_day), times)
+        return Looked(group, found, by, None, None, times, begins)
+    alarm = None if found.alarm_day is None else before.went_live + timedelta(days=found.alarm_day)
+    return Looked(group, found, by, alarm, before.went_live + timedelta(days=found.since_day), times, begins)
 
 
 def _name(group: Group) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from cds_wrapper.monitoring.looking import Before
 from cds_wrapper.monitoring.values import ServiceFigures
 from cds_wrapper.services.definitions import ServiceDefinition
 
+LOOKED_AT_ANEW: Final = frozenset({FindingKind.GROUP_DRIFT.value, FindingKind.MODEL_OFF.value})
+"""Kinds that the daily look finds: once closed, only what comes after the day counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -27,6 +31,18 @@ class Past:
     local: LocalEvidence | None
     divisors: Mapping[str, float]
     dated: tuple[int, date] | None
+
+
+def answered(findings: Sequence[StoredFinding], as_of: date, every: timedelta) -> list[StoredFinding]:
+    """Findings that people closed less than one interval ago and that are not looked at anew.
+
+    Their figures are of a quarter, so the next review sees the same ones; they are not opened again by them.
+    """
+    return [
+        one
+        for one in findings
+        if one.closed_at and one.kind not in LOOKED_AT_ANEW and as_of - one.closed_at.date() < every
+    ]
 
 
 def past_of(ledger: Path, service: ServiceDefinition) -> Past:
@@ -75,8 +91,10 @@ def before_of(service: ServiceDefinition, figures: ServiceFigures, past: Past) -
     suspects = {
         (one.exclusive, tuple(sorted(one.where.items()))) for one in service.book.findings if not one.is_local
     }
-    daily = {FindingKind.GROUP_DRIFT.value, FindingKind.MODEL_OFF.value}
-    closed = {one.key: one.closed_at.date() for one in past.findings if one.closed_at and one.kind in daily}
+    closed: dict[tuple[bool, tuple[tuple[str, tuple[str, ...]], ...]], date] = {}
+    for one in past.findings:
+        if one.closed_at and one.kind in LOOKED_AT_ANEW:
+            closed[one.key] = max(closed.get(one.key, date.min), one.closed_at.date())
     return Before(
         went_live=_went_live(service, figures),
         suspected=frozenset(one.group for one in figures.groups if key_of(one.group) in suspects),

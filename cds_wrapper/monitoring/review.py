@@ -47,7 +47,7 @@ from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.grading import changes_cards, evidence_of
 from cds_wrapper.monitoring.looking import Looked, families, look
 from cds_wrapper.monitoring.measures import measure
-from cds_wrapper.monitoring.past import Past, before_of, past_of
+from cds_wrapper.monitoring.past import Past, answered, before_of, past_of
 from cds_wrapper.monitoring.reviewed import Reviewed, document
 from cds_wrapper.monitoring.unequal import of_equal_score
 from cds_wrapper.monitoring.values import EVERYBODY, Group, ServiceFigures
@@ -169,7 +169,8 @@ def _settled(
     """What is new among what was found, the evidence that follows, and whether it makes a new edition."""
     standing = [one for one in past.findings if one.is_open]
     subject = Subject(service.id, figures.model_id, figures.model_version)
-    fresh = news(observed, {_key(one) for one in standing})
+    closed = answered(past.findings, figures.as_of, service.plan.monitoring.review_every)
+    fresh = news(observed, {_key(one) for one in (*standing, *closed)})
     opened = tuple(
         _stored(one, f"here-{past.every_finding + number}", subject, service, figures.as_of)
         for number, one in enumerate(fresh, start=1)

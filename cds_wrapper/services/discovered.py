@@ -26,11 +26,6 @@ class Comparison:
     unasked: tuple[str, ...] = ()
     unusual: tuple[str, ...] = ()
 
-    @property
-    def uncovered(self) -> tuple[str, ...]:
-        """What the vendor asks for and does not get."""
-        return (*self.colliding, *self.unusable, *self.additional)
-
 
 def compare(service: ServiceDefinition, templates: Mapping[str, str]) -> Comparison:
     """Hold a vendor's templates against the service as it is in force."""

@@ -63,7 +63,6 @@ def gather(
         found=reviews.found,
         times=times_of(figures) if figures else {},
         reviewed_on=reviews.last,
-        overdue=(),
         synthetic=is_synthetic(episodes if episodes is not None else predictions),
     )
 

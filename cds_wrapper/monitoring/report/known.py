@@ -88,8 +88,7 @@ class Known:
     """What is known of one service on one day.
 
     `figures` is None while nothing has been measured. `edition` is the evidence in force, by which the page
-    answers as cards do. `synthetic` says that no row is of a real patient. `overdue` are further things that
-    should have happened: a review, an import, an approval.
+    answers as cards do. `synthetic` says that no row is of a real patient.
     """
 
     service: ServiceDefinition
@@ -100,5 +99,4 @@ class Known:
     found: tuple[Found, ...]
     times: Mapping[Group, tuple[TimeToFind, ...]]
     reviewed_on: date | None
-    overdue: tuple[str, ...]
     synthetic: bool

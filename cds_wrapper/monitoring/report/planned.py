@@ -45,10 +45,10 @@ def _overdue(known: Known) -> Iterator[Block]:
     late = [one for one in known.found if one.is_overdue(known.as_of)]
     lines = [f"{_who(one, known)}: due on {_day(one.due)}, {_owner(one)}." for one in late if one.due]
     yield Heading("Overdue")
-    if lines or known.overdue:
-        yield Bullets((*lines, *known.overdue))
-    else:
-        yield Words("Nothing is overdue.")
+    last, often = known.reviewed_on, known.service.plan.monitoring.look_every
+    if last and known.as_of - last > 2 * often:
+        lines.append(f"A review: the last one was on {_day(last)}.")
+    yield Bullets(tuple(lines)) if lines else Words("No finding is overdue.")
 
 
 def _findings(known: Known) -> Iterator[Block]:

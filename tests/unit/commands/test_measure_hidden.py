@@ -39,4 +39,5 @@ def test_a_handful_of_flagged_people_is_not_shown_nor_to_be_worked_out(tmp_path:
     for group in ("sex=m", "sex=f"):
         for name in ("flag_rate", "ppv", "npv", "specificity", "sensitivity_gap"):
             assert shown[group][name]["value"] is None and "n" not in shown[group][name], (group, name)
+            assert not {"p", "p_adjusted", "reading"} & shown[group][name].keys(), (group, name)
         assert shown[group]["event_rate"] == everything[group]["event_rate"]

@@ -147,3 +147,12 @@ def test_a_handful_is_told_as_shares_and_no_number_gives_it_away(ledger: Path) -
     assert (told["patients"], told["changed"]) == (40, None)
     assert told["levels"]["limited"] == {"before": "about 100 %", "after": "about 90 %"}
     assert told["levels"]["reduced"] == {"before": "about 0 %", "after": "about 10 %"}
+
+
+def test_two_large_numbers_whose_difference_is_a_handful_are_shares_too() -> None:
+    limited, reduced = CaveatLevel.LIMITED, CaveatLevel.REDUCED
+    levels = dict.fromkeys(CaveatLevel, 0)
+    before, after = {**levels, limited: 500, reduced: 200}, {**levels, limited: 497, reduced: 203}
+    told = Preview(before, after, 700, 3, 0).document()
+    assert (told["changed"], told["levels"]["reduced"]["after"]) == (None, "about 30 %")
+    assert told["levels"]["limited"] == {"before": "about 70 %", "after": "about 70 %"}

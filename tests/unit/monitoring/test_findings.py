@@ -123,6 +123,22 @@ def test_what_people_closed_is_looked_at_anew_from_the_day_after() -> None:
     assert later[0].since > LIVE + timedelta(days=30)
 
 
+def test_what_was_closed_is_not_held_against_a_group_beside_others_that_err() -> None:
+    """Its scores were too low until people closed the finding; since then the others' are too high."""
+    sums = daily(1500, 1000, 1500, 2000)
+    half = len(sums.days) // 2
+    changed = replace(
+        sums,
+        group_events=tuple(e * (2.0 if at < half else 1.0) for at, e in enumerate(sums.group_expected)),
+        rest_events=tuple(e * (1.0 if at < half else 0.5) for at, e in enumerate(sums.rest_expected)),
+    )
+    figures = service_figures(figures_of(BLACK, sums=changed))
+    before = Before(LIVE, closed={BLACK: sums.days[half - 1]})
+    _, group = look(figures, Budget(1), before)
+    assert (group.alarm_on is not None, group.begins) == (True, sums.days[half - 1] + timedelta(days=1))
+    assert not any(one.group == BLACK for one in looked_at(figures, before))
+
+
 def test_a_group_without_an_outcome_rings_nothing_and_has_no_time_to_find() -> None:
     empty = figures_of(BLACK, events=0, sums=daily(0, 0, 0, 0, days=0))
     _, group = look(service_figures(empty), Budget(1), Before(LIVE))

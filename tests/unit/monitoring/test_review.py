@@ -15,7 +15,7 @@ from cds_wrapper.ledger.audit import audit
 from cds_wrapper.ledger.database import prepare
 from cds_wrapper.ledger.editions import close_finding, findings_in, published_in, reviews_in
 from cds_wrapper.monitoring.backends import parquet_source
-from cds_wrapper.monitoring.past import local_in_force, past_of
+from cds_wrapper.monitoring.past import answered, local_in_force, past_of
 from cds_wrapper.monitoring.review import Place, looked_at, publish
 from cds_wrapper.monitoring.reviewed import Reviewed, document
 from cds_wrapper.services import load_services
@@ -154,6 +154,26 @@ def test_a_feed_that_stops_is_falling_follow_up(hospital: Hospital) -> None:
     assert ("follow_up_falling", "{}") in kinds(done)
     assert done.edition is not None
     assert not any(finding.is_local for finding in done.edition.findings), "listed, and on no card"
+
+
+def test_what_people_closed_is_not_opened_again_by_the_same_quarter(
+    hospital: Hospital,
+) -> None:
+    rows = [
+        {**row, "state": "unverified", "label": None, "matured_on": None}
+        if dt.date(2026, 10, 15) <= row["due_on"] <= AS_OF
+        else row
+        for row in episodes(lambda _: 1.0, count=2000)
+    ]
+    (falling,) = (one for one in hospital.review(rows).opened if one.kind == "follow_up_falling")
+    assert close_finding(hospital.place.ledger, falling.finding_id, "clinical owner", "chair", "mended")
+    (row,) = (one for one in findings_in(hospital.place.ledger) if one.finding_id == falling.finding_id)
+    assert row.closed_at is not None
+    closed = row.closed_at.date()
+
+    assert answered([row], closed + dt.timedelta(days=90), dt.timedelta(days=91)) == [row]
+    assert answered([row], closed + dt.timedelta(days=91), dt.timedelta(days=91)) == []
+    assert hospital.review(rows, AS_OF + dt.timedelta(days=1)).opened == ()
 
 
 def test_values_that_go_missing_are_found_by_attribute(hospital: Hospital) -> None:

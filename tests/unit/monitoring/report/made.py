@@ -403,6 +403,5 @@ def known() -> Known:
         found=found(),
         times=times(),
         reviewed_on=date(2026, 10, 31),
-        overdue=(),
         synthetic=True,
     )

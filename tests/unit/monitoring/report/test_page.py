@@ -271,6 +271,14 @@ def test_no_open_finding_is_called_no_certificate() -> None:
     assert "That is no certificate" in words(section("plan", page_of(replace(known(), found=()))))
 
 
+def test_a_review_that_was_not_made_in_time_is_overdue_and_only_then() -> None:
+    within = replace(known(), found=())
+    late = replace(within, reviewed_on=AS_OF - 3 * within.service.plan.monitoring.look_every)
+    assert "No finding is overdue." in words(section("plan", page_of(within)))
+    text = words(section("plan", page_of(late)))
+    assert "A review: the last one was on" in text and "No finding is overdue." not in text
+
+
 def test_json_holds_what_the_page_shows_and_no_small_number() -> None:
     found = json.loads(json.dumps(json_of(report_of(known()))))
     assert (found["service"], found["as_of"], found["synthetic"]) == ("readmission", AS_OF.isoformat(), True)
