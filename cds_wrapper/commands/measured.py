@@ -15,23 +15,6 @@ from cds_wrapper.monitoring.table_file import ReadTable
 from cds_wrapper.monitoring.values import Group, GroupFigures, Measure, ServiceFigures
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 
-OF_FLAGS: Final = frozenset(
-    {
-        Measure.FLAG_RATE,
-        Measure.SENSITIVITY,
-        Measure.SPECIFICITY,
-        Measure.PPV,
-        Measure.NPV,
-        Measure.SENSITIVITY_GAP,
-        Measure.SPECIFICITY_GAP,
-        Measure.PPV_GAP,
-        Measure.NET_BENEFIT,
-        Measure.OE_FLAGGED,
-        Measure.OE_UNFLAGGED,
-    }
-)
-"""Measures from which the people above and below the threshold could be counted."""
-
 HIDDEN: Final = f"a count below {FLOOR}, or one that would give another away"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cds_wrapper.commands.measured import HIDDEN, OF_FLAGS, Done
-from cds_wrapper.monitoring.cells import hidden_rows
+from cds_wrapper.commands.measured import HIDDEN, Done
+from cds_wrapper.monitoring.cells import OF_THE_THRESHOLD, hidden_rows
 from cds_wrapper.monitoring.equal_scores import MATERIAL, Compared
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.formulas.follow_up import censoring_bounds
@@ -108,7 +108,7 @@ def _figure(done: Done, one: GroupFigures, figure: Measured, small_cells: bool) 
         "level": figure.level,
         "design_effect": round(figure.design_effect, 4),
     }
-    hidden = done.hidden_flags if figure.measure in OF_FLAGS else done.hidden.rates
+    hidden = done.hidden_flags if figure.measure in OF_THE_THRESHOLD else done.hidden.rates
     if not small_cells and one.group in hidden:
         return said | {"state": "hidden", "why_not": HIDDEN, "value": None, "low": None, "high": None}
     is_rounded = not small_cells and one.group in done.hidden.counts

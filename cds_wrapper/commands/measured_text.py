@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cds_wrapper.commands.measured import HIDDEN, OF_FLAGS, Done
+from cds_wrapper.commands.measured import HIDDEN, Done
+from cds_wrapper.monitoring.cells import OF_THE_THRESHOLD
 from cds_wrapper.monitoring.equal_scores import Among, Compared, Reading
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.grading import grade_of
@@ -68,7 +69,7 @@ def _cells(done: Done, one: GroupFigures, shown: Sequence[Measure], small_cells:
         counts += [str(events), grade_of(one).value]
     yield from (("-" for _ in counts) if is_hidden else counts)
     for measure in shown:
-        hidden = done.hidden_flags if measure in OF_FLAGS else done.hidden.rates
+        hidden = done.hidden_flags if measure in OF_THE_THRESHOLD else done.hidden.rates
         if not small_cells and one.group in hidden:
             yield "-"
         else:

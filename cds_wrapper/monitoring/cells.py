@@ -110,7 +110,7 @@ def _cell(part: str, group: Group) -> Cell:
     return (part, str(group))
 
 
-_OF_THE_THRESHOLD: Final = frozenset(
+OF_THE_THRESHOLD: Final = frozenset(
     {
         Measure.FLAG_RATE,
         Measure.SENSITIVITY,
@@ -125,6 +125,7 @@ _OF_THE_THRESHOLD: Final = frozenset(
         Measure.PPV_GAP,
     }
 )
+"""Measures from which the people above and below the threshold could be counted."""
 _OF_EVERY_STATE: Final = frozenset(
     {
         Measure.KNOWN_SHARE,
@@ -155,7 +156,7 @@ class HiddenFigures:
 
     def of_measure(self, measure: Measure) -> Hidden:
         """What a threshold does, and what is known of all that is due, have counts of their own."""
-        if measure in _OF_THE_THRESHOLD:
+        if measure in OF_THE_THRESHOLD:
             return self.outcomes | self.flagged
         return self.outcomes | self.states if measure in _OF_EVERY_STATE else self.outcomes
 

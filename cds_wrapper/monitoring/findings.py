@@ -12,7 +12,7 @@ import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any
 
 from cds_wrapper.caveats.caveat import CaveatLevel, Disposition
 from cds_wrapper.caveats.found import Direction
@@ -20,6 +20,7 @@ from cds_wrapper.caveats.model_card import Where
 from cds_wrapper.caveats.outside import GroupKey
 from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
+from cds_wrapper.monitoring.formulas.supporting_sign import LEAST_RATIO
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
     Group,
@@ -29,9 +30,6 @@ from cds_wrapper.monitoring.values import (
     ServiceFigures,
 )
 from cds_wrapper.patient.rules import RACE
-
-LEAST_UNFLAGGED: Final = 1.25
-"""O/E among the unflagged from which a lower sensitivity is a fault: a convention."""
 
 
 class FindingKind(enum.Enum):
@@ -162,7 +160,7 @@ def _sign(one: GroupFigures, plan: MonitoringPlan) -> str | None:
         unflagged
         and unflagged.value
         and unflagged.low
-        and unflagged.value > LEAST_UNFLAGGED
+        and unflagged.value > LEAST_RATIO
         and unflagged.low > 1
     ):
         return f"{unflagged.value:.2f} times the events expected among those not flagged"
