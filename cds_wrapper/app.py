@@ -37,6 +37,7 @@ from cds_wrapper.ledger.sinks import FileSink, Sink, SocketSink
 from cds_wrapper.ledger.store import SQLiteLedger
 from cds_wrapper.ledger.stream import PredictionStream
 from cds_wrapper.ledger.work import Committed
+from cds_wrapper.log import caller_events, process_events
 from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.metrics.door import metrics_app
 from cds_wrapper.metrics.looks import Space
@@ -124,9 +125,11 @@ async def lifespan(
 ) -> AsyncIterator[None]:
     """Open the way out and the ledger, serve, then write out what is queued and close both."""
     (services, _), (clients, access) = in_force, peers
-    operator_log.emit(log.PROCESS_STARTED, settings_digest=settings.digest(), profile=settings.profile.value)
+    operator_log.emit(
+        process_events.PROCESS_STARTED, settings_digest=settings.digest(), profile=settings.profile.value
+    )
     if settings.profile is Profile.DEVELOPMENT:
-        operator_log.emit(log.DEVELOPMENT_PROFILE)
+        operator_log.emit(process_events.DEVELOPMENT_PROFILE)
     async with AsyncExitStack() as stack:
         try:
             doors.callers = await open_callers(settings, clients, operator_log, stack)
@@ -143,7 +146,7 @@ async def lifespan(
             doors.runtime.afterwards.is_alone = doors.in_flight.is_one_alone
             await start_feedback(services.catalog, access, settings, operator_log, stack)
         except WrapperError as error:
-            operator_log.emit(log.SETTINGS_REFUSED, problem=error.sentence)
+            operator_log.emit(process_events.SETTINGS_REFUSED, problem=error.sentence)
             raise
         gc.collect()
         gc.freeze()
@@ -160,7 +163,7 @@ async def lifespan(
         space.stop()
         reviews.stop()
         doors.runtime.afterwards.do_all()
-    operator_log.emit(log.PROCESS_STOPPED)
+    operator_log.emit(process_events.PROCESS_STOPPED)
 
 
 async def open_runtime(
@@ -263,13 +266,13 @@ def announce(operator_log: log.OperatorLog, settings: Settings, runtime: Runtime
     """Say what is in force, so that two replicas can be compared."""
     for service in runtime.services.catalog:
         operator_log.emit(
-            log.CONFIGURATION_LOADED,
+            process_events.CONFIGURATION_LOADED,
             service_id=service.id,
             digest=service.versions.service,
             edition=service.book.edition,
         )
     operator_log.emit(
-        log.PROCESS_READY,
+        process_events.PROCESS_READY,
         settings_digest=settings.digest(),
         services=[service.id for service in runtime.services.catalog],
         editions=[service.book.edition for service in runtime.services.catalog],
@@ -318,7 +321,7 @@ async def open_callers(
     from a vendor.
     """
     if clients is None:
-        operator_log.emit(log.CALLERS_NOT_AUTHENTICATED)
+        operator_log.emit(caller_events.CALLERS_NOT_AUTHENTICATED)
         return Anybody(DEVELOPMENT_CLIENT)
     outbound = Outbound(str(settings.ca_bundle) if settings.ca_bundle else None)
     await outbound.open()
@@ -332,7 +335,7 @@ async def open_callers(
     callers = KnownCallers(clients, ring, memory, CertificateProxies(settings.proxy_networks), operator_log)
     stack.callback(callers.close)
     operator_log.emit(
-        log.CLIENTS_LOADED,
+        caller_events.CLIENTS_LOADED,
         clients=[one.name for one in clients.clients],
         digest=clients.digest,
         discovery="open" if clients.open_discovery else "token",

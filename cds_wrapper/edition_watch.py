@@ -16,12 +16,13 @@ from typing import Final
 
 import msgspec
 
-from cds_wrapper import log, log_editions
+from cds_wrapper import log
 from cds_wrapper.caveats.evidence import EvidenceBook, LocalEvidence
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.edition_values import Published
 from cds_wrapper.ledger.editions import kept_in, published_in
 from cds_wrapper.ledger.store import Ledger
+from cds_wrapper.log import edition_events
 from cds_wrapper.runtime import ServicesInForce
 from cds_wrapper.services import ServiceDefinition
 
@@ -131,16 +132,16 @@ class EditionWatch:
     def _cannot_read(self, problem: str) -> None:
         if self._is_readable:
             self._is_readable = False
-            self._lines.emit(log_editions.EVIDENCE_UNREADABLE, problem=problem)
+            self._lines.emit(edition_events.EVIDENCE_UNREADABLE, problem=problem)
 
     def _can_read(self) -> None:
         if not self._is_readable:
             self._is_readable = True
-            self._lines.emit(log_editions.EVIDENCE_READABLE)
+            self._lines.emit(edition_events.EVIDENCE_READABLE)
 
     def _reject(self, published: Published, problem: str) -> None:
         self._lines.emit(
-            log_editions.EVIDENCE_REJECTED,
+            edition_events.EVIDENCE_REJECTED,
             service_id=published.subject.service_id,
             edition_id=published.edition_id,
             edition=published.edition,
@@ -149,7 +150,7 @@ class EditionWatch:
 
     def _tell(self, published: Published, book: EvidenceBook) -> None:
         self._lines.emit(
-            log_editions.EVIDENCE_SWAPPED,
+            edition_events.EVIDENCE_SWAPPED,
             service_id=published.subject.service_id,
             edition=book.edition,
             digest=book.digest,

@@ -40,6 +40,7 @@ from cds_wrapper.ehr.reads import complete_prefetch
 from cds_wrapper.ehr.suggested import ResourceJudge
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.record import Decision, Life, Returned, record_of
+from cds_wrapper.log import call_events
 from cds_wrapper.metrics.table import UNRECORDED
 from cds_wrapper.patient.demographics import FAILED_BESIDE, NoPatient, describe
 from cds_wrapper.patient.subgroups import PatientSubgroups
@@ -123,9 +124,11 @@ async def answer(
             break
         except Exception as error:  # noqa: BLE001  what nobody foresaw must still end in a card and a record
             where = {"error": type(error).__name__, "frames": log.frames_of(error)}
-            rt.log.emit(log.INVOCATION_FAILED, service_id=service.id, hook=service.hook, **where, **call.name)
+            rt.log.emit(
+                call_events.INVOCATION_FAILED, service_id=service.id, hook=service.hook, **where, **call.name
+            )
     rt.metrics.count(UNRECORDED, service.id)
-    rt.log.emit(log.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
+    rt.log.emit(call_events.ANSWERED_WITHOUT_LEDGER, service_id=service.id, hook=service.hook, **call.name)
     return without_ledger(service, rt, call)
 
 

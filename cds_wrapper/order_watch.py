@@ -9,10 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from cds_wrapper import log, log_orders
+from cds_wrapper import log
 from cds_wrapper.caveats.orders import Order, Ordered
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.decisions import orders_in
+from cds_wrapper.log import order_events
 from cds_wrapper.runtime import OrdersInForce
 
 LOOK_EVERY: Final = timedelta(seconds=1)
@@ -64,12 +65,12 @@ class OrderWatch:
             if self._is_readable:
                 self._is_readable = False
                 self._lines.emit(
-                    log_orders.ORDERS_UNREADABLE, problem=error.sentence, known=self._in_force.are_known
+                    order_events.ORDERS_UNREADABLE, problem=error.sentence, known=self._in_force.are_known
                 )
             return
         if not self._is_readable:
             self._is_readable = True
-            self._lines.emit(log_orders.ORDERS_READABLE)
+            self._lines.emit(order_events.ORDERS_READABLE)
         for order in self._in_force.follow(read):
             self._tell(order)
 
@@ -86,7 +87,7 @@ class OrderWatch:
 
 
 _EVENTS: Final = {
-    Ordered.STOP: log_orders.SERVICE_STOPPED,
-    Ordered.SHADOW: log_orders.SERVICE_IN_SHADOW,
-    Ordered.LIVE: log_orders.SERVICE_RESUMED,
+    Ordered.STOP: order_events.SERVICE_STOPPED,
+    Ordered.SHADOW: order_events.SERVICE_IN_SHADOW,
+    Ordered.LIVE: order_events.SERVICE_RESUMED,
 }

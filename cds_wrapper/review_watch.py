@@ -15,12 +15,13 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
-from cds_wrapper import log, log_editions
+from cds_wrapper import log
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.edition_values import LeftByReviews
 from cds_wrapper.ledger.editions import left_by_reviews
 from cds_wrapper.ledger.episodes import after
 from cds_wrapper.ledger.outcome_file import beside, imported_in
+from cds_wrapper.log import edition_events
 from cds_wrapper.metrics import table
 from cds_wrapper.metrics.samples import Sample
 from cds_wrapper.runtime import ServicesInForce
@@ -143,7 +144,7 @@ class ReviewWatch:
 
 
 _EVENTS: Final = {
-    Work.REVIEW: log_editions.REVIEW_OVERDUE,
-    Work.OUTCOMES: log_editions.OUTCOMES_OVERDUE,
-    Work.EVIDENCE: log_editions.EVIDENCE_EXPIRED,
+    Work.REVIEW: edition_events.REVIEW_OVERDUE,
+    Work.OUTCOMES: edition_events.OUTCOMES_OVERDUE,
+    Work.EVIDENCE: edition_events.EVIDENCE_EXPIRED,
 }

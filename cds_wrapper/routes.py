@@ -54,6 +54,7 @@ from cds_wrapper.health import in_force, streamed, written
 from cds_wrapper.in_flight import CallsInFlight
 from cds_wrapper.invocation import answer
 from cds_wrapper.ledger.feedback import FeedbackEntry, read_feedback_entry
+from cds_wrapper.log import call_events
 from cds_wrapper.metrics.at_doors import count_feedback, count_refusal
 from cds_wrapper.metrics.counted import Metrics
 from cds_wrapper.runtime import Runtime
@@ -196,7 +197,7 @@ class Doors:
         rejected = len(entries) - len(good)
         count_feedback(self.metrics, service.id, receipt, rejected)
         self.log.emit(
-            log.FEEDBACK_RECEIVED,
+            call_events.FEEDBACK_RECEIVED,
             service_id=service.id,
             entries=len(entries),
             unmatched=receipt.unmatched,
@@ -314,7 +315,7 @@ class Doors:
         if isinstance(ours, RequestRefused):
             self.refused[ours.reason] += 1
             self.log.emit(
-                log.REQUEST_REFUSED,
+                call_events.REQUEST_REFUSED,
                 request_id=uuid4().hex[:16],
                 http_status=ours.http_status,
                 reason=ours.why if isinstance(ours, NotAuthenticated) else ours.reason,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 
-from cds_wrapper import log, log_reads
+from cds_wrapper import log
 from cds_wrapper.caveats.plan import Disposition
 from cds_wrapper.cds import NOTHING_READ, NotRead, PrefetchState
 from cds_wrapper.ehr.fhir import came_stripped
@@ -14,6 +14,7 @@ from cds_wrapper.ledger.entries import LedgerEntry
 from cds_wrapper.ledger.record import Decision, Life
 from cds_wrapper.ledger.store import Ledger
 from cds_wrapper.ledger.work import LedgerHealth, Replay
+from cds_wrapper.log import call_events, ledger_events, read_events, vendor_events
 from cds_wrapper.metrics.table import MISMATCH, OTHER, STRIPPED
 from cds_wrapper.runtime import Call, Runtime
 from cds_wrapper.vendors.base import NoPrediction, Prediction, Status
@@ -37,9 +38,9 @@ async def watch_ledger(ledger: Ledger, lines: log.OperatorLog) -> None:
 def changes(before: LedgerHealth, now: LedgerHealth) -> Iterator[tuple[log.Event, dict[str, object]]]:
     """What an operator is told of the difference between two looks at the ledger, the worst first."""
     if now.lost_total > before.lost_total:
-        yield log.RECORD_LOST, {"records": now.lost_total - before.lost_total}
+        yield ledger_events.RECORD_LOST, {"records": now.lost_total - before.lost_total}
     if now.chain_problems and now.chain_problems != before.chain_problems:
-        yield log.CHAIN_BROKEN, {"problems": now.chain_problems}
+        yield ledger_events.CHAIN_BROKEN, {"problems": now.chain_problems}
     stores: dict[str, object] = {
         "error": now.last_error,
         "spool_error": now.spool_error,
@@ -47,18 +48,31 @@ def changes(before: LedgerHealth, now: LedgerHealth) -> Iterator[tuple[log.Event
         "records": now.spool_records,
     }
     for was, is_now, gone, back in (
-        (before.available, now.available, log.RECORDS_UNAVAILABLE, log.RECORDS_AVAILABLE),
-        (before.ledger_available, now.ledger_available, log.LEDGER_UNAVAILABLE, log.LEDGER_AVAILABLE),
-        (before.spool_available, now.spool_available, log.SPOOL_UNAVAILABLE, log.SPOOL_AVAILABLE),
+        (before.available, now.available, ledger_events.RECORDS_UNAVAILABLE, ledger_events.RECORDS_AVAILABLE),
+        (
+            before.ledger_available,
+            now.ledger_available,
+            ledger_events.LEDGER_UNAVAILABLE,
+            ledger_events.LEDGER_AVAILABLE,
+        ),
+        (
+            before.spool_available,
+            now.spool_available,
+            ledger_events.SPOOL_UNAVAILABLE,
+            ledger_events.SPOOL_AVAILABLE,
+        ),
     ):
         if was is not is_now:
             yield (back if is_now else gone), stores
     if now.spool_starts_total > before.spool_starts_total:
-        yield log.SPOOL_STARTED, {"error": now.last_error, "records": now.spool_records}
+        yield ledger_events.SPOOL_STARTED, {"error": now.last_error, "records": now.spool_records}
     if now.replays_total > before.replays_total and now.last_replay is not None:
-        yield log.SPOOL_REPLAYED, _replayed(now.last_replay)
+        yield ledger_events.SPOOL_REPLAYED, _replayed(now.last_replay)
     if now.out_of_place_total > before.out_of_place_total:
-        yield log.SPOOL_OUT_OF_ORDER, {"records": now.out_of_place_total - before.out_of_place_total}
+        yield (
+            ledger_events.SPOOL_OUT_OF_ORDER,
+            {"records": now.out_of_place_total - before.out_of_place_total},
+        )
 
 
 def _replayed(replay: Replay) -> dict[str, object]:
@@ -88,7 +102,7 @@ def tell_operator(
     if rt.tracer is not None:
         rt.tracer.tell(entry, version, waited)
     rt.log.emit(
-        log.INVOCATION_COMPLETED,
+        call_events.INVOCATION_COMPLETED,
         **entry.some(_CANONICAL_LINE),
         model_version=version,
         ledger_ms=waited,
@@ -100,14 +114,14 @@ def tell_operator(
     )
     named = {"service_id": life.service.id, "prediction_id": entry.prediction_id, **name}
     if waited > life.service.ledger_reserve.total_seconds() * 1000 * SLOW_SHARE:
-        rt.log.emit(log.LEDGER_SLOW, ledger_ms=waited, **named)
+        rt.log.emit(ledger_events.LEDGER_SLOW, ledger_ms=waited, **named)
     _tell_of_the_call(life, rt, named)
     if isinstance(prediction, NoPrediction) and not _is_nobodys_failure(prediction):
         _tell_of_the_vendor(entry, prediction, rt.log, named)
     if (prediction.reason or "").startswith("score_"):
-        rt.log.emit(log.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
+        rt.log.emit(vendor_events.VENDOR_ANSWER_IMPLAUSIBLE, reason=prediction.reason, **named)
     if decision is not None and decision.disposition is Disposition.SHADOW and not known:
-        rt.log.emit(log.MODEL_VERSION_UNKNOWN, model_id=prediction.model.id, **named)
+        rt.log.emit(vendor_events.MODEL_VERSION_UNKNOWN, model_id=prediction.model.id, **named)
 
 
 def _counted(states: Collection[PrefetchState]) -> dict[str, int]:
@@ -143,14 +157,14 @@ def _tell_of_the_call(life: Life, rt: Runtime, named: Mapping[str, str]) -> None
     others = [key for key, state in states.items() if state is PrefetchState.OTHER_PATIENT]
     if others:
         rt.metrics.count(MISMATCH, life.client.name)
-        _alarm(rt, log.PATIENT_MISMATCH, prefetch_keys=others, **about)
+        _alarm(rt, call_events.PATIENT_MISMATCH, prefetch_keys=others, **about)
     # Where we read with a token of our own, a call needs to bring nothing: then it is our token that lacks.
     reads_by_itself = life.prefetch.reading.not_read is NotRead.TOKEN_UNAVAILABLE
     if came_stripped(life.request, life.prefetch) and not reads_by_itself:
         rt.metrics.count(STRIPPED, life.client.name)
-        _alarm(rt, log.REQUEST_STRIPPED, **about)
+        _alarm(rt, call_events.REQUEST_STRIPPED, **about)
     if life.request.token is not None and life.request.fhir_server is None:
-        rt.log.emit(log_reads.FHIR_SERVER_NOT_NAMED, **about)
+        rt.log.emit(read_events.FHIR_SERVER_NOT_NAMED, **about)
     if life.prefetch.reading is not NOTHING_READ:
         rt.metrics.read(life.client.name, life.prefetch.reading)
     if life.prefetch.reading.troubles:
@@ -166,12 +180,12 @@ def _tell_of_the_reading(life: Life, rt: Runtime, about: Mapping[str, str]) -> N
             failed = {key: why for key, why in reading.troubles.items() if why != "template"}
             if failed:
                 took = round(reading.took_ms, 3)
-                rt.log.emit(log_reads.FHIR_READ_FAILED, troubles=failed, fhir_ms=took, **about)
+                rt.log.emit(read_events.FHIR_READ_FAILED, troubles=failed, fhir_ms=took, **about)
         case NotRead.HOST_REFUSED:
-            _alarm(rt, log_reads.HOST_REFUSED, **about)
+            _alarm(rt, read_events.HOST_REFUSED, **about)
         case why:
             keys = list(reading.troubles)
-            rt.log.emit(log_reads.FHIR_NOT_READ, reason=why.value, prefetch_keys=keys, **about)
+            rt.log.emit(read_events.FHIR_NOT_READ, reason=why.value, prefetch_keys=keys, **about)
 
 
 def _alarm(rt: Runtime, event: log.Event, **fields: object) -> None:
@@ -192,7 +206,9 @@ def _tell_of_the_vendor(
 ) -> None:
     """What is wrong with what the vendor answered; never its words."""
     took = {"vendor_ms": entry["vendor_ms"], "http_status": entry["vendor_http_status"]}
-    lines.emit(log.VENDOR_FAILED, status=prediction.status.value, reason=prediction.reason, **took, **named)
+    lines.emit(
+        vendor_events.VENDOR_FAILED, status=prediction.status.value, reason=prediction.reason, **took, **named
+    )
 
 
 _CANONICAL_LINE = (

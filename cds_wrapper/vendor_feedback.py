@@ -21,6 +21,7 @@ from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.for_vendors import FeedbackBatch, FeedbackReader
 from cds_wrapper.ledger.tail import Places
+from cds_wrapper.log import vendor_events
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.services import ServiceDefinition
 from cds_wrapper.settings import Settings
@@ -128,18 +129,22 @@ class FeedbackForwarder:
         if places is not None and self._reader.holds(places):
             return places
         reason = "cursor_unreadable" if places is None else "another_ledger"
-        self._log.emit(log.VENDOR_FEEDBACK_RESTARTED, service_id=self._peer.service_id, reason=reason)
+        self._log.emit(
+            vendor_events.VENDOR_FEEDBACK_RESTARTED, service_id=self._peer.service_id, reason=reason
+        )
         return {}
 
     async def _send(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Send a batch; a wrong one, as the vendor says, goes entry by entry, and wrong ones are given up."""
         if await self._takes(entries):
-            self._log.emit(log.VENDOR_FEEDBACK_SENT, service_id=self._peer.service_id, entries=len(entries))
+            self._log.emit(
+                vendor_events.VENDOR_FEEDBACK_SENT, service_id=self._peer.service_id, entries=len(entries)
+            )
             return
         single = [await self._takes([entry]) for entry in entries] if len(entries) > 1 else [False]
         refused = single.count(False)
         self._log.emit(
-            log.VENDOR_FEEDBACK_REFUSED,
+            vendor_events.VENDOR_FEEDBACK_REFUSED,
             service_id=self._peer.service_id,
             entries=len(entries) - refused,
             refused=refused,
@@ -161,7 +166,9 @@ class FeedbackForwarder:
         """Once for each kind of trouble, until it is over."""
         if reason != self._trouble:
             self._trouble = reason
-            self._log.emit(log.VENDOR_FEEDBACK_FAILED, service_id=self._peer.service_id, reason=reason)
+            self._log.emit(
+                vendor_events.VENDOR_FEEDBACK_FAILED, service_id=self._peer.service_id, reason=reason
+            )
 
 
 async def start_feedback(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from cds_wrapper import log_vendors
-from cds_wrapper.log import OperatorLog
+from cds_wrapper.log import OperatorLog, vendor_events
 from cds_wrapper.outbound import Deadline, Outbound
 from cds_wrapper.own_tokens import OwnTokens, TokenClient
 
@@ -76,7 +75,7 @@ class _Telling:
 
     def __call__(self, reason: str | None) -> None:
         if reason is None:
-            self._log.emit(log_vendors.VENDOR_TOKEN_READ, service_id=self._service_id)
+            self._log.emit(vendor_events.VENDOR_TOKEN_READ, service_id=self._service_id)
         elif reason != self._trouble:
-            self._log.emit(log_vendors.VENDOR_TOKEN_UNAVAILABLE, service_id=self._service_id, reason=reason)
+            self._log.emit(vendor_events.VENDOR_TOKEN_UNAVAILABLE, service_id=self._service_id, reason=reason)
         self._trouble = reason

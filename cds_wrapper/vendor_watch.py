@@ -15,6 +15,7 @@ from typing import Final
 
 from cds_wrapper import log
 from cds_wrapper.errors import OutboundTrouble
+from cds_wrapper.log import vendor_events
 from cds_wrapper.outbound import Deadline, Outbound
 from cds_wrapper.services import ServiceCatalog, ServiceDefinition
 from cds_wrapper.services.definitions import VendorOffer
@@ -122,15 +123,17 @@ class VendorWatch:
         is_over = one.trouble is not None
         one.heard, one.trouble = read, None
         if is_news and not is_first:
-            self._tell(log.VENDOR_DISCOVERY_CHANGED, one, read)
+            self._tell(vendor_events.VENDOR_DISCOVERY_CHANGED, one, read)
         elif is_first or is_over:
-            self._tell(log.VENDOR_DISCOVERY_READ, one, read)
+            self._tell(vendor_events.VENDOR_DISCOVERY_READ, one, read)
 
     def _tell_trouble(self, one: _Watched, reason: str) -> None:
         """Once for each kind of trouble, until it is over."""
         if reason != one.trouble:
             one.trouble = reason
-            self._log.emit(log.VENDOR_DISCOVERY_UNAVAILABLE, service_id=one.service.id, reason=reason)
+            self._log.emit(
+                vendor_events.VENDOR_DISCOVERY_UNAVAILABLE, service_id=one.service.id, reason=reason
+            )
 
     def _tell(self, event: log.Event, one: _Watched, read: Offer) -> None:
         """Keys only: a key is of a form that holds no words."""

@@ -9,12 +9,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cds_wrapper import log, log_editions
+from cds_wrapper import log
 from cds_wrapper.caveats.orders import is_same_role
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.edition_values import StoredFinding
 from cds_wrapper.ledger.editions import close_finding, findings_in
+from cds_wrapper.log import edition_events
 from cds_wrapper.monitoring.reviewed import finding_document
 from cds_wrapper.settings import read_settings
 
@@ -78,7 +79,7 @@ def _close(path: Path, finding: str | None, roles: tuple[str, str], why: str) ->
     if closed is None:
         _refuse(f"There is no open finding `{finding}` in {path}.", NOT_FOUND_EXIT)
     log.OperatorLog("findings").emit(
-        log_editions.FINDING_CLOSED,
+        edition_events.FINDING_CLOSED,
         service_id=closed.subject.service_id,
         finding_id=finding,
         by=by,

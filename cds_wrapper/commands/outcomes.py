@@ -25,7 +25,7 @@ from cds_wrapper.ledger.outcome_file import beside
 from cds_wrapper.ledger.outcome_keys import Keys
 from cds_wrapper.ledger.outcomes import FollowUp, Imported, Row, Subject, import_rows
 from cds_wrapper.ledger.pseudonyms import read_every_key
-from cds_wrapper.log_outcomes import OUTCOMES_IMPORTED
+from cds_wrapper.log.outcome_events import OUTCOMES_IMPORTED
 from cds_wrapper.services import examine_clients, examine_services
 from cds_wrapper.services.definitions import ServiceDefinition
 from cds_wrapper.services.outcomes import Outcome

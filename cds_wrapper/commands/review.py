@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from cds_wrapper import log, log_editions
+from cds_wrapper import log
 from cds_wrapper.app import new_prediction_id
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.commands.review_notice import Notices, Receiver, receiver_of
@@ -27,6 +27,7 @@ from cds_wrapper.ledger.editions import findings_in
 from cds_wrapper.ledger.followed import follow
 from cds_wrapper.ledger.outcome_file import beside, copied, folder_beside
 from cds_wrapper.ledger.store import LedgerReader
+from cds_wrapper.log import edition_events
 from cds_wrapper.monitoring.past import local_in_force
 from cds_wrapper.monitoring.review import Place, publish, review
 from cds_wrapper.monitoring.reviewed import Reviewed, document, finding_document
@@ -201,13 +202,13 @@ def _told_of(ledger: Path, service: ServiceDefinition, receiver: Receiver) -> bo
     lines = log.OperatorLog("review")
     why = tell_of(receiver, service.id, service.plan.monitoring, waiting, lambda: datetime.now(UTC))
     if why is not None:
-        lines.emit(log_editions.FINDINGS_NOT_TOLD, service_id=service.id, findings=len(waiting), reason=why)
+        lines.emit(edition_events.FINDINGS_NOT_TOLD, service_id=service.id, findings=len(waiting), reason=why)
         typer.echo(
             f"{service.id}: CDS_WRAPPER_NOTIFY was not reached ({why}); the next review tells it.", err=True
         )
         return False
     notices.add(service.id, waiting, receiver)
-    lines.emit(log_editions.FINDINGS_TOLD, service_id=service.id, findings=len(waiting))
+    lines.emit(edition_events.FINDINGS_TOLD, service_id=service.id, findings=len(waiting))
     return True
 
 
@@ -216,7 +217,7 @@ def _notify(done: Reviewed) -> None:
     lines = log.OperatorLog("review")
     for one in done.opened:
         lines.emit(
-            log_editions.FINDING_OPENED,
+            edition_events.FINDING_OPENED,
             service_id=done.service.id,
             finding_id=one.finding_id,
             kind=one.kind,
@@ -225,14 +226,14 @@ def _notify(done: Reviewed) -> None:
         )
     if done.edition is not None:
         lines.emit(
-            log_editions.EVIDENCE_PUBLISHED,
+            edition_events.EVIDENCE_PUBLISHED,
             service_id=done.service.id,
             edition=done.edition.edition,
             digest=done.edition.digest,
             as_of=done.figures.as_of.isoformat(),
         )
     lines.emit(
-        log_editions.REVIEW_COMPLETED,
+        edition_events.REVIEW_COMPLETED,
         service_id=done.service.id,
         as_of=done.figures.as_of.isoformat(),
         episodes=done.episodes,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from cds_wrapper import log
 from cds_wrapper.app import create_app
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, tell
 from cds_wrapper.commands.serving import operator_log, run
 from cds_wrapper.errors import ConfigurationRefused
+from cds_wrapper.log import process_events
 from cds_wrapper.settings import read_settings
 
 
@@ -27,7 +27,7 @@ def command() -> None:
         settings = read_settings()
         app = create_app(settings, lines)
     except ConfigurationRefused as refused:
-        lines.emit(log.SETTINGS_REFUSED, problem=str(refused.mistakes[0]))
+        lines.emit(process_events.SETTINGS_REFUSED, problem=str(refused.mistakes[0]))
         tell(refused)
         raise typer.Exit(CONFIGURATION_EXIT) from None
     raise typer.Exit(run(app, settings, lines))

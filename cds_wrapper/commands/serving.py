@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 from cds_wrapper import log
 from cds_wrapper.commands.bounded_head import BoundedHead
 from cds_wrapper.errors import ConfigurationRefused, Mistake
-from cds_wrapper.log_stream import Detached
+from cds_wrapper.log import process_events
+from cds_wrapper.log.stream import Detached
 from cds_wrapper.routes import Doors
 from cds_wrapper.settings import Settings
 
@@ -70,7 +71,7 @@ def run(app: FastAPI, settings: Settings, lines: log.OperatorLog) -> int:
             metrics = settings.metrics_at
             beside = stack.enter_context(_listen("CDS_WRAPPER_METRICS", metrics)) if metrics else None
         except ConfigurationRefused as refused:
-            lines.emit(log.SETTINGS_REFUSED, problem=str(refused.mistakes[0]))
+            lines.emit(process_events.SETTINGS_REFUSED, problem=str(refused.mistakes[0]))
             return NOT_STARTED
         runner = stack.enter_context(asyncio.Runner(loop_factory=config.get_loop_factory()))
         try:
@@ -111,7 +112,7 @@ async def _serve(
     def drain() -> None:
         if not doors.draining:
             doors.draining = True
-            lines.emit(log.PROCESS_DRAINING)
+            lines.emit(process_events.PROCESS_DRAINING)
             loop.call_later(settings.drain_seconds, close_the_door)
 
     for name in (signal.SIGTERM, signal.SIGINT):

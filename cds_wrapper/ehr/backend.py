@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from cds_wrapper import log, log_reads
+from cds_wrapper import log
 from cds_wrapper.ehr.access import BackendClient
+from cds_wrapper.log import read_events
 from cds_wrapper.outbound import Outbound
 from cds_wrapper.own_tokens import AGAIN_AFTER, OwnTokens, TokenClient
 
@@ -25,9 +26,9 @@ def backend_tokens(
 
     def tell(reason: str | None) -> None:
         if reason is None:
-            lines.emit(log_reads.FHIR_TOKEN_READ, client=client)
+            lines.emit(read_events.FHIR_TOKEN_READ, client=client)
         else:
-            lines.emit(log_reads.FHIR_TOKEN_UNAVAILABLE, client=client, reason=reason)
+            lines.emit(read_events.FHIR_TOKEN_UNAVAILABLE, client=client, reason=reason)
 
     return OwnTokens(as_client(backend), outbound, tell, clock=clock, again_after=again_after)
 

@@ -23,6 +23,7 @@ from cds_wrapper.ehr.replay import ReplayMemory
 from cds_wrapper.ehr.tokens import bearer_token
 from cds_wrapper.ehr.trust import Presented, Refused, Verified, present, verify
 from cds_wrapper.errors import NotAuthenticated
+from cds_wrapper.log import caller_events
 
 # A signature on this curve takes longer to verify than all else we do; the library lets go of the
 # interpreter meanwhile, so a thread leaves the loop to the other calls.
@@ -161,7 +162,7 @@ class KnownCallers:
         if isinstance(found, Refused):
             return found
         if not self._memory.first_use(client.issuer or "", found.token_id, found.until, now.timestamp()):
-            self._log.emit(log.TOKEN_REPLAYED, client=client.name)
+            self._log.emit(caller_events.TOKEN_REPLAYED, client=client.name)
             return Refused(Refusal.REPLAYED, client.name)
         return found
 

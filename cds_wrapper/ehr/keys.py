@@ -17,6 +17,7 @@ from cds_wrapper import log
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.ehr.key_sets import KeySet, UnreadableKeySet, read_key_set
 from cds_wrapper.errors import OutboundTrouble
+from cds_wrapper.log import caller_events
 from cds_wrapper.outbound import Deadline, Outbound
 
 LARGEST_KEY_SET: Final = 256 * 1024
@@ -147,10 +148,15 @@ class KeyRing:
         if problem is not None:
             age = round(self._clock() - shelf.came_at) if shelf.keys is not None else None
             self._log.emit(
-                log.CLIENT_KEYS_UNAVAILABLE, client=shelf.client, reason=problem, keys_age_seconds=age
+                caller_events.CLIENT_KEYS_UNAVAILABLE,
+                client=shelf.client,
+                reason=problem,
+                keys_age_seconds=age,
             )
             shelf.told = True
         elif shelf.keys is not None and (shelf.told or not shelf.keys.keys or shelf.keys.private):
             counts = {"unusable": shelf.keys.unusable, "private": shelf.keys.private}
-            self._log.emit(log.CLIENT_KEYS_READ, client=shelf.client, keys=len(shelf.keys.names), **counts)
+            self._log.emit(
+                caller_events.CLIENT_KEYS_READ, client=shelf.client, keys=len(shelf.keys.names), **counts
+            )
             shelf.told = False

@@ -14,6 +14,7 @@ from typing import Final
 
 from cds_wrapper import log
 from cds_wrapper.errors import ConfigurationRefused, Mistake
+from cds_wrapper.log import caller_events
 
 SETTING: Final = "CDS_WRAPPER_REPLAY"
 APPLICATION: Final = 0x6A746931
@@ -119,12 +120,14 @@ class ReplayMemory:
         self._try_again_at = now + _TRY_AGAIN_EVERY
         if not self._is_failing:
             self._is_failing = True
-            self._log.emit(log.REPLAY_MEMORY_UNAVAILABLE, error=getattr(error, "sqlite_errorname", "closed"))
+            self._log.emit(
+                caller_events.REPLAY_MEMORY_UNAVAILABLE, error=getattr(error, "sqlite_errorname", "closed")
+            )
 
     def _recover(self) -> None:
         if self._is_failing:
             self._is_failing = False
-            self._log.emit(log.REPLAY_MEMORY_AVAILABLE)
+            self._log.emit(caller_events.REPLAY_MEMORY_AVAILABLE)
 
     def _set_aside(self) -> None:
         """A file that a power failure has damaged holds nothing worth a night call; it is kept beside."""
@@ -132,7 +135,7 @@ class ReplayMemory:
             damaged = self._path.with_name(self._path.name + end)
             with contextlib.suppress(FileNotFoundError):
                 damaged.replace(damaged.with_name(f"{self._path.name}.damaged{end}"))
-        self._log.emit(log.REPLAY_MEMORY_UNAVAILABLE, error="damaged")
+        self._log.emit(caller_events.REPLAY_MEMORY_UNAVAILABLE, error="damaged")
 
 
 class _Damaged(Exception):

@@ -22,6 +22,7 @@ from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.cursor import CursorFile
 from cds_wrapper.ledger.sinks import NotSynced, Sink
 from cds_wrapper.ledger.tail import Place, Row, Tail
+from cds_wrapper.log import ledger_events
 
 EVERY = timedelta(milliseconds=100)
 """How often rows are read at most: together they cost the requests less than each by itself."""
@@ -209,7 +210,7 @@ class PredictionStream:
     def _restart(self, reason: str) -> None:
         self._places = {}
         self._saved = {}
-        self._lines.emit(log.STREAM_RESTARTED, reason=reason, stream=self._sink.name)
+        self._lines.emit(ledger_events.STREAM_RESTARTED, reason=reason, stream=self._sink.name)
 
     def _write(self, rows: list[Row]) -> None:
         while rows:
@@ -246,7 +247,7 @@ class PredictionStream:
         if not self._is_interrupted:
             self._is_interrupted = True
             told = {"error": error, "problem": problem, "lag_rows": self._lag}
-            self._lines.emit(log.STREAM_INTERRUPTED, stream=self._sink.name, **told)
+            self._lines.emit(ledger_events.STREAM_INTERRUPTED, stream=self._sink.name, **told)
 
     def _problem(self, error: OSError | LedgerUnavailable) -> str:
         if isinstance(error, LedgerUnavailable):
@@ -260,7 +261,7 @@ class PredictionStream:
     def _tell_success(self) -> None:
         if self._is_interrupted:
             self._is_interrupted = False
-            self._lines.emit(log.STREAM_RESUMED, stream=self._sink.name, lag_rows=self._lag)
+            self._lines.emit(ledger_events.STREAM_RESUMED, stream=self._sink.name, lag_rows=self._lag)
 
 
 def _name_of(error: OSError | LedgerUnavailable) -> str:

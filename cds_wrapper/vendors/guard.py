@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from cds_wrapper import log_vendors
 from cds_wrapper.cds import CDSRequest, Prefetch
 from cds_wrapper.errors import Trouble
-from cds_wrapper.log import OperatorLog
+from cds_wrapper.log import OperatorLog, vendor_events
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.vendors.base import ModelVersion, NoPrediction, Prediction, Status, Vendor, VendorCall
 from cds_wrapper.vendors.circuit import Circuit, CircuitPolicy, CircuitState, Turn, Verdict
@@ -96,7 +95,7 @@ class Guarded:
         if turn is Turn.OPENED and answered is not None:
             self._opened_at = self._clock()
             self._log.emit(
-                log_vendors.CIRCUIT_OPENED,
+                vendor_events.CIRCUIT_OPENED,
                 status=answered.status.value,
                 reason=answered.reason,
                 open_seconds=self._policy.circuit.open_for.total_seconds(),
@@ -104,7 +103,7 @@ class Guarded:
             )
         else:
             seconds = round(self._clock() - self._opened_at, 3)
-            self._log.emit(log_vendors.CIRCUIT_CLOSED, seconds=seconds, **about)
+            self._log.emit(vendor_events.CIRCUIT_CLOSED, seconds=seconds, **about)
 
 
 _NO_ANSWER: Final = frozenset(

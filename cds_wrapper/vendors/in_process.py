@@ -20,9 +20,8 @@ from typing import Any, Final
 
 import msgspec
 
-from cds_wrapper import log_vendors
 from cds_wrapper.cds import CDSRequest, Prefetch
-from cds_wrapper.log import OperatorLog
+from cds_wrapper.log import OperatorLog, vendor_events
 from cds_wrapper.outbound import Deadline
 from cds_wrapper.vendors import worker
 from cds_wrapper.vendors.base import NoPrediction, Prediction, Status, VendorCall
@@ -198,7 +197,7 @@ class InProcessVendor:
         while True:
             began = time.monotonic()
             ended = await self._live()
-            self._log.emit(log_vendors.WORKER_ENDED, service_id=self._service_id, reason=ended)
+            self._log.emit(vendor_events.WORKER_ENDED, service_id=self._service_id, reason=ended)
             if time.monotonic() - began > LONGEST_PAUSE.total_seconds() or ended == Status.TIMED_OUT.value:
                 pause = FIRST_PAUSE
             else:
@@ -219,7 +218,7 @@ class InProcessVendor:
                 return trouble
             self._worker = one
             self._settled.set()
-            self._log.emit(log_vendors.WORKER_STARTED, service_id=self._service_id)
+            self._log.emit(vendor_events.WORKER_STARTED, service_id=self._service_id)
             await one.process.wait()
             return Status.TIMED_OUT.value if one.timed_out else "ended"
         finally:

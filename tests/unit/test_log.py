@@ -6,12 +6,14 @@ import io
 import json
 import logging
 import threading
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from cds_wrapper import log, log_editions, log_orders, log_outcomes, log_reads, log_vendors
-from cds_wrapper.log_stream import Detached
+from cds_wrapper import log
+from cds_wrapper.log import call_events, every_event, process_events
+from cds_wrapper.log.stream import Detached
 
 CANARY = "Quetzalcoatl"
 
@@ -24,14 +26,14 @@ def line_of(event: log.Event, **fields: Any) -> dict[str, Any]:
 
 
 def test_a_line_starts_with_time_level_and_event_and_names_its_writer() -> None:
-    line = line_of(log.PROCESS_STARTED, settings_digest="abc")
+    line = line_of(process_events.PROCESS_STARTED, settings_digest="abc")
     assert list(line)[:3] == ["ts", "level", "event"]
     assert line["event"] == "process_started" and line["level"] == "info" and line["writer"] == "cds1-0"
     assert line["ts"].endswith("Z") and len(line["ts"]) == len("2027-03-04T09:15:27.412Z")
 
 
 def test_a_field_the_event_does_not_name_is_left_out_and_counted() -> None:
-    line = line_of(log.REQUEST_REFUSED, http_status=400, patient_name=CANARY)
+    line = line_of(call_events.REQUEST_REFUSED, http_status=400, patient_name=CANARY)
     assert line["dropped"] == 1 and CANARY not in json.dumps(line)
 
 
@@ -51,20 +53,23 @@ def test_no_event_may_carry_a_score_a_caveat_or_a_subgroup() -> None:
 
 
 def test_an_object_leaves_only_its_type_and_long_text_is_cut() -> None:
-    line = line_of(log.SETTINGS_REFUSED, problem=ValueError(CANARY))
+    line = line_of(process_events.SETTINGS_REFUSED, problem=ValueError(CANARY))
     assert line["problem"] == "ValueError"
-    assert len(line_of(log.SETTINGS_REFUSED, problem="x" * 1000)["problem"]) == log.LONGEST_VALUE + 1
+    assert (
+        len(line_of(process_events.SETTINGS_REFUSED, problem="x" * 1000)["problem"]) == log.LONGEST_VALUE + 1
+    )
 
 
-def test_every_event_is_listed_under_its_own_name_with_a_meaning() -> None:
-    named = [
-        value
-        for module in (log, log_editions, log_orders, log_outcomes, log_reads, log_vendors)
-        for value in vars(module).values()
-    ]
-    declared = {value.name for value in named if isinstance(value, log.Event)}
-    assert declared == set(log.EVENTS)
+def test_every_event_has_a_meaning_and_its_constant_bears_its_name() -> None:
     assert all(event.meaning.endswith(".") for event in log.EVENTS.values())
+    named = {
+        name: value.name
+        for module in vars(every_event).values()
+        if isinstance(module, ModuleType)
+        for name, value in vars(module).items()
+        if isinstance(value, log.Event)
+    }
+    assert {name.lower() for name in named} == set(named.values()) == set(log.EVENTS)
 
 
 def fail_naming_the_patient() -> None:
@@ -92,11 +97,11 @@ def test_a_librarys_words_are_left_out_and_its_exception_leaves_class_and_place_
 
 def test_frames_name_our_own_code_without_values() -> None:
     try:
-        log.OperatorLog("w", io.StringIO()).emit(log.PROCESS_READY, services={object(): object()})
+        log.OperatorLog("w", io.StringIO()).emit(process_events.PROCESS_READY, services={object(): object()})
         log.timestamp(None)  # type: ignore[arg-type]  # a wrong value on purpose
     except AttributeError as error:
         frames = log.frames_of(error)
-    assert frames and frames[-1].startswith("log.py:") and frames[-1].endswith(" timestamp")
+    assert frames and frames[-1].startswith("log/lines.py:") and frames[-1].endswith(" timestamp")
 
 
 class FullDisk(io.StringIO):
@@ -117,7 +122,7 @@ def test_a_full_disk_under_the_log_raises_nothing_and_the_next_line_says_how_man
     stream = FullDisk(failures=2)
     lines = log.OperatorLog("w", stream)
     for _ in range(3):
-        lines.emit(log.PROCESS_DRAINING)
+        lines.emit(process_events.PROCESS_DRAINING)
     assert json.loads(stream.getvalue())["lost_before"] == 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_wrapper.log_event import Level, event
+from cds_wrapper.log.event import Level, event
 
 EVIDENCE_SWAPPED = event(
     "evidence_swapped",
@@ -76,20 +76,4 @@ EVIDENCE_EXPIRED = event(
 )
 FINDING_CLOSED = event(
     "finding_closed", Level.WARNING, "Two roles closed a finding.", "service_id finding_id by second"
-)
-
-EDITION_EVENTS = (
-    EVIDENCE_SWAPPED,
-    EVIDENCE_REJECTED,
-    EVIDENCE_UNREADABLE,
-    EVIDENCE_READABLE,
-    REVIEW_COMPLETED,
-    EVIDENCE_PUBLISHED,
-    FINDING_OPENED,
-    FINDING_CLOSED,
-    FINDINGS_TOLD,
-    FINDINGS_NOT_TOLD,
-    REVIEW_OVERDUE,
-    OUTCOMES_OVERDUE,
-    EVIDENCE_EXPIRED,
 )

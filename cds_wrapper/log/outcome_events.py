@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_wrapper.log_event import Level, event
+from cds_wrapper.log.event import Level, event
 
 OUTCOMES_IMPORTED = event(
     "outcomes_imported",
@@ -10,5 +10,3 @@ OUTCOMES_IMPORTED = event(
     "A file of outcomes, or a search for some, was imported; its rows by what became of them.",
     "service_id outcome form read written same rejected seconds",
 )
-
-OUTCOME_EVENTS = (OUTCOMES_IMPORTED,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_wrapper.log_event import Level, event
+from cds_wrapper.log.event import Level, event
 
 HOST_REFUSED = event(
     "host_refused",
@@ -36,13 +36,4 @@ FHIR_TOKEN_UNAVAILABLE = event(
 )
 FHIR_TOKEN_READ = event(
     "fhir_token_read", Level.INFO, "An authorisation server gives us tokens again.", "client"
-)
-
-READ_EVENTS = (
-    HOST_REFUSED,
-    FHIR_NOT_READ,
-    FHIR_READ_FAILED,
-    FHIR_SERVER_NOT_NAMED,
-    FHIR_TOKEN_UNAVAILABLE,
-    FHIR_TOKEN_READ,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_wrapper.log_event import Level, event
+from cds_wrapper.log.event import Level, event
 
 _ORDER = "service_id by second decision_id plan_version since"
 SERVICE_STOPPED = event(
@@ -28,5 +28,3 @@ ORDERS_UNREADABLE = event(
     "problem known",
 )
 ORDERS_READABLE = event("orders_readable", Level.INFO, "Orders can be read from the ledger again.")
-
-ORDER_EVENTS = (SERVICE_STOPPED, SERVICE_IN_SHADOW, SERVICE_RESUMED, ORDERS_UNREADABLE, ORDERS_READABLE)
