@@ -157,11 +157,11 @@ async def lifespan(
         reviews = ReviewWatch(settings.ledger_path, services, operator_log, doors.clock)
         for one in (space, reviews):
             doors.metrics.look_at(one.look)
-            one.start()
+            one.looking.start()
         yield
         watch.cancel()
-        space.stop()
-        reviews.stop()
+        space.looking.stop()
+        reviews.looking.stop()
         doors.runtime.afterwards.do_all()
     operator_log.emit(process_events.PROCESS_STOPPED)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from cds_wrapper import log
+from cds_wrapper.again import Again
 from cds_wrapper.caveats.orders import Order, Ordered
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.decisions import orders_in
@@ -38,25 +38,19 @@ class OrderWatch:
         self._in_force = in_force
         self._lines = lines
         self._read = read
-        self._every = every
-        self._is_over = threading.Event()
         self._is_readable = True
-        self._thread = threading.Thread(target=self._run, name="orders", daemon=True)
+        self._looking = Again(self._look, every, "orders")
 
     async def open(self) -> None:
         """Look once, so that the first request is under what was ordered before; then go on looking."""
         self._in_force.are_known = False
         await asyncio.to_thread(self._look)
-        self._thread.start()
+        self._looking.start()
 
     async def close(self) -> None:
         """Look no more."""
-        self._is_over.set()
-        await asyncio.to_thread(self._thread.join)
-
-    def _run(self) -> None:
-        while not self._is_over.wait(self._every.total_seconds()):
-            self._look()
+        self._looking.stop()
+        await asyncio.to_thread(self._looking.join)
 
     def _look(self) -> None:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cds_wrapper import log
+from cds_wrapper.again import Again
 from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.edition_values import LeftByReviews
 from cds_wrapper.ledger.editions import left_by_reviews
@@ -89,26 +89,14 @@ class ReviewWatch:
         self._services = services
         self._lines = lines
         self._clock = clock
-        self._every = every
         self._left: Left | None = None
         self._told: set[tuple[str, Work, datetime]] = set()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="reviews", daemon=True)
-
-    def start(self) -> None:
-        """Look now, and again and again until `stop`."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more; nobody waits for a look that is under way."""
-        self._ended.set()
+        self.looking = Again(self._watch, every, "reviews")
 
     def _watch(self) -> None:
-        while not self._ended.is_set():
-            with contextlib.suppress(LedgerUnavailable):  # whoever looks for editions tells of it
-                self._left = left_in(self._ledger)
-            self._tell()
-            self._ended.wait(self._every.total_seconds())
+        with contextlib.suppress(LedgerUnavailable):  # whoever looks for editions tells of it
+            self._left = left_in(self._ledger)
+        self._tell()
 
     def _each(self) -> Iterator[ServiceDefinition]:
         """Each service once, whatever its hooks."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cds_wrapper import __version__
+from cds_wrapper.again import Again
 from cds_wrapper.caveats.orders import Ordered
 from cds_wrapper.ledger.work import LedgerHealth
 from cds_wrapper.metrics import table
@@ -122,23 +122,11 @@ class Space:
     def __init__(self, folder: Path, every: timedelta = LOOK_AT_SPACE_EVERY) -> None:
         """`folder` lies on the disk in question."""
         self._folder = folder
-        self._every = every
         self._free: int | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="ledger-space", daemon=True)
-
-    def start(self) -> None:
-        """Look now, and again and again until `stop`."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more; nobody waits for a look that is under way."""
-        self._ended.set()
+        self.looking = Again(self._watch, every, "ledger-space")
 
     def _watch(self) -> None:
-        while not self._ended.is_set():
-            self._free = _free_bytes(self._folder)
-            self._ended.wait(self._every.total_seconds())
+        self._free = _free_bytes(self._folder)
 
     def look(self) -> Iterator[Sample]:
         """What was found last; nothing when it could not be found out."""

@@ -126,7 +126,7 @@ async def test_what_others_did_is_seen_while_the_service_runs(tmp_path: Path) ->
     watched = Watched(tmp_path)
     assert watched.samples() == {}, "nothing before the first look"
     before = datetime.now(UTC).timestamp()
-    watched.watch.start()
+    watched.watch.looking.start()
     await watched.until(OPEN, 0)
     assert REVIEWED not in watched.samples() and IMPORTED not in watched.samples()
     watched.outcomes()
@@ -140,7 +140,7 @@ async def test_what_others_did_is_seen_while_the_service_runs(tmp_path: Path) ->
     )
     close_finding(watched.ledger, "here-1", "owner", "chair", "explained")
     await watched.until(OPEN, 0)
-    watched.watch.stop()
+    watched.watch.looking.stop()
 
 
 async def test_what_is_overdue_is_told_once_with_the_role_and_again_after_it_was_done(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_what_is_overdue_is_told_once_with_the_role_and_again_after_it_was
     watched.outcomes()
     watched.review()
     watched.now += 3 * DAY
-    watched.watch.start()
+    watched.watch.looking.start()
     await watched.until(OPEN, 0)
     await asyncio.sleep(0.05)
     assert watched.events() == [("review_overdue", "equity lead")]
@@ -160,7 +160,7 @@ async def test_what_is_overdue_is_told_once_with_the_role_and_again_after_it_was
     async with asyncio.timeout(30):
         while len(watched.events()) < 3:
             await asyncio.sleep(0.005)
-    watched.watch.stop()
+    watched.watch.looking.stop()
     names = [name for name, _ in watched.events()]
     assert names == ["review_overdue", "outcomes_overdue", "review_overdue"], "the clock stands in the future"
 
@@ -168,7 +168,7 @@ async def test_what_is_overdue_is_told_once_with_the_role_and_again_after_it_was
 async def test_a_ledger_that_cannot_be_read_leaves_what_was_known(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.review(1, FINDING)
-    watched.watch.start()
+    watched.watch.looking.start()
     await watched.until(OPEN, 1)
     watched.ledger.rename(tmp_path / "away.db")
     await asyncio.sleep(0.05)
@@ -176,15 +176,15 @@ async def test_a_ledger_that_cannot_be_read_leaves_what_was_known(tmp_path: Path
     (tmp_path / "away.db").rename(watched.ledger)
     watched.review(2, replace(FINDING, finding_id="here-2"))
     await watched.until(OPEN, 2)
-    watched.watch.stop()
+    watched.watch.looking.stop()
 
 
 async def test_where_a_plan_names_no_owner_that_is_said(tmp_path: Path) -> None:
     watched = Watched(tmp_path, owner=None)
     watched.review()
-    watched.watch.start()
+    watched.watch.looking.start()
     await watched.until(f"monitoring_due_timestamp_seconds readmission review {NOBODY}")
-    watched.watch.stop()
+    watched.watch.looking.stop()
 
 
 def test_a_row_nobody_could_have_written_hides_no_other(tmp_path: Path) -> None:

@@ -45,17 +45,17 @@ def test_an_edition_is_told_by_its_day() -> None:
 def test_room_on_the_disk_is_found_out_beside_and_told_at_once(tmp_path: Path) -> None:
     space = looks.Space(tmp_path, every=timedelta(milliseconds=10))
     assert list(space.look()) == []
-    space.start()
+    space.looking.start()
     until = time.monotonic() + 30
     while not list(space.look()) and time.monotonic() < until:
         time.sleep(0.01)
-    space.stop()
+    space.looking.stop()
     ((metric, _, free),) = space.look()
     assert metric is table.LEDGER_FREE and isinstance(free, int) and free > 0
 
 
 def test_a_disk_that_is_not_there_tells_nothing(tmp_path: Path) -> None:
     space = looks.Space(tmp_path / "gone", every=timedelta(seconds=60))
-    space.start()
-    space.stop()
+    space.looking.start()
+    space.looking.stop()
     assert list(space.look()) == []
