@@ -19,7 +19,7 @@ from cds_wrapper.vendors.base import Status
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "docker" / "alerts.yaml"
-TESTS = Path(__file__).with_name("alerts_test.yaml")
+TESTS = [Path(__file__).with_name(name) for name in ("alerts_test.yaml", "alerts_of_days_test.yaml")]
 RUNBOOK = ROOT / "docs" / "how-to" / "runbook.md"
 PARTS = {Kind.HISTOGRAM: ("_bucket", "_count", "_sum"), Kind.COUNTER: ("",), Kind.GAUGE: ("",)}
 NAMED = {metric.full_name + part: metric for metric in METRICS.values() for part in PARTS[metric.kind]}
@@ -89,9 +89,10 @@ def test_prometheus_itself_takes_the_rules() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on this machine")
-def test_each_alert_fires_when_it_should_and_none_when_all_is_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tests_file", TESTS, ids=lambda file: file.stem)
+def test_each_alert_fires_when_it_should_and_none_when_all_is_well(tmp_path: Path, tests_file: Path) -> None:
     """Prometheus compares annotations too, which are words: they are taken away for this."""
-    document, tests = YAML(typ="safe").load(RULES.read_text()), YAML(typ="safe").load(TESTS.read_text())
+    document, tests = (YAML(typ="safe").load(file.read_text()) for file in (RULES, tests_file))
     for group in document["groups"]:
         for rule in group["rules"]:
             del rule["annotations"]
@@ -101,10 +102,10 @@ def test_each_alert_fires_when_it_should_and_none_when_all_is_well(tmp_path: Pat
 
 
 def test_every_alert_is_made_to_fire_in_a_test() -> None:
-    document = YAML(typ="safe").load(TESTS.read_text())
     fired = {
         (one["alertname"], expected["exp_labels"]["severity"])
-        for test in document["tests"]
+        for file in TESTS
+        for test in YAML(typ="safe").load(file.read_text())["tests"]
         for one in test["alert_rule_test"]
         for expected in one["exp_alerts"]
     }

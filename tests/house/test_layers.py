@@ -77,28 +77,39 @@ def test_every_import_goes_down() -> None:
     assert kept, output
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "broken"),
-    [
-        ("errors.py", "import cds_wrapper.app", "Floors: every import goes down"),
-        ("routes.py", "import httpx", "Only outbound speaks HTTP"),
-        ("caveats/plan.py", "import ruamel.yaml", "Only services reads YAML"),
-        ("routes.py", "import sqlite3", "Only the ledger opens a database"),
-        ("caveats/local.py", "import pandas", "The serving process loads no analysis library"),
-        ("caveats/policy.py", "import time", "What decides is pure"),
-        ("patient/attributes.py", "import cds_wrapper.patient.reading", "No circles inside a room"),
-    ],
-)
-def test_an_import_that_breaks_a_floor_is_found(tmp_path: Path, module: str, line: str, broken: str) -> None:
+BREAKING = {
+    "Floors: every import goes down": "cds_wrapper.errors -> cds_wrapper.app",
+    "Only outbound speaks HTTP": "cds_wrapper.routes -> httpx",
+    "Only services reads YAML": "cds_wrapper.caveats.plan -> ruamel",
+    "Only the ledger opens a database": "cds_wrapper.routes -> sqlite3",
+    "The serving process loads no analysis library": "cds_wrapper.caveats.local -> pandas",
+    "Formulas are pure": "cds_wrapper.monitoring.formulas.figure -> time",
+    "What decides is pure": "cds_wrapper.caveats.policy -> time",
+    "No circles inside a room": "cds_wrapper.patient.attributes -> cds_wrapper.patient.reading",
+}
+
+
+def test_an_import_that_breaks_a_floor_is_found(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "cds_wrapper", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / "cds_wrapper" / module).open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}\n")
+    for breaks in BREAKING.values():
+        importer, imported = breaks.split(" -> ")
+        with (tmp_path / (importer.replace(".", "/") + ".py")).open("a", encoding="utf-8") as file:
+            file.write(f"\nimport {imported}\n")
 
     kept, output = lint_imports(tmp_path)
 
     assert not kept
-    assert re.search(rf"^{re.escape(broken)}.*BROKEN", output, re.MULTILINE), output
+    assert len(BREAKING) == len(CONTRACTS)
+    # Each broken contract once more with why, under its name and a rule.
+    _, *told = re.split(r"^(\w.*)\n-{10,}$", output.partition("Broken contracts")[2], flags=re.MULTILINE)
+    whys = dict(zip(told[::2], told[1::2], strict=True))
+    for contract, breaks in BREAKING.items():
+        assert re.search(rf"^{re.escape(contract)}.*BROKEN", output, re.MULTILINE), output
+        (why,) = (text for name, text in whys.items() if name.startswith(contract))
+        # Of a circle the names within the room alone are told.
+        within = re.sub(r"cds_wrapper\.patient(?=\.)", "", breaks)
+        assert breaks in why or within in why, why
 
 
 def test_every_module_stands_on_a_floor() -> None:
