@@ -56,6 +56,11 @@ class Limits:
     supported_oe_high: float = 1.50
     supported_gap: float = -0.10
 
+    @property
+    def material(self) -> tuple[float, float]:
+        """The ratios between which a gap matters to nobody, however sure it is."""
+        return self.ratio_too_high, self.ratio_too_low
+
     @classmethod
     def changed(cls, changes: Mapping[str, float]) -> Limits:
         """The shipped cut-offs with these changes; `UnusableLimits` names one that cannot be."""

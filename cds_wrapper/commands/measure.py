@@ -91,7 +91,8 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
         typer.Option(
             min=0.001,
             max=0.999,
-            help="Instead: flag this share of the rows, the highest; 0.03: the 97th per cent.",
+            help="Instead of --threshold: flag this share of the rows, the highest; 0.03: from the 97th per"
+            " cent on.",
         ),
     ] = None,
     score_kind: _Kind = None,
@@ -116,8 +117,8 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     try:
         columns = _columns(score, event, further or [], patient, day, group or [], missing or [])
         attributes = MonitoredAttributes(tuple(columns.groups), _crossings(crossing or [], columns))
+        at = _flagged_from(file, score, threshold, flag_share)
         kind = _kind(file, score, score_kind)
-        at = score_quantile(file, score, 1 - flag_share) if flag_share is not None else threshold
         done = _measured(file, columns, attributes, at, kind, event)
     except UnreadableTable as error:
         typer.echo(error.sentence, err=True)
@@ -173,6 +174,13 @@ def _crossings(crossings: list[str], columns: TableColumns) -> tuple[tuple[str, 
     if any(set(one) - set(columns.groups) or len(one) < 2 for one in found):
         raise UnreadableTable("--crossing crosses attributes that --group names, as race*gender.")
     return found
+
+
+def _flagged_from(file: Path, score: str, threshold: float | None, flag_share: float | None) -> float | None:
+    """The score from which a patient is flagged; None when nobody is."""
+    if threshold is not None and flag_share is not None:
+        raise UnreadableTable("--threshold and --flag-share each say who is flagged: give one of them.")
+    return threshold if flag_share is None else score_quantile(file, score, 1 - flag_share)
 
 
 def _kind(file: Path, score: str, wanted: str | None) -> str:

@@ -52,7 +52,7 @@ def document(done: Done, small_cells: bool) -> dict[str, Any]:
         "label_mismatch": [
             {"group": str(one.group), "need": one.outcome, "label": one.label}
             for one in done.mismatches
-            if small_cells or one.group not in done.hidden.rates
+            if small_cells or not done.hides(one)
         ],
     }
 

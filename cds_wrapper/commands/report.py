@@ -14,10 +14,9 @@ import typer
 from cds_wrapper.caveats.evidence import Direction
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
-from cds_wrapper.ledger.edition_values import StoredFinding, Subject
-from cds_wrapper.ledger.editions import findings_in, reviews_in
+from cds_wrapper.ledger.edition_values import StoredFinding
 from cds_wrapper.monitoring.findings import FindingKind
-from cds_wrapper.monitoring.past import local_in_force
+from cds_wrapper.monitoring.past import past_of
 from cds_wrapper.monitoring.report.gather import gather
 from cds_wrapper.monitoring.report.known import NO_REVIEWS, Found, Known, Reviews
 from cds_wrapper.monitoring.report.page import csv_of, html_of, json_of, report_of
@@ -96,16 +95,11 @@ def _known(service: str, data: Path, as_of: str | None) -> Known:
 
 def reviews_of(ledger: Path, service: ServiceDefinition, day: date) -> Reviews:
     """What reviews up to a day have found and published; nothing where there is no ledger."""
-    subject = Subject(service.id, service.card.id, service.card.version)
     try:
-        stored = [one for one in findings_in(ledger, service.id) if one.subject == subject]
-        made = [one.as_of for one in reviews_in(ledger, service.id) if one.subject == subject]
-        local = local_in_force(ledger, service, day)
+        past = past_of(ledger, service, day)
     except LedgerUnavailable:
         return NO_REVIEWS
-    last = max((one for one in made if one <= day), default=None)
-    found = tuple(_found(one, service) for one in stored if one.since <= day)
-    return Reviews(found, last, local)
+    return Reviews(tuple(_found(one, service) for one in past.findings), past)
 
 
 def _found(one: StoredFinding, service: ServiceDefinition) -> Found:

@@ -10,6 +10,7 @@ from cds_wrapper.commands.review_preview import Preview
 from cds_wrapper.ledger.edition_values import StoredFinding
 from cds_wrapper.monitoring.formulas.restarts import DAYS_PER_MONTH, PLANNED_MONTHS
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
+from cds_wrapper.monitoring.looking import name_of
 from cds_wrapper.monitoring.reviewed import Reviewed
 
 
@@ -40,7 +41,7 @@ def _finding(one: StoredFinding, *, is_new: bool) -> Iterator[str]:
 
 
 def _times(done: Reviewed) -> Iterator[str]:
-    told = [(str(one.group), one.times) for one in done.looked if one.times and one.group.exclusive]
+    told = [(name_of(one.group), one.times) for one in done.looked if one.times]
     if not told:
         yield "  How long it would take to find a gap is not known yet: too few days of outcomes."
         return

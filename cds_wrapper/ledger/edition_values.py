@@ -34,6 +34,7 @@ class NewReview:
 class PastReview:
     """A review that was recorded; `dated` is None for a daily look."""
 
+    review_id: str
     subject: Subject
     as_of: date
     dated: int | None
@@ -54,7 +55,8 @@ class NewEdition:
 class StoredFinding:
     """A finding as it was opened; `closed_at` when people have closed it since.
 
-    `groups` are levels by attribute, `detail` the figures behind it when it was opened.
+    `groups` are levels by attribute, `detail` the figures behind it when it was opened, `review_id` the
+    review that opened it.
     """
 
     finding_id: str

@@ -229,13 +229,13 @@ def kept_in(path: Path, digest: str) -> bytes | None:
 def reviews_in(path: Path, service_id: str) -> tuple[PastReview, ...]:
     """Every review of a service, in the order they were made."""
     query = (
-        "SELECT service_id, model_id, model_version, as_of, dated, result_digest FROM reviews"
+        "SELECT review_id, service_id, model_id, model_version, as_of, dated, result_digest FROM reviews"
         " WHERE service_id = ? ORDER BY number"
     )
     with _reading(path) as connection:
         return tuple(
-            PastReview(Subject(*subject), date.fromisoformat(day), dated, digest)
-            for *subject, day, dated, digest in connection.execute(query, (service_id,))
+            PastReview(name, Subject(*subject), date.fromisoformat(day), dated, digest)
+            for name, *subject, day, dated, digest in connection.execute(query, (service_id,))
         )
 
 
@@ -316,6 +316,7 @@ def _findings(connection: sqlite3.Connection) -> list[StoredFinding]:
     opened: dict[str, StoredFinding] = {}
     for row in connection.execute(f"SELECT {', '.join(names)} FROM findings ORDER BY number"):  # noqa: S608  names are ours
         one = dict(zip(names, row, strict=True))
+        before = opened.get(one["finding_id"])
         closing = {
             "closed_at": datetime.fromisoformat(one["recorded_at"]),
             "closed_by": tuple(role for role in (one["by_role"], one["second_role"]) if role),
@@ -331,7 +332,7 @@ def _findings(connection: sqlite3.Connection) -> list[StoredFinding]:
             direction=one["direction"],
             since=date.fromisoformat(one["since"]),
             detail=json.loads(one["detail"]),
-            review_id=one["review_id"],
+            review_id=before.review_id if before else one["review_id"],
             **(closing if one["state"] == CLOSED else {}),
         )
         opened[finding.finding_id] = finding

@@ -16,6 +16,7 @@ import ibis
 import numpy as np
 from numpy.typing import NDArray
 
+from cds_wrapper.caveats.found import DEFAULT_LIMITS
 from cds_wrapper.monitoring.attributes import MonitoredAttributes, Partition, partitions
 from cds_wrapper.monitoring.backends import Source
 from cds_wrapper.monitoring.cube import (
@@ -44,8 +45,8 @@ from cds_wrapper.monitoring.formulas.figure import Figure, quantile
 from cds_wrapper.monitoring.values import Group, Interval
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 
-MATERIAL: Final[Interval] = (0.80, 1.25)
-"""A ratio inside is no finding, however sure it is."""
+MATERIAL: Final[Interval] = DEFAULT_LIMITS.material
+"""A ratio inside is no finding, however sure it is, unless a plan draws other lines."""
 
 
 class Among(enum.Enum):
@@ -83,7 +84,8 @@ class Compared:
     `result` has the ratio and both means at equal score. `control` is the estimator run on the score itself
     (on its ranks, where a score can be below 0). `over_label` is the ratio of a need over that of the label,
     on the same episodes; `label` names it. `costs` has a cost's other scales. `label_mismatch`: the gap in
-    the need is a finding, and the label does not show as much of it.
+    the need is a finding, and the label does not show as much of it. `material` are the ratios that matter to
+    nobody.
     """
 
     group: Group
@@ -100,6 +102,7 @@ class Compared:
     costs: CostScales | None
     standing: Standing
     label_mismatch: bool
+    material: Interval = MATERIAL
 
     @property
     def ratio(self) -> Figure:
@@ -116,7 +119,7 @@ class Compared:
         if self.standing in {Standing.SCORES_TOO_LOW, Standing.SCORES_TOO_HIGH}:
             return Reading.CONFIRMED
         ratios = [self.ratio, *((self.costs.high_share.ratio, self.costs.logs.ratio) if self.costs else ())]
-        if all(_within(one) for one in ratios):
+        if all(_within(one, self.material) for one in ratios):
             return Reading.RULED_OUT
         is_sure = _excludes_one(self.ratio) and (self.costs is None or self.costs.agrees)
         return Reading.OF_OPEN_SIZE if is_sure else Reading.UNDETERMINED
@@ -137,10 +140,12 @@ def equal_scores(
     question: Question,
     outcomes: Sequence[Outcome],
     level: float = 0.95,
+    material: Interval = MATERIAL,
 ) -> tuple[Compared, ...]:
     """Every group but everybody against its rest, for the label and each further outcome, at this level.
 
-    `outcomes` are the declared ones, the label first. Reads one row per mature episode into memory.
+    `outcomes` are the declared ones, the label first; a ratio within `material` is no finding. Reads one
+    row per mature episode into memory.
     """
     episodes = asked(source.episodes, question)
     bases = bases_of(episodes, attributes)
@@ -155,7 +160,7 @@ def equal_scores(
             continue
         told = _answered(rows, source.further, question, outcome.name, "y")
         columns = _columns(told.filter(told.y.notnull()), groups)
-        look = _Look(outcome, label, question, columns, quantile(level))
+        look = _Look(outcome, label, question, columns, quantile(level), material)
         found.extend(look.compared(groups))
     return tuple(found)
 
@@ -215,6 +220,7 @@ class _Look:
     question: Question
     rows: Mapping[str, NDArray[Any]]
     z: float
+    material: Interval
 
     def compared(self, groups: Sequence[Partition]) -> Iterator[Compared]:
         for place, partition in enumerate(groups):
@@ -258,6 +264,7 @@ class _Look:
             costs=costs,
             standing=standing,
             label_mismatch=is_gap and _same_side(result.ratio, over),
+            material=self.material,
         )
 
     def _rows(self, of_group: NDArray[np.bool_], counts: NDArray[np.bool_], y: NDArray[Any]) -> Rows:
@@ -277,32 +284,25 @@ class _Look:
 
     def _standing(self, ratio: Figure, control: float | None, costs: CostScales | None) -> Standing:
         """A gap in costs must show on every scale, and in enough amounts."""
+        low, high = self.material
         if not is_comparable(control):
             return Standing.NOT_COMPARABLE
-        if (
-            ratio.low is None
-            or ratio.high is None
-            or (MATERIAL[0] <= ratio.high and ratio.low <= MATERIAL[1])
-        ):
+        if ratio.low is None or ratio.high is None or (low <= ratio.high and ratio.low <= high):
             return Standing.NO_FINDING
         if costs is not None and not costs.agrees:
             return Standing.SCALES_DISAGREE
         if costs is not None and not costs.may_decide:
             return Standing.NO_FINDING
-        return Standing.SCORES_TOO_LOW if ratio.low > MATERIAL[1] else Standing.SCORES_TOO_HIGH
+        return Standing.SCORES_TOO_LOW if ratio.low > high else Standing.SCORES_TOO_HIGH
 
 
 def _excludes_one(figure: Figure) -> bool:
     return figure.low is not None and figure.high is not None and not figure.low <= 1 <= figure.high
 
 
-def _within(figure: Figure) -> bool:
-    return (
-        figure.low is not None
-        and figure.high is not None
-        and MATERIAL[0] <= figure.low
-        and figure.high <= MATERIAL[1]
-    )
+def _within(figure: Figure, material: Interval) -> bool:
+    low, high = material
+    return figure.low is not None and figure.high is not None and low <= figure.low and figure.high <= high
 
 
 def _same_side(ratio: Figure, over_label: Figure | None) -> bool:

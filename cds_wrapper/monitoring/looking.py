@@ -5,13 +5,14 @@ What is looked at and how much error each may spend is fixed by the groups that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
 
+from cds_wrapper.caveats.plan import MonitoringPlan
 from cds_wrapper.monitoring.formulas.budget import Budget, Share, contrast_design_effect, divisor
 from cds_wrapper.monitoring.formulas.sequences import Floats, Sides
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_find
@@ -53,17 +54,39 @@ class Before:
 
 def look(figures: ServiceFigures, budget: Budget, before: Before) -> tuple[Looked, ...]:
     """Everybody first, then every group, each with its share of the error."""
-    everybody, *groups = figures.groups
-    shares = budget.daily([one.group in before.suspected for one in groups])
+    everybody = figures.everybody
     found = [_everybody(everybody, budget.for_model, before)]
-    for one, share in zip(groups, shares, strict=True):
+    for one, share in _shared(figures, budget, before):
         found.append(_group(one, everybody, share, budget.log_watch_bar, before))
     return tuple(found)
+
+
+def times_of(figures: ServiceFigures, budget: Budget, before: Before) -> dict[Group, tuple[TimeToFind, ...]]:
+    """How long the daily look takes to find that each group's scores are too low; see `_times`.
+
+    Groups of which it cannot be told are left out.
+    """
+    return {
+        one.group: times
+        for one, share in _shared(figures, budget, before)
+        if (times := _times(one.daily, share, _divisor(one, figures.everybody, before)))
+    }
+
+
+def _shared(figures: ServiceFigures, budget: Budget, before: Before) -> Iterator[tuple[GroupFigures, Share]]:
+    """Every group but everybody with its share of the error."""
+    groups = figures.groups[1:]
+    return zip(groups, budget.daily([one.group in before.suspected for one in groups]), strict=True)
 
 
 def families(figures: ServiceFigures) -> int:
     """How many groups the error is split over."""
     return max(1, len(figures.groups) - 1)
+
+
+def budget_of(figures: ServiceFigures, plan: MonitoringPlan) -> Budget:
+    """The error that a plan allows, split over every group there is."""
+    return Budget(families(figures), plan.family_error, plan.model_error)
 
 
 def _everybody(one: GroupFigures, share: Share, before: Before) -> Looked:
@@ -80,16 +103,21 @@ def _everybody(one: GroupFigures, share: Share, before: Before) -> Looked:
 def _group(
     one: GroupFigures, everybody: GroupFigures, share: Share, log_bar: float, before: Before
 ) -> Looked:
+    sums, by = _after(one.daily, before.closed.get(one.group)), _divisor(one, everybody, before)
+    found: Watched | WhyNot = WhyNot.NO_ROWS
+    if sums.days:
+        found = watch(_sides(sums, by), _days(sums, before.went_live), share, log_bar)
+    return _looked(one.group, found, by, before, _times(one.daily, share, by))
+
+
+def _divisor(one: GroupFigures, everybody: GroupFigures, before: Before) -> float:
+    """By how much a group's evidence is divided, out of what is looked at and what is in force."""
     sums = _after(one.daily, before.closed.get(one.group))
     events, others = sum(sums.group_events), sum(sums.rest_events)
     effect = 1.0
     if events > 0 and others > 0:
         effect = contrast_design_effect(one.oe_design_effect, events, everybody.oe_design_effect, others)
-    by = divisor(effect, events, before.divisors.get(_name(one.group)))
-    found: Watched | WhyNot = WhyNot.NO_ROWS
-    if sums.days:
-        found = watch(_sides(sums, by), _days(sums, before.went_live), share, log_bar)
-    return _looked(one.group, found, by, before, _times(one.daily, share, by))
+    return divisor(effect, events, before.divisors.get(name_of(one.group)))
 
 
 def _looked(
@@ -103,14 +131,15 @@ def _looked(
     return Looked(group, found, by, alarm, before.went_live + timedelta(days=found.since_day), times, begins)
 
 
-def _name(group: Group) -> str:
+def name_of(group: Group) -> str:
+    """A group by a name of its own: a race also in combination is another group than that race alone."""
     return f"{group}" if group.exclusive else f"{group} (also in combination)"
 
 
 def divisors_of(looked: Collection[Looked], figures: ServiceFigures) -> dict[str, float]:
     """The divisors that are in force from now on: those of groups with enough events."""
     events = {one.group: one.counts["event"] for one in figures.groups}
-    return {_name(one.group): one.divisor for one in looked if events[one.group] >= 100}
+    return {name_of(one.group): one.divisor for one in looked if events[one.group] >= 100}
 
 
 def _after(sums: DailySums, closed: date | None) -> DailySums:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -24,13 +24,20 @@ LOOKED_AT_ANEW: Final = frozenset({FindingKind.GROUP_DRIFT.value, FindingKind.MO
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What reviews before this one have left: findings, evidence in force, divisors, dated reviews."""
+    """What reviews before this one have left: findings, evidence in force, divisors, dated reviews.
+
+    `reviewed_on` is the day that the last of them was as of.
+    """
 
     findings: tuple[StoredFinding, ...]
     every_finding: int
     local: LocalEvidence | None
     divisors: Mapping[str, float]
     dated: tuple[int, date] | None
+    reviewed_on: date | None = None
+
+
+NO_PAST: Final = Past((), 0, None, {}, None)
 
 
 def answered(findings: Sequence[StoredFinding], as_of: date, every: timedelta) -> list[StoredFinding]:
@@ -45,17 +52,37 @@ def answered(findings: Sequence[StoredFinding], as_of: date, every: timedelta) -
     ]
 
 
-def past_of(ledger: Path, service: ServiceDefinition) -> Past:
+def past_of(ledger: Path, service: ServiceDefinition, up_to: date = date.max) -> Past:
+    """What reviews have left, as it stood at the end of a day. `LedgerUnavailable` when it cannot be read."""
     subject = Subject(service.id, service.card.id, service.card.version)
     every = findings_in(ledger)
-    made = [one for one in reviews_in(ledger, service.id) if one.subject == subject]
+    reviews = [one for one in reviews_in(ledger, service.id) if one.subject == subject]
+    made = [one for one in reviews if one.as_of <= up_to]
     numbered = [(one.dated, one.as_of) for one in made if one.dated is not None]
+    own = [one for one in every if one.subject == subject]
     return Past(
-        findings=tuple(one for one in every if one.subject == subject),
+        findings=stood_on(own, {one.review_id: one.as_of for one in reviews}, up_to),
         every_finding=len(every),
-        local=local_in_force(ledger, service),
+        local=local_in_force(ledger, service, up_to),
         divisors=_divisors(ledger, made),
         dated=max(numbered, default=None),
+        reviewed_on=max((one.as_of for one in made), default=None),
+    )
+
+
+def stood_on(
+    findings: Sequence[StoredFinding], reviewed: Mapping[str, date], day: date
+) -> tuple[StoredFinding, ...]:
+    """The findings that a day knew of: opened by a review as of it or before, and open if closed later.
+
+    `reviewed` is the day of each review by its id. Pure.
+    """
+    known = [one for one in findings if reviewed.get(one.review_id or "", one.since) <= day]
+    return tuple(
+        replace(one, closed_at=None, closed_by=(), why=None)
+        if one.closed_at and one.closed_at.date() > day
+        else one
+        for one in known
     )
 
 

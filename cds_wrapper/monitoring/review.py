@@ -26,7 +26,7 @@ from cds_wrapper.monitoring.by_group import counts_by_attribute, per_group, quar
 from cds_wrapper.monitoring.cube import PROBABILITY, Question
 from cds_wrapper.monitoring.daily_findings import of_daily
 from cds_wrapper.monitoring.drift import missing_shares
-from cds_wrapper.monitoring.equal_scores import equal_scores
+from cds_wrapper.monitoring.equal_scores import Compared, equal_scores
 from cds_wrapper.monitoring.findings import (
     FindingKey,
     Observed,
@@ -43,9 +43,8 @@ from cds_wrapper.monitoring.findings import (
     where_of,
     without_doubles,
 )
-from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.grading import changes_cards, evidence_of
-from cds_wrapper.monitoring.looking import Looked, families, look
+from cds_wrapper.monitoring.looking import Looked, budget_of, look
 from cds_wrapper.monitoring.measures import measure
 from cds_wrapper.monitoring.past import Past, answered, before_of, past_of
 from cds_wrapper.monitoring.reviewed import Reviewed, document
@@ -112,7 +111,7 @@ def looked_at(
     told("figures")
     figures = measure(source, attributes, question)
     plan = service.plan
-    budget = Budget(families(figures), plan.monitoring.family_error, plan.monitoring.model_error)
+    budget = budget_of(figures, plan.monitoring)
     looked = look(figures, budget, before_of(service, figures, past))
     observed = [*of_daily(looked, figures, plan.limits), *of_too_good(figures, plan.monitoring)]
     last_dated = past.dated[1] if past.dated else None
@@ -140,6 +139,18 @@ def question_of(service: ServiceDefinition, as_of: date) -> Question:
     )
 
 
+def compared_of(
+    source: Source,
+    service: ServiceDefinition,
+    attributes: MonitoredAttributes,
+    question: Question,
+    level: float = 0.95,
+) -> tuple[Compared, ...]:
+    """Every group against others with the same score, for each declared outcome, within the plan's limits."""
+    outcomes = (service.outcome, *service.further_outcomes)
+    return equal_scores(source, attributes, question, outcomes, level, service.plan.limits.material)
+
+
 def _dated(
     source: Source,
     service: ServiceDefinition,
@@ -152,8 +163,7 @@ def _dated(
     plan, found = service.plan.monitoring, list[Observed]()
     if may_miss_more(figures, plan):
         found += of_sensitivity(measure(source, attributes, replace(question, level=1 - error)), plan)
-    outcomes = (service.outcome, *service.further_outcomes)
-    compared = equal_scores(source, attributes, question, outcomes, 1 - error)
+    compared = compared_of(source, service, attributes, question, 1 - error)
     return [*found, *of_equal_score(compared, figures)]
 
 

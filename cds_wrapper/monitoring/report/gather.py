@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 from ibis import _
 
 from cds_wrapper.monitoring.attributes import monitored
@@ -23,23 +22,21 @@ from cds_wrapper.monitoring.by_group import (
 )
 from cds_wrapper.monitoring.cube import asked
 from cds_wrapper.monitoring.drift import ScoreSums, missing_shares, representativeness, score_drift
-from cds_wrapper.monitoring.equal_scores import Compared, equal_scores
+from cds_wrapper.monitoring.equal_scores import Compared
 from cds_wrapper.monitoring.feedback import feedback
-from cds_wrapper.monitoring.formulas.budget import Budget
-from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind, times_to_find
+from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
 from cds_wrapper.monitoring.input_quality import input_ages, input_quality
+from cds_wrapper.monitoring.looking import budget_of, times_of
 from cds_wrapper.monitoring.measures import measure
+from cds_wrapper.monitoring.past import Past, before_of
 from cds_wrapper.monitoring.populations import external_populations, last_quarter, training_population
 from cds_wrapper.monitoring.report.known import NO_REVIEWS, Activity, Known, Reviews
-from cds_wrapper.monitoring.review import question_of
+from cds_wrapper.monitoring.review import compared_of, question_of
 from cds_wrapper.monitoring.score_bands import score_bands
 from cds_wrapper.monitoring.service_equity import service_equity
 from cds_wrapper.monitoring.strata import due_by_month, follow_up, strata
-from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, ServiceFigures
+from cds_wrapper.monitoring.values import Group, ServiceFigures
 from cds_wrapper.services import ServiceDefinition
-
-SHORTEST: Final = 28
-"""Days of outcomes that a typical day is taken from: of fewer, no time to find is told."""
 
 
 def gather(
@@ -57,14 +54,21 @@ def gather(
     return Known(
         service=service,
         as_of=as_of,
-        edition=service.edition_with(reviews.local).contents,
+        edition=service.edition_with(reviews.past.local).contents,
         figures=figures,
         activity=replace(activity_of(service, predictions, episodes, as_of), compared=compared),
         found=reviews.found,
-        times=times_of(figures) if figures else {},
-        reviewed_on=reviews.last,
+        times=_times(service, figures, reviews.past) if figures else {},
+        reviewed_on=reviews.past.reviewed_on,
         synthetic=is_synthetic(episodes if episodes is not None else predictions),
     )
+
+
+def _times(
+    service: ServiceDefinition, figures: ServiceFigures, past: Past
+) -> dict[Group, tuple[TimeToFind, ...]]:
+    """As the review of this day tells them: of the same budget, and what is in force."""
+    return times_of(figures, budget_of(figures, service.plan.monitoring), before_of(service, figures, past))
 
 
 def is_synthetic(table: Table | None) -> bool:
@@ -84,10 +88,7 @@ def figures_of(
     has_further = next(further.rglob("*.parquet"), None) is not None
     with parquet_source(folder / "episodes" / there, further if has_further else None) as source:
         figures = measure(source, wanted, question)
-        if not question.can_calibrate:
-            return figures, ()
-        outcomes = (service.outcome, *service.further_outcomes)
-        return figures, equal_scores(source, wanted, question, outcomes)
+        return figures, compared_of(source, service, wanted, question)
 
 
 def activity_of(
@@ -140,28 +141,3 @@ def _scores(episodes: Table, attributes: Sequence[str]) -> dict[Group, ScoreSums
         for group, row in per_group(episodes, attributes, figures)
         if row["n"]
     }
-
-
-def times_of(figures: ServiceFigures) -> dict[Group, tuple[TimeToFind, ...]]:
-    """How long it takes to find that a group's scores are too low, at what it brings on a typical day."""
-    groups = [one for one in figures.groups if one.group != EVERYBODY and one.group.exclusive]
-    shares = Budget(len(groups)).daily([False] * len(groups))
-    found: dict[Group, tuple[TimeToFind, ...]] = {}
-    for one, share in zip(groups, shares, strict=True):
-        if len(one.daily.days) >= SHORTEST and sum(one.daily.group_expected) > 0:
-            group, rest = _every_day(one)
-            found[one.group] = times_to_find(group, rest, share, divisor=max(1.0, one.oe_design_effect))
-    return found
-
-
-def _every_day(figures: GroupFigures) -> tuple[Any, Any]:
-    """Expected events of both sides on each day of the calendar, with the days on which nothing matured."""
-    sums: DailySums = figures.daily
-    first, last = min(sums.days), max(sums.days)
-    length = (last - first) // timedelta(days=1) + 1
-    group, rest = np.zeros(length), np.zeros(length)
-    for day, own, others in zip(sums.days, sums.group_expected, sums.rest_expected, strict=True):
-        place = (day - first) // timedelta(days=1)
-        group[place] += own
-        rest[place] += others
-    return group, rest

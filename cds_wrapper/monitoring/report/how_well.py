@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 from cds_wrapper.monitoring.report import charts
 from cds_wrapper.monitoring.report.bands import by_band, further
@@ -27,9 +26,6 @@ from cds_wrapper.monitoring.report.same_score import same_score
 from cds_wrapper.monitoring.report.shares import is_quiet
 from cds_wrapper.monitoring.report.verdicts import Because, Judged, Verdict
 from cds_wrapper.monitoring.values import GroupFigures, Measure
-
-SAME: Final = (0.8, 1.25)
-"""Ratios of seen to predicted that are read as about the same: a convention the board owns."""
 
 
 def how_well(known: Known, shown: Shown | None) -> Section:
@@ -124,7 +120,9 @@ def _attribute(attribute: str, judged: list[Judged], known: Known, shown: Shown)
             says="Each mark is a group; the line is the range that chance leaves open. On the dashed line as"
             " many came as predicted; to its right more (scores too low), to its left fewer. The grey band is"
             " read as about the same.",
-            svg=charts.intervals(points, "seen for each one predicted", SAME, 1.0),
+            svg=charts.intervals(
+                points, "seen for each one predicted", known.service.plan.limits.material, 1.0
+            ),
         )
     if rows:
         yield _table(slug, attribute, rows, shown)

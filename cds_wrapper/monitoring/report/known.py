@@ -9,13 +9,13 @@ from typing import Final
 
 from cds_wrapper.caveats.contents import BookContents
 from cds_wrapper.caveats.found import Direction
-from cds_wrapper.caveats.local import LocalEvidence
 from cds_wrapper.monitoring.drift import AttributeShares, MissingShare, ScoreDrift
 from cds_wrapper.monitoring.equal_scores import Compared
 from cds_wrapper.monitoring.feedback import Feedback
 from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
 from cds_wrapper.monitoring.input_quality import InputAge, InputQuality
+from cds_wrapper.monitoring.past import NO_PAST, Past
 from cds_wrapper.monitoring.score_bands import ScoreBand
 from cds_wrapper.monitoring.service_equity import ServiceEquity
 from cds_wrapper.monitoring.strata import DueInMonth, FollowUp, Stratum
@@ -73,11 +73,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Reviews:
-    """What reviews have left: their findings, the day of the last, and the evidence in force."""
+    """What reviews have left on a day: their findings in words, and what the next review starts from."""
 
     found: tuple[Found, ...] = ()
-    last: date | None = None
-    local: LocalEvidence | None = None
+    past: Past = NO_PAST
 
 
 NO_REVIEWS: Final = Reviews()

@@ -159,7 +159,8 @@ def _times(known: Known) -> Iterator[Block]:
             for group, times in told.items()
         ),
         quiet=tuple(
-            len(group.where) > 1 or all(_is_never(one) for one in times) for group, times in told.items()
+            len(group.where) > 1 or not group.exclusive or all(_is_never(one) for one in times)
+            for group, times in told.items()
         ),
         note="First if it is so from go-live on; in brackets if it begins later.",
     )

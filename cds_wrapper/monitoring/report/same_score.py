@@ -12,6 +12,7 @@ from cds_wrapper.monitoring.report.figures import people
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import WHY_NOT, capital, group_words, listed
 from cds_wrapper.monitoring.report.shares import is_beside
+from cds_wrapper.monitoring.review import question_of
 from cds_wrapper.monitoring.suppression import is_small
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 
@@ -23,46 +24,54 @@ _SAYS: Final[Mapping[Standing, str]] = {
     Standing.NOT_COMPARABLE: "cannot be compared: scores differ within the bands",
 }
 _ROLES: Final[Mapping[Role, str]] = {
-    Role.LABEL: "what the model was trained on",
+    Role.LABEL: "what the score was made to predict",
     Role.NEED: "what it is used for",
 }
 
 
 def same_score(known: Known) -> Iterator[Block]:
-    """One table for each outcome, and whether the score was ever held against the need."""
-    if not known.activity.compared:
-        return
+    """One table for each outcome, or why there is none; whether the score was ever held against the need."""
     yield Heading("Does the same score mean the same for every group?")
     yield Words(
         "A tool can find as many cases in two groups and still take one of them for healthier than it is. So"
         " each group is held against the other patients with the same score."
     )
+    if not question_of(known.service, known.as_of).is_probability:
+        yield Words(
+            "This score is no probability, so what came cannot be held against what was predicted. Whether"
+            " equal scores mean the same is seen without that."
+        )
     declared = (known.service.outcome, *known.service.further_outcomes)
+    if not known.activity.compared:
+        yield Words("Not known: no detail of patients is looked at, so there are no groups here.", "notice")
+        return
     for outcome in declared:
         rows = [one for one in known.activity.compared if one.outcome == outcome.name]
-        if rows:
+        if any(one.n for one in rows):
             yield from _outcome(outcome, rows, known)
         else:
-            yield Words(f"Nothing is known yet of “{outcome.name}”, {_ROLES[outcome.role]}.", "notice")
+            named = f"“{outcome.phrase or outcome.name}”, {_ROLES[outcome.role]}"
+            yield Words(f"Not compared: of nobody is it known yet whether there was {named}.", "notice")
     if not any(one.role is Role.NEED for one in declared):
         yield Words(
             "Not checked against need: no outcome is declared that says what the tool is used for beside what"
-            " it was trained on. A score can be right about the one and wrong about the other, and that would"
-            " not be seen here.",
+            " it was made to predict. A score can be right about the one and wrong about the other, and that"
+            " would not be seen here.",
             "notice",
         )
 
 
 def _outcome(outcome: Outcome, rows: Sequence[Compared], known: Known) -> Iterator[Block]:
-    mismatch = [one.group for one in rows if one.among is Among.ALL and one.label_mismatch]
+    hidden = {among: _hidden([one for one in rows if one.among is among]) for among in Among}
+    differ = [one for one in rows if one.among is Among.ALL and one.label_mismatch]
+    mismatch = [one for one in differ if not _is_hidden(one, hidden[Among.ALL])]
     if mismatch:
-        names = listed([group_words(group, known.service.scheme) for group in mismatch])
+        names = listed([group_words(one.group, known.service.scheme) for one in mismatch])
         yield Words(
-            f"Label mismatch: for {names} the score is right about what it was trained on, and not about"
-            f" “{outcome.name}”, what it is used for.",
+            f"Label mismatch: for {names} the score is right about what it was made to predict, and not about"
+            f" “{outcome.phrase or outcome.name}”, what it is used for.",
             "notice",
         )
-    hidden = {among: _hidden([one for one in rows if one.among is among]) for among in Among}
     yield Table(
         name=f"same-score-{outcome.name.replace('_', '-')}",
         caption=f"At the same score: {outcome.phrase or outcome.name}, {_ROLES[outcome.role]}",
@@ -78,8 +87,14 @@ def _is_told(one: Compared, known: Known) -> bool:
     """On the page: whatever is found, and all groups of core attributes."""
     if one.among is not Among.ALL or not one.n:
         return False
-    is_found = one.standing in {Standing.SCORES_TOO_LOW, Standing.SCORES_TOO_HIGH}
+    is_found = one.standing in {Standing.SCORES_TOO_LOW, Standing.SCORES_TOO_HIGH} or one.shows_mismatch
     return is_found or not is_beside(one.group, known)
+
+
+def _is_hidden(one: Compared, hidden: Hidden) -> bool:
+    """Whether few people stand behind it, or few of what was counted."""
+    few = one.kind is OutcomeKind.COUNT and is_small(round(one.result.observed))
+    return few or one.group in hidden.rates
 
 
 def _means(outcome: Outcome) -> tuple[str, str]:
@@ -110,8 +125,7 @@ _AMONG: Final[Mapping[Among, str]] = {
 
 def _row(one: Compared, outcome: Outcome, hidden: Hidden, known: Known) -> tuple[str, ...]:
     name = capital(group_words(one.group, known.service.scheme))
-    few = outcome.kind is OutcomeKind.COUNT and is_small(round(one.result.observed))
-    if one.group in hidden.rates or few:
+    if _is_hidden(one, hidden):
         return (name, *(NOT_SHOWN,) * 6)
     count = NOT_SHOWN if one.group in hidden.counts else people(one.n)
     ratio = one.ratio
@@ -125,5 +139,9 @@ def _row(one: Compared, outcome: Outcome, hidden: Hidden, known: Known) -> tuple
 
 
 def _words(one: Compared) -> str:
+    """What the comparison says; of a need also whether what the score was made to predict shows it too."""
     said = _SAYS[one.standing]
-    return f"{said}; right about its label" if one.label_mismatch else said
+    if one.shows_mismatch and not one.label_mismatch:
+        way = "more" if (one.ratio.value or 0) > 1 else "less"
+        said = f"{way} than others with the same score, perhaps by too little to matter"
+    return f"{said}; what it was made to predict differs less" if one.shows_mismatch else said

@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
     ledger = tmp_path / "ledger.db"
     prepare(ledger)
     other = replace(FINDING, finding_id="here-2", subject=replace(SUBJECT, service_id="another"))
-    record_review(ledger, NewReview("r1", SUBJECT, DAY, b"{}"), [FINDING, other])
+    record_review(ledger, NewReview("r1", SUBJECT, DAY, b'{"divisors": {}}'), [FINDING, other])
     return tmp_path
 
 
@@ -117,8 +117,9 @@ def test_a_report_tells_what_reviews_have_found_until_its_day(folder: Path) -> N
         True,
     )
     assert found.group.where == (("race", "black"), ("age_band", "60-79")), "in the order the file declares"
-    assert reviews.last == DAY
-    assert reviews_of(ledger, SERVICE, date(2026, 9, 1)) == NO_REVIEWS
+    assert reviews.past.reviewed_on == DAY
+    early = reviews_of(ledger, SERVICE, date(2026, 9, 1))
+    assert (early.found, early.past.reviewed_on, early.past.local) == ((), None, None)
     assert reviews_of(folder / "none.db", SERVICE, DAY) == NO_REVIEWS
 
 

@@ -146,6 +146,7 @@ def test_what_gives_few_people_away_is_left_out_and_shown_to_those_who_may_see_i
         (("--event", "high_cost", "--score-kind", "odds"), "--score-kind is one of"),
         (("--event", "high_cost", "--group", "cost_t"), "put them into bands"),
         (("--event", "high_cost", "--crossing", "race*sex"), "--crossing crosses"),
+        (("--event", "high_cost", "--threshold", "2", "--flag-share", "0.1"), "give one of them"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(

@@ -107,6 +107,7 @@ def test_a_finding_stands_until_two_roles_close_it(ledger: Path) -> None:
     record_review(ledger, review(), [FINDING, replace(FINDING, finding_id="here-2")])
     assert close_finding(ledger, "here-1", "clinical owner", "chair", "explained by a test") == FINDING
     closed, still = findings_in(ledger, "cvd-risk")
+    assert closed.review_id == "r1", "it is known by which review it was opened"
     assert (closed.is_open, closed.closed_by, closed.why) == (
         False,
         ("clinical owner", "chair"),

@@ -15,7 +15,7 @@ import pytest
 
 from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source
-from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing, equal_scores
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Reading, Standing, equal_scores
 from cds_wrapper.monitoring.values import Group
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 from tests.unit.monitoring.formulas.oracle import IS_B, NEED, PATIENT, P, Y
@@ -33,6 +33,7 @@ def compared(
     rows: Sequence[dict[str, Any]],
     further: dict[str, Sequence[float]],
     outcomes: Sequence[Outcome],
+    **usual: Any,
 ) -> tuple[Compared, ...]:
     answers = [
         {"episode_id": f"e{n}", "service_id": "s", "outcome": name, "role": "need", "kind": "count",
@@ -41,11 +42,11 @@ def compared(
         for n, value in enumerate(values)
     ]  # fmt: skip
     beside = folder / "further"
-    beside.mkdir()
+    beside.mkdir(parents=True)
     if answers:
         pq.write_table(pa.Table.from_pylist(answers), beside / "part-0.parquet")
     with parquet_source(written(folder / "episodes", rows), beside if answers else None) as source:
-        return equal_scores(source, RACE, QUESTION, outcomes)
+        return equal_scores(source, RACE, QUESTION, outcomes, **usual)
 
 
 def of(found: Sequence[Compared], outcome: str, among: Among = Among.ALL, group: Group = B) -> Compared:
@@ -146,3 +147,8 @@ def test_the_group_that_is_less_ill_at_equal_scores_is_scored_too_high(tmp_path:
     )
     assert found.standing is Standing.SCORES_TOO_HIGH
     assert found.label_mismatch
+    wider = compared(tmp_path / "wider", rows, {"illness": ill}, (ILLNESS,), material=(0.4, 2.5))
+    assert (of(wider, "illness").standing, of(wider, "illness").reading) == (
+        Standing.NO_FINDING,
+        Reading.RULED_OUT,
+    ), "a plan that lets half as much pass"

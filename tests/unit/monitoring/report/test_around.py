@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from cds_wrapper.monitoring.equal_scores import Compared, Standing
+from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.report.bands import hidden_bands, merged
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Table
 from cds_wrapper.monitoring.report.judgement import short_answer
@@ -16,7 +19,8 @@ from cds_wrapper.monitoring.report.verdicts import Because
 from cds_wrapper.monitoring.score_bands import ScoreBand
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
-from tests.unit.monitoring.report.made import group_of, known
+from cds_wrapper.vendors.base import ScoreKind
+from tests.unit.monitoring.report.made import group_of, known, service
 from tests.unit.monitoring.report.test_page import html, row, section, table, words
 
 A, B, C = (group_of("race", name) for name in ("white", "black", "asian"))
@@ -76,8 +80,60 @@ def test_a_label_mismatch_is_said_in_words() -> None:
         "3.00",
         "2.00",
         "1.50 (1.40 to 1.60)",
-        "more than others with the same score; right about its label",
+        "more than others with the same score; what it was made to predict differs less",
     )
+
+
+def test_a_need_that_differs_by_a_size_that_is_open_is_told_as_the_review_lists_it() -> None:
+    made = with_need()
+    rows = tuple(
+        replace(
+            one,
+            result=replace(one.result, ratio=Figure.of(1.3, (1.1, 1.5))),
+            over_label=Figure.of(1.3, (1.1, 1.5)),
+            standing=Standing.NO_FINDING,
+            label_mismatch=False,
+        )
+        if one.outcome == "illness" and one.group == B
+        else one
+        for one in made.activity.compared
+    )
+    page = report_of(replace(made, activity=replace(made.activity, compared=rows))).page
+    told = {one[0]: one for one in table("same-score-illness", page).rows}
+    assert told["Black or African American people"][-1].startswith(
+        "more than others with the same score, perhaps by too little to matter; what it was made to predict"
+    )
+
+
+def without_probability(**changes: Any) -> Known:
+    made = service()
+    assert made.vendor.score is not None
+    points = replace(made.vendor.score, kind=ScoreKind.INDEX)
+    return replace(
+        known(),
+        service=replace(made, vendor=replace(made.vendor, score=points)),
+        activity=replace(known().activity, **changes),
+    )
+
+
+def test_scores_that_are_no_probabilities_are_compared_in_words_that_fit_them() -> None:
+    page = report_of(without_probability()).page
+    assert "This score is no probability" in words(section("how-well", page))
+    assert table("same-score-readmission", page).rows
+    assert "This score is no probability" not in words(section("how-well"))
+
+
+@pytest.mark.parametrize(
+    ("compared", "why"),
+    [
+        ((), "there are no groups here"),
+        (tuple(replace(one, n=0) for one in known().activity.compared), "of nobody is it known yet"),
+    ],
+)
+def test_where_nothing_can_be_compared_the_page_says_why(compared: tuple[Compared, ...], why: str) -> None:
+    page = report_of(without_probability(compared=compared)).page
+    assert why in words(section("how-well", page))
+    assert not any(one.name.startswith("same-score") for one in page.tables())
 
 
 def with_need() -> Known:
