@@ -167,11 +167,6 @@ class MissingShare:
         """Whether it rose by more than chance: then some figures by group speak of fewer and fewer."""
         return self.rise is not None and self.rise[0] > 0
 
-    @property
-    def falling(self) -> bool:
-        """Whether it fell by more than chance."""
-        return self.rise is not None and self.rise[1] < 0
-
 
 def missing_shares(now: Counts, before: Counts) -> tuple[MissingShare, ...]:
     """Every attribute collected now, compared with the quarter before where that has any people."""

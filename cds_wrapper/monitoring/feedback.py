@@ -32,16 +32,6 @@ class Feedback:
     overridden: int
     distrusted: int
 
-    @property
-    def override_share(self) -> float | None:
-        """The part of the feedback that is an override; None without feedback."""
-        return self.overridden / self.told if self.told else None
-
-    @property
-    def distrust_share(self) -> float | None:
-        """The part of the feedback that says the score is not trusted; None without feedback."""
-        return self.distrusted / self.told if self.told else None
-
 
 def feedback(episodes: Table, attributes: Collection[str]) -> tuple[Feedback, ...]:
     """Every group with a card that was shown, everybody first."""

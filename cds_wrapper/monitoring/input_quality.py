@@ -28,16 +28,6 @@ class InputQuality:
     missing: int
     doubtful: int | None
 
-    @property
-    def missing_share(self) -> float:
-        """The part calculated without at least one input."""
-        return self.missing / self.n
-
-    @property
-    def doubtful_share(self) -> float | None:
-        """The part with at least one input in doubt."""
-        return None if self.doubtful is None else self.doubtful / self.n
-
 
 @dataclass(frozen=True, slots=True)
 class InputAge:

@@ -36,11 +36,6 @@ class ServiceEquity:
     median_ms: float | None
     slow_ms: float | None
 
-    @property
-    def answered_share(self) -> float:
-        """The part of the calls that had a score."""
-        return self.answered / self.n
-
 
 def service_equity(predictions: Table, attributes: Collection[str]) -> tuple[ServiceEquity, ...]:
     """Every group that was asked about, everybody first."""

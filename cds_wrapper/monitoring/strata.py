@@ -48,7 +48,8 @@ class Stratum:
 class FollowUp:
     """Episodes of one group that are due, above or below the threshold: how many have a known outcome.
 
-    `unverified` are those that nobody looked at or reported, `censored` those not seen to the end.
+    `unverified` are those that nobody looked at or reported, `censored` those not seen to the end; `events`
+    are those of the known in which the outcome came.
     """
 
     group: Group
@@ -57,17 +58,7 @@ class FollowUp:
     known: int
     unverified: int
     censored: int
-
-    @property
-    def known_share(self) -> float:
-        """The part of the due episodes whose outcome is known."""
-        return self.known / self.due
-
-    @property
-    def verified_share(self) -> float | None:
-        """Of those seen to the end, the part that was looked at; None where there are none."""
-        seen = self.known + self.unverified
-        return self.known / seen if seen else None
+    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +124,7 @@ def follow_up(episodes: Table, attributes: Collection[str]) -> tuple[FollowUp, .
         "known": _.state.isin(KNOWN).sum(),
         "unverified": (_.state == "unverified").sum(),
         "censored": (_.state == "censored").sum(),
+        "events": (_.state == "event").sum(),
     }
     return tuple(
         FollowUp(group, **{name: row[name] for name in ("flagged", *figures)})

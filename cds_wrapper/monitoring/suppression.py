@@ -144,8 +144,3 @@ def _neighbour(told: Cell, hidden: set[Cell], counts: Mapping[Cell, int], sums: 
         if wholes:
             return min(wholes, key=lambda cell: (counts[cell], cell))
     return None
-
-
-def whole_per_cent(count: int, total: int) -> int | None:
-    """A share as a page may give it: whole per cent; None without a total."""
-    return round(100 * count / total) if total else None

@@ -26,10 +26,11 @@ from cds_wrapper.monitoring.attributes import MonitoredAttributes
 from cds_wrapper.monitoring.backends import parquet_source
 from cds_wrapper.monitoring.cube import Question
 from cds_wrapper.monitoring.formulas import auroc, clustered, oe_ratio, proportions
-from cds_wrapper.monitoring.formulas.bins import Floats, logit_bin
+from cds_wrapper.monitoring.formulas.bins import Floats
 from cds_wrapper.monitoring.measures import measure
 from cds_wrapper.monitoring.table_file import NAME, TableColumns, read_table
 from cds_wrapper.monitoring.values import GroupFigures, Measure, Measured, ServiceFigures, WhyNot
+from tests.unit.monitoring.plain import bin_of
 
 DATA = Path(__file__).parents[2] / "../shared/data/real"
 STAYS = DATA / "diabetes130_dev.csv.gz"
@@ -124,7 +125,7 @@ def ranks(part: Stays, place: NDArray[np.int64]) -> auroc.Ranks | WhyNot:
 
 def area_error(part: Stays) -> float:
     """The known errors join each stay to its bin, as the cube does."""
-    place = logit_bin(part.score)
+    place = np.array([bin_of(float(score)) for score in part.score])
     found = ranks(part, place)
     assert isinstance(found, auroc.Ranks)
     of_event = (found.v10[place] - found.area) / found.events

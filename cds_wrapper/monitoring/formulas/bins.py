@@ -30,9 +30,3 @@ def logit(p: Floats) -> Floats:
 def expit(x: Floats | float) -> Floats:
     """The probability of a logit."""
     return np.asarray(1 / (1 + np.exp(-np.asarray(x, dtype=np.float64))))
-
-
-def logit_bin(p: Floats) -> NDArray[np.int64]:
-    """The bin of each probability, 0 to 999."""
-    place = np.floor((logit(p) + EDGE) / (2 * EDGE) * BINS)
-    return np.asarray(np.clip(place, 0, BINS - 1), dtype=np.int64)

@@ -1,8 +1,8 @@
 """Partial pooling of one attribute's groups: orders them and steadies charts, and never decides a level.
 
-Beta-binomial for shares and gamma-Poisson for observed over expected, both with a uniform-shrinkage prior on
-how alike the groups are (Christiansen and Morris 1997 Ann Intern Med 127:764; Daniels 1999 Can J Stat
-27:567). A maximum likelihood fit would say with certainty that all groups are equal.
+Beta-binomial with a uniform-shrinkage prior on how alike the groups are (Christiansen and Morris 1997 Ann
+Intern Med 127:764; Daniels 1999 Can J Stat 27:567). A maximum likelihood fit would say with certainty that
+all groups are equal.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import betaln, gammaln
-from scipy.stats import beta, gamma
+from scipy.special import betaln
+from scipy.stats import beta
 
 from cds_wrapper.monitoring.formulas.bins import Floats
 from cds_wrapper.monitoring.formulas.figure import Figure
@@ -48,28 +48,6 @@ def pooled_shares(x: Sequence[float], n: Sequence[float], level: float = 0.95) -
     groups = tuple(
         _mixture(beta(a[:, 0] + one, b[:, 0] + of - one), weights, level)
         for one, of in zip(counts, totals, strict=True)
-    )
-    return Pooled(mean, groups)
-
-
-def pooled_ratios(
-    observed: Sequence[float], expected: Sequence[float], level: float = 0.95
-) -> Pooled | WhyNot:
-    """Ratios O/E of at least four groups; the prior of each is gamma with mean the overall ratio."""
-    o, e = np.asarray(observed, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    if o.sum() <= 0 or e.sum() <= 0:
-        return WhyNot.NO_EVENTS
-    if np.count_nonzero(e > 0) < FEWEST_GROUPS:
-        return WhyNot.NOT_COMPARABLE
-    mean = float(o.sum() / e.sum())
-    shape, rate = mean * _STRENGTHS[:, None], _STRENGTHS[:, None]
-    evidence = (
-        gammaln(shape + o) - gammaln(shape) + shape * np.log(rate) - (shape + o) * np.log(rate + e)
-    ).sum(axis=1)
-    weights = _weights(evidence, float(np.median(e[e > 0])))
-    groups = tuple(
-        _mixture(gamma(shape[:, 0] + one, scale=1 / (rate[:, 0] + of)), weights, level)
-        for one, of in zip(o, e, strict=True)
     )
     return Pooled(mean, groups)
 

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from cds_wrapper.monitoring.cells import Hidden, hidden_rows
+from cds_wrapper.monitoring.formulas.follow_up import Verified, begg_greenes
 from cds_wrapper.monitoring.report import charts
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Chart, Heading, Table, Words
 from cds_wrapper.monitoring.report.figures import people
@@ -43,6 +44,33 @@ def followed(known: Known) -> Iterator[Block]:
         "Where outcomes are looked for more often among flagged patients, cases among the others go unseen:"
         " the cases found beforehand then look better than they are."
     )
+    yield from _looked_for_alike(rows)
+
+
+def _looked_for_alike(rows: Sequence[FollowUp]) -> Iterator[Block]:
+    """Cases found beforehand as they would be if outcomes were looked for alike on both sides."""
+    sides = {row.flagged: row for row in rows if row.group == EVERYBODY and row.flagged is not None}
+    if len(sides) < 2 or not all(_is_shown(row) for row in sides.values()):
+        return
+    flagged, unflagged = (
+        Verified(row.known + row.unverified, row.known, row.events) for row in (sides[True], sides[False])
+    )
+    events = flagged.events + unflagged.events
+    corrected = begg_greenes(flagged, unflagged)[0].value
+    if corrected is None or not events:
+        return
+    seen, would = round(100 * flagged.events / events), round(100 * corrected)
+    if seen != would:
+        yield Words(
+            f"Of 100 cases that we know of, {seen} had been flagged. If nothing but the score decides for"
+            f" whom an outcome is looked for, it is {would} of 100 of all cases, those nobody saw among them."
+        )
+
+
+def _is_shown(row: FollowUp) -> bool:
+    """Whether no count behind it is of a handful of people."""
+    counts = (row.events, row.known - row.events, row.unverified)
+    return not any(is_small(n) for n in counts)
 
 
 def _of(rows: Sequence[FollowUp], flag: bool | None, words: str) -> Shares:

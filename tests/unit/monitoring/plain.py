@@ -89,15 +89,16 @@ def _of_parts(rows: Sequence[Row], parts: Sequence[float]) -> float:
     return sqrt(g / (g - 1) * sum(one * one for one in sums.values())) if g > 1 else 0.0
 
 
-def _bin(score: float) -> int:
+def bin_of(score: float) -> int:
+    """The bin of a probability, by the definition alone."""
     p = min(max(score, 1e-6), 1 - 1e-6)
     return min(max(floor((log(p / (1 - p)) + 12) / 24 * 1000), 0), 999)
 
 
 def _area(rows: Sequence[Row]) -> tuple[float, list[float]] | None:
     """By pairs of bins, and what each row adds to it."""
-    up = sorted(_bin(r["score"]) for r in rows if _y(r))
-    down = sorted(_bin(r["score"]) for r in rows if not _y(r))
+    up = sorted(bin_of(r["score"]) for r in rows if _y(r))
+    down = sorted(bin_of(r["score"]) for r in rows if not _y(r))
     if not up or not down:
         return None
 
@@ -106,9 +107,9 @@ def _area(rows: Sequence[Row]) -> tuple[float, list[float]] | None:
 
     area = sum(below(down, b) for b in up) / len(up)
     parts = [
-        (below(down, _bin(r["score"])) - area) / len(up)
+        (below(down, bin_of(r["score"])) - area) / len(up)
         if _y(r)
-        else (1 - below(up, _bin(r["score"])) - area) / len(down)
+        else (1 - below(up, bin_of(r["score"])) - area) / len(down)
         for r in rows
     ]
     return area, parts

@@ -22,7 +22,7 @@ from cds_wrapper.monitoring.by_group import (
     read,
     within,
 )
-from cds_wrapper.monitoring.feedback import DISTRUST, Feedback, feedback
+from cds_wrapper.monitoring.feedback import DISTRUST, feedback
 from cds_wrapper.monitoring.input_quality import input_ages, input_quality
 from cds_wrapper.monitoring.service_equity import service_equity
 from cds_wrapper.monitoring.strata import follow_up, strata
@@ -84,7 +84,7 @@ def test_the_service_of_each_group_is_what_is_counted(folder: Path) -> None:
         assert row.withheld == how_many(own, lambda one: one["disposition"] == "withhold")
         assert row.median_ms == pytest.approx(statistics.median(one["total_ms"] for one in own))
     women = next(row for row in found if row.group == group_of("sex=female"))
-    assert women.answered_share < found[0].answered_share
+    assert women.answered / women.n < found[0].answered / found[0].n
 
 
 def test_missing_and_doubtful_inputs_of_each_group_are_what_is_counted(folder: Path) -> None:
@@ -101,7 +101,6 @@ def test_nothing_is_said_of_doubt_where_no_prediction_says_anything(tmp_path: Pa
     write(tmp_path, "predictions", silent)
     found = input_quality(read(tmp_path, "predictions", "s"), ATTRIBUTES)
     assert {row.doubtful for row in found} == {None}
-    assert {row.doubtful_share for row in found} == {None}
 
 
 def test_the_age_of_an_input_is_told_by_group_and_one_without_a_value_has_none(folder: Path) -> None:
@@ -128,11 +127,6 @@ def test_feedback_of_each_group_is_what_is_counted_and_only_of_cards_that_were_s
         assert row.told == how_many(own, lambda one: one["action"] != "none")
         assert row.overridden == len(overridden)
         assert row.distrusted == how_many(overridden, lambda one: one["override_reason"] == DISTRUST)
-
-
-def test_a_group_without_feedback_has_no_override_share() -> None:
-    assert Feedback(EVERYBODY, 40, 0, 0, 0).override_share is None
-    assert Feedback(EVERYBODY, 40, 0, 0, 0).distrust_share is None
 
 
 def test_the_reason_counted_as_distrust_is_one_that_cards_offer() -> None:
@@ -163,7 +157,7 @@ def test_follow_up_is_of_episodes_that_are_due(folder: Path) -> None:
         assert row.due == how_many(own, lambda one: one["state"] != "pending")
         assert row.known == how_many(own, lambda one: one["label"] is not None)
         assert row.due == row.known + row.unverified + row.censored
-        assert row.verified_share == pytest.approx(row.known / (row.known + row.unverified))
+        assert row.events == how_many(own, lambda one: one["state"] == "event")
 
 
 def test_a_period_holds_its_first_day_and_not_its_end(folder: Path) -> None:

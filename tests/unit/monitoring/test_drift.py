@@ -148,9 +148,8 @@ def test_missing_values_are_told_by_reason_and_by_trend() -> None:
     race, sex = missing_shares(now, before)
     assert (race.share, race.before, race.reasons) == (0.3, 0.1, (("absent", 200), ("declined", 100)))
     assert race.rising
-    assert not race.falling
     assert (sex.share, sex.before, sex.rising) == (0.0, None, False)
-    assert missing_shares(before, now)[0].falling
+    assert not missing_shares(before, now)[0].rising
 
 
 def test_scores_that_moved_are_told_by_group() -> None:

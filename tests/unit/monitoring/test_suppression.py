@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_wrapper.monitoring.suppression import FLOOR, Cell, Sum, hidden_cells, is_small, whole_per_cent
+from cds_wrapper.monitoring.suppression import FLOOR, Cell, Sum, hidden_cells, is_small
 
 ALL: Cell = ("all",)
 
@@ -141,8 +141,3 @@ def test_no_small_count_of_a_crossing_is_the_last_unknown_of_a_sum(rows: list[li
         unknown = [cell for cell in one.cells if cell in hidden]
         if any(is_small(counts[cell]) for cell in unknown):
             assert len(unknown) > 1
-
-
-def test_a_share_is_given_in_whole_per_cent() -> None:
-    assert whole_per_cent(1, 3) == 33
-    assert whole_per_cent(0, 0) is None

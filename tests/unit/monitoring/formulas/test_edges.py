@@ -161,13 +161,6 @@ def test_few_amounts_decide_nothing_on_any_scale() -> None:
 # --- pooling and follow-up
 
 
-def test_a_ratio_in_the_hundreds_is_pooled_too() -> None:
-    pooled = pooling.pooled_ratios((300.0, 400, 500, 600), (0.1, 0.1, 0.1, 0.1))
-    assert isinstance(pooled, pooling.Pooled)
-
-    assert all(one.low and one.high and one.low < (one.value or 0) < one.high for one in pooled.groups)
-
-
 def test_groups_without_a_row_are_not_pooled() -> None:
     assert pooling.pooled_shares((0, 0, 0, 0), (0, 0, 0, 0)) is WhyNot.NO_ROWS
     assert pooling.pooled_shares((0, 0, 0, 0), (9, 9, 9, 9)) is WhyNot.NO_EVENTS

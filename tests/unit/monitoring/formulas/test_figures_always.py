@@ -20,7 +20,6 @@ from cds_wrapper.monitoring.formulas import (
     proportions,
     representativeness,
 )
-from cds_wrapper.monitoring.formulas.bins import BINS, logit_bin
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.values import WhyNot
 
@@ -127,17 +126,6 @@ def test_a_difference_of_shares_turns_round_with_its_sides(x1: int, y1: int, x2:
 
     assert -1 - 1e-9 <= low <= x1 / n1 - x2 / n2 <= high <= 1 + 1e-9
     assert proportions.newcombe_difference(x2, n2, x1, n1) == pytest.approx((-high, -low))
-
-
-@FEW
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
-def test_bins_keep_the_order_of_scores(scores: list[float]) -> None:
-    ordered = np.sort(np.array(scores))
-    bins = logit_bin(ordered)
-
-    assert (np.diff(bins) >= 0).all()
-    assert bins.min() >= 0
-    assert bins.max() < BINS
 
 
 @FEW

@@ -410,18 +410,6 @@ def test_partial_pooling_of_shares_that_differ() -> None:
     assert pooled.groups[2].interval == pytest.approx((0.12609, 0.29088), abs=6e-6)
 
 
-def test_pooled_ratios_lie_between_their_own_and_the_overall_one() -> None:
-    observed, of = (40.0, 12, 9, 30), (40.0, 20, 5, 31)
-    pooled = pooling.pooled_ratios(observed, of)
-    assert isinstance(pooled, pooling.Pooled)
-
-    for one, o, e in zip(pooled.groups, observed, of, strict=True):
-        low, high = sorted((o / e, pooled.overall))
-        assert one.value is not None
-        assert low <= one.value <= high
-    assert pooling.pooled_ratios((1, 2, 3), (1, 2, 3)) is WhyNot.NOT_COMPARABLE
-
-
 # --- representativeness and what is expected
 
 

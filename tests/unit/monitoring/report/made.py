@@ -225,13 +225,14 @@ def activity() -> Activity:
         due=tuple(_due()),
         bands=tuple(_bands()),
         compared=tuple(_compared()),
-        follow_up=tuple(
-            FollowUp(
-                group, flagged, n, round(0.93 * n), round(0.05 * n), n - round(0.93 * n) - round(0.05 * n)
-            )
-            for group, n in _groups()
-            for flagged in (True, False)
-        ),
+        follow_up=tuple(_follow_up(group, flagged, n) for group, n in _groups() for flagged in (True, False)),
+    )
+
+
+def _follow_up(group: Group, flagged: bool, n: int) -> FollowUp:
+    known, unverified = round(0.93 * n), round(0.05 * n)
+    return FollowUp(
+        group, flagged, n, known, unverified, n - known - unverified, known // (5 if flagged else 20)
     )
 
 

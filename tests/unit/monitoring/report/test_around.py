@@ -10,13 +10,15 @@ import pytest
 from cds_wrapper.monitoring.equal_scores import Compared, Standing
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.report.bands import hidden_bands, merged
-from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Table
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Table, Words
+from cds_wrapper.monitoring.report.followed import followed
 from cds_wrapper.monitoring.report.judgement import short_answer
-from cds_wrapper.monitoring.report.known import Known
+from cds_wrapper.monitoring.report.known import Activity, Known
 from cds_wrapper.monitoring.report.page import csv_of, html_of, report_of
 from cds_wrapper.monitoring.report.shares import Shares, without_small
 from cds_wrapper.monitoring.report.verdicts import Because
 from cds_wrapper.monitoring.score_bands import ScoreBand
+from cds_wrapper.monitoring.strata import FollowUp
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 from cds_wrapper.vendors.base import ScoreKind
@@ -151,6 +153,23 @@ def test_outcomes_that_stop_coming_are_seen_to_fall() -> None:
     assert "Of the outcomes due in September 2026 more than a tenth are not known." in said
     assert row("follow-up-months", "September")["Outcome known"] == "74 %"
     assert row("follow-up-sites", "north")["Outcome known"] == "83 %"
+
+
+def followed_by(*rows: FollowUp) -> str:
+    blocks = followed(replace(known(), activity=Activity(follow_up=rows)))
+    return " ".join(block.text for block in blocks if isinstance(block, Words))
+
+
+def test_cases_that_nobody_looked_for_are_counted_as_those_that_somebody_did() -> None:
+    """Of a thousand flagged a third have it; of four thousand others a tenth of the quarter looked at."""
+    flagged, others = (
+        FollowUp(EVERYBODY, True, 1000, 900, 100, 0, 300),
+        FollowUp(EVERYBODY, False, 4000, 1000, 3000, 0, 100),
+    )
+    assert "Of 100 cases that we know of, 75 had been flagged." in followed_by(flagged, others)
+    assert "it is 45 of 100 of all cases" in followed_by(flagged, others)
+    for few in (replace(others, events=9), replace(others, unverified=7), replace(others, known=0, events=0)):
+        assert "Of 100 cases" not in followed_by(flagged, few)
 
 
 # Shares -----------------------------------------------------------------------------------------------------
