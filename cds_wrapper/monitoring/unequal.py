@@ -50,9 +50,10 @@ def _mismatch(one: Compared, figures: ServiceFigures) -> Observed:
 
 
 def _what(one: Compared) -> str:
-    of_what = "need" if one.role is Role.NEED else "label"
-    what = f"{one.ratio.value:.2f} times the {of_what} ({one.outcome}) of others with the same score"
-    return f"{what}; the label ({one.label}) does not show as much of it" if one.shows_mismatch else what
+    of_what = "need" if one.role is Role.NEED else "outcome"
+    what = f"{one.ratio.value:.2f} times the {of_what} “{one.outcome}” of others with the same score"
+    label = f"“{one.label}”, what the score was made to predict,"
+    return f"{what}; {label} does not show as much of it" if one.shows_mismatch else what
 
 
 def _observed(

@@ -10,6 +10,7 @@ from cds_wrapper.monitoring.cells import Hidden, HiddenFigures
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN
 from cds_wrapper.monitoring.report.names import WHY_NOT
 from cds_wrapper.monitoring.report.verdicts import Judged
+from cds_wrapper.monitoring.suppression import FLOOR
 from cds_wrapper.monitoring.values import EVERYBODY, GroupFigures, Measure, Measured
 
 WHY_NOT_SHOWN: Final = "Not shown: small numbers, and others that would give them away."
@@ -110,6 +111,14 @@ def why_not(found: Measured | None) -> str:
 def people(n: int) -> str:
     """A number that may be shown."""
     return f"{n:,}"
+
+
+def about(n: int) -> str:
+    """A number of people to tens: beside an exact one elsewhere, no difference of a handful follows from it.
+
+    What is not small stays so.
+    """
+    return people(max(FLOOR, 10 * ((n + 5) // 10))) if n else people(n)
 
 
 def per_cent(share: float) -> str:

@@ -136,7 +136,7 @@ def _times(known: Known) -> Iterator[Block]:
     never = [
         capital(group_words(group, known.service.scheme))
         for group, times in known.times.items()
-        if all(_is_never(one) for one in times) and len(group.where) == 1
+        if all(_is_never(one) for one in times) and len(group.where) == 1 and group.exclusive
     ]
     yield Words(
         "If scores for a group began to be too low, in half of all such cases it would be found by looking"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cds_wrapper.monitoring.cells import Hidden, hidden_rows
-from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Reading, Standing
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Heading, Table, Words
-from cds_wrapper.monitoring.report.figures import people
+from cds_wrapper.monitoring.report.figures import about
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import WHY_NOT, capital, group_words, listed
 from cds_wrapper.monitoring.report.shares import is_beside
@@ -16,12 +16,12 @@ from cds_wrapper.monitoring.review import question_of
 from cds_wrapper.monitoring.suppression import is_small
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 
-_SAYS: Final[Mapping[Standing, str]] = {
-    Standing.SCORES_TOO_LOW: "more than others with the same score",
-    Standing.SCORES_TOO_HIGH: "less than others with the same score",
-    Standing.NO_FINDING: "no difference that is sure and large",
-    Standing.SCALES_DISAGREE: "undetermined: the scales of costs disagree",
-    Standing.NOT_COMPARABLE: "cannot be compared: scores differ within the bands",
+_SAYS: Final[Mapping[Reading, str]] = {
+    Reading.CONFIRMED: "{way} than others",
+    Reading.OF_OPEN_SIZE: "{way} than others, perhaps too little to matter",
+    Reading.RULED_OUT: "about the same",
+    Reading.UNDETERMINED: "left open by chance",
+    Reading.NOT_COMPARABLE: "cannot be compared: scores differ within the bands",
 }
 _ROLES: Final[Mapping[Role, str]] = {
     Role.LABEL: "what the score was made to predict",
@@ -62,9 +62,9 @@ def same_score(known: Known) -> Iterator[Block]:
 
 
 def _outcome(outcome: Outcome, rows: Sequence[Compared], known: Known) -> Iterator[Block]:
-    hidden = {among: _hidden([one for one in rows if one.among is among]) for among in Among}
+    hidden = _all_hidden(rows)
     differ = [one for one in rows if one.among is Among.ALL and one.label_mismatch]
-    mismatch = [one for one in differ if not _is_hidden(one, hidden[Among.ALL])]
+    mismatch = [one for one in differ if one.group not in hidden[Among.ALL].rates]
     if mismatch:
         names = listed([group_words(one.group, known.service.scheme) for one in mismatch])
         yield Words(
@@ -75,10 +75,17 @@ def _outcome(outcome: Outcome, rows: Sequence[Compared], known: Known) -> Iterat
     yield Table(
         name=f"same-score-{outcome.name.replace('_', '-')}",
         caption=f"At the same score: {outcome.phrase or outcome.name}, {_ROLES[outcome.role]}",
-        columns=("Group", "Scores", "Outcomes known", *_means(outcome), "Times (95 % range)", "In words"),
+        columns=(
+            "Group",
+            "In words",
+            "Times (95 % range)",
+            *_means(outcome),
+            "Outcomes known, to tens",
+            "Scores",
+        ),
         rows=tuple(_row(one, outcome, hidden[one.among], known) for one in rows),
-        note="Reviews test this at a stricter level than 95 %, since they look at every group again and"
-        " again: what reaches a card stands under question 4.",
+        note="Where one group has less, the others have more beside it: whose scores err stands under"
+        " question 4. Reviews test this at a stricter level than 95 %, since they look again and again.",
         quiet=tuple(not _is_told(one, known) for one in rows),
     )
 
@@ -91,20 +98,24 @@ def _is_told(one: Compared, known: Known) -> bool:
     return is_found or not is_beside(one.group, known)
 
 
-def _is_hidden(one: Compared, hidden: Hidden) -> bool:
-    """Whether few people stand behind it, or few of what was counted."""
-    few = one.kind is OutcomeKind.COUNT and is_small(round(one.result.observed))
-    return few or one.group in hidden.rates
-
-
 def _means(outcome: Outcome) -> tuple[str, str]:
     unit = {OutcomeKind.BINARY: ", of 100", OutcomeKind.COUNT: ", each", OutcomeKind.COST: ", each"}
     return f"Here{unit[outcome.kind]}", f"Others with the same score{unit[outcome.kind]}"
 
 
+def _all_hidden(rows: Sequence[Compared]) -> Mapping[Among, Hidden]:
+    """A group's two sides of the threshold add up to all of it: both are shown or neither."""
+    each = {among: _hidden([one for one in rows if one.among is among]) for among in Among}
+    sides = each[Among.FLAGGED] | each[Among.UNFLAGGED]
+    return {Among.ALL: each[Among.ALL], Among.FLAGGED: sides, Among.UNFLAGGED: sides}
+
+
 def _hidden(rows: Sequence[Compared]) -> Hidden:
-    """Of events, those and the others; of counts and amounts, how many people they are of."""
-    return hidden_rows(
+    """Of events, those and the others; of counts, how many; of these and amounts, the people they are of."""
+    few = frozenset(
+        one.group for one in rows if one.kind is OutcomeKind.COUNT and is_small(round(one.result.observed))
+    )
+    return Hidden(few, few) | hidden_rows(
         {
             one.group: (
                 {"event": round(one.result.observed), "no_event": one.n - round(one.result.observed)}
@@ -125,23 +136,23 @@ _AMONG: Final[Mapping[Among, str]] = {
 
 def _row(one: Compared, outcome: Outcome, hidden: Hidden, known: Known) -> tuple[str, ...]:
     name = capital(group_words(one.group, known.service.scheme))
-    if _is_hidden(one, hidden):
+    among = _AMONG[one.among]
+    if one.group in hidden.rates:
         return (name, *(NOT_SHOWN,) * 6)
-    count = NOT_SHOWN if one.group in hidden.counts else people(one.n)
+    count = NOT_SHOWN if one.group in hidden.counts else about(one.n)
     ratio = one.ratio
     if ratio.value is None:
-        return name, _AMONG[one.among], count, "-", "-", WHY_NOT[ratio.why_not] if ratio.why_not else "-", "-"
+        return name, WHY_NOT[ratio.why_not] if ratio.why_not else "-", "-", "-", "-", count, among
     by = 100 if outcome.kind is OutcomeKind.BINARY else 1
     digits = 0 if outcome.kind is OutcomeKind.BINARY else 2
     means = (f"{by * mean:,.{digits}f}" for mean in (one.result.group_mean, one.result.rest_mean))
     limits = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.2f} to {ratio.high:.2f})"
-    return name, _AMONG[one.among], count, *means, f"{ratio.value:.2f}{limits}", _words(one)
+    return name, _words(one), f"{ratio.value:.2f}{limits}", *means, count, among
 
 
 def _words(one: Compared) -> str:
     """What the comparison says; of a need also whether what the score was made to predict shows it too."""
-    said = _SAYS[one.standing]
-    if one.shows_mismatch and not one.label_mismatch:
-        way = "more" if (one.ratio.value or 0) > 1 else "less"
-        said = f"{way} than others with the same score, perhaps by too little to matter"
+    said = _SAYS[one.reading].format(way="more" if (one.ratio.value or 0) > 1 else "less")
+    if one.standing is Standing.SCALES_DISAGREE:
+        said = "not settled: the scales of costs disagree"
     return f"{said}; what it was made to predict differs less" if one.shows_mismatch else said

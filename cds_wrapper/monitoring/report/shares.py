@@ -1,8 +1,10 @@
 """Tables of shares by group: how many, and of them what part, column by column without small numbers.
 
-A column hides what would give its own small counts away. A small count is told as such ("<11"), which is all
-that may be known of it. Crossings, and races alone or in combination, are left out: nearly all of them are
-too small for shares of shares, and nobody would find the groups that matter among them.
+A column hides what would give its own small counts away. Numbers of people are told to tens: calls and
+scores, or outcomes due and known, stand in tables of their own and differ by a handful. A small count is told
+as such ("<11"), which is all that may be known of it. Crossings, and races alone or in combination, are left
+out: nearly all of them are too small for shares of shares, and nobody would find the groups that matter among
+them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final
 from cds_wrapper.monitoring.cells import ROUNDED, Hidden, hidden_rows
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Block, Table, Words
-from cds_wrapper.monitoring.report.figures import people, per_cent
+from cds_wrapper.monitoring.report.figures import about, per_cent
 from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import capital, group_words, listed
 from cds_wrapper.monitoring.suppression import FLOOR, is_small
@@ -61,7 +63,7 @@ class Shares:
         return Table(
             name=self.name,
             caption=self.caption,
-            columns=("Group", self.counted, *self.columns, *self.more),
+            columns=("Group", f"{self.counted}, to tens", *self.columns, *self.more),
             rows=tuple(self._row(group, known) for group in groups),
             note=self.note,
             quiet=tuple(group not in self.names and is_beside(group, known) for group in groups),
@@ -71,7 +73,7 @@ class Shares:
         name = self.names.get(group) or capital(group_words(group, known.service.scheme))
         if group in self._people.rates:
             return (name, *(NOT_SHOWN,) * (1 + len(self.columns) + len(self.more)))
-        count = NOT_SHOWN if group in self._people.counts else people(self.whole[group])
+        count = NOT_SHOWN if group in self._people.counts else about(self.whole[group])
         shares = (self._share(title, group) for title in self.columns)
         return (name, count, *shares, *(texts.get(group, "-") for texts in self.more.values()))
 

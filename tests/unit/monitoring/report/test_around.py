@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from cds_wrapper.monitoring.equal_scores import Compared, Standing
+from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.report.bands import hidden_bands, merged
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Table, Words
+from cds_wrapper.monitoring.report.figures import about
 from cds_wrapper.monitoring.report.followed import followed
 from cds_wrapper.monitoring.report.judgement import short_answer
 from cds_wrapper.monitoring.report.known import Activity, Known
@@ -78,12 +79,27 @@ def test_a_label_mismatch_is_said_in_words() -> None:
     assert "Label mismatch: for Black or African American people the score is right about" in said
     assert "Not checked against need" not in said
     rows = {one[0]: one for one in table("same-score-illness", report_of(with_need()).page).rows}
-    assert rows["Black or African American people"][3:] == (
+    assert rows["Black or African American people"][1:] == (
+        "more than others; what it was made to predict differs less",
+        "1.50 (1.40 to 1.60)",
         "3.00",
         "2.00",
-        "1.50 (1.40 to 1.60)",
-        "more than others with the same score; what it was made to predict differs less",
+        "1,350",
+        "all",
     )
+    assert rows["Women"][1] == "about the same"
+
+
+def test_the_sides_of_the_threshold_are_shown_both_or_neither() -> None:
+    """Of all and of those below it, those above would follow: here five people."""
+    whole = next(one for one in known().activity.compared if one.group == B)
+    parts = {Among.ALL: 85, Among.FLAGGED: 5, Among.UNFLAGGED: 80}
+    rows = tuple(
+        replace(whole, among=among, n=n, result=replace(whole.result, observed=n / 2))
+        for among, n in parts.items()
+    )
+    found = table("same-score-readmission", report_of(without_probability(compared=rows)).page)
+    assert [cells[2] == NOT_SHOWN for cells in found.rows] == [False, True, True]
 
 
 def test_a_need_that_differs_by_a_size_that_is_open_is_told_as_the_review_lists_it() -> None:
@@ -102,8 +118,8 @@ def test_a_need_that_differs_by_a_size_that_is_open_is_told_as_the_review_lists_
     )
     page = report_of(replace(made, activity=replace(made.activity, compared=rows))).page
     told = {one[0]: one for one in table("same-score-illness", page).rows}
-    assert told["Black or African American people"][-1].startswith(
-        "more than others with the same score, perhaps by too little to matter; what it was made to predict"
+    assert told["Black or African American people"][1].startswith(
+        "more than others, perhaps too little to matter; what it was made to predict"
     )
 
 
@@ -179,6 +195,14 @@ def shares(**parts: tuple[int, int]) -> Table:
     groups = {EVERYBODY if name == "all" else group_of("race", name): part for name, part in parts.items()}
     whole = {group: n for group, (_, n) in groups.items()}
     return Shares("t", "t", "People", whole, {"Late": groups}, {}).table(known())
+
+
+def test_numbers_of_people_are_to_tens_so_that_no_handful_lies_between_two_tables() -> None:
+    """Of 140 calls 138 had a score: two tables would tell of two people."""
+    calls, scores = shares(all=(900, 904), white=(138, 140)), shares(all=(900, 902), white=(130, 138))
+    assert [row[1] for row in calls.rows] == [row[1] for row in scores.rows] == ["900", "140"]
+    assert calls.columns[1] == "People, to tens"
+    assert [about(n) for n in (0, 11, 14, 15, 2004, 2005)] == ["0", "11", "11", "20", "2,000", "2,010"]
 
 
 def test_a_small_part_is_told_as_such_and_its_neighbour_not_at_all() -> None:
