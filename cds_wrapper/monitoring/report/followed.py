@@ -94,7 +94,9 @@ def _by_month(rows: Sequence[DueInMonth], known: Known) -> Iterator[Block]:
     months: dict[date, DueInMonth] = {}
     for row in rows:
         months[row.month] = months[row.month] + row if row.month in months else row
-    shown = [one for one in months.values() if one.due and not is_small(one.due)]
+    named = {f"{day:%B %Y}": one for day, one in sorted(months.items())}
+    table = _due("months", "Outcomes by the month in which they were due", named)
+    shown = [one for name, one in named.items() if one.due and table.shows(Group((("months", name),)))]
     lacking = [one for one in shown if one.known < (1 - LATE) * one.due]
     if lacking:
         told = ", ".join(f"{one.month:%B %Y}" for one in lacking)
@@ -105,16 +107,22 @@ def _by_month(rows: Sequence[DueInMonth], known: Known) -> Iterator[Block]:
             title="Outcomes known, of those due in each month",
             says="One bar for each month, as long as the part of its outcomes that is known. Bars that become"
             " shorter mean that outcomes stop coming. The table below has the figures.",
-            svg=charts.months([(f"{one.month:%b %Y}", one.known / one.due) for one in shown]),
+            svg=charts.months([(f"{one.month:%b %Y}", _bar(one)) for one in shown]),
         )
     if months:
-        named = {f"{day:%B %Y}": one for day, one in sorted(months.items())}
-        yield _due("months", "Outcomes by the month in which they were due", named).table(known)
+        yield table.table(known)
     sites: dict[str, DueInMonth] = {}
     for row in rows:
         sites[row.site] = sites[row.site] + row if row.site in sites else row
     if len(sites) > 1:
         yield _due("sites", "Outcomes that are due, by site", sites).table(known)
+
+
+def _bar(one: DueInMonth) -> float:
+    """The part that is known, in whole per cent; without a handful that is, or that is not."""
+    if is_small(one.known):
+        return 0.0
+    return 1.0 if is_small(one.due - one.known) else round(one.known / one.due, 2)
 
 
 def _due(of: str, caption: str, named: Mapping[str, DueInMonth]) -> Shares:

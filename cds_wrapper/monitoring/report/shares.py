@@ -57,6 +57,10 @@ class Shares:
     def _hidden(self) -> Mapping[str, Hidden]:
         return {title: _hidden_in(parts) for title, parts in self.columns.items()}
 
+    def shows(self, group: Group) -> bool:
+        """Whether a row is shown at all."""
+        return group not in self._people.rates
+
     def table(self, known: Known) -> Table:
         """The table of all patients and of single groups; on the page, those of core attributes."""
         groups = [group for group in self.whole if not is_quiet(group)]
@@ -71,7 +75,7 @@ class Shares:
 
     def _row(self, group: Group, known: Known) -> tuple[str, ...]:
         name = self.names.get(group) or capital(group_words(group, known.service.scheme))
-        if group in self._people.rates:
+        if not self.shows(group):
             return (name, *(NOT_SHOWN,) * (1 + len(self.columns) + len(self.more)))
         count = NOT_SHOWN if group in self._people.counts else about(self.whole[group])
         shares = (self._share(title, group) for title in self.columns)

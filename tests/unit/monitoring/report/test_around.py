@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.report.bands import hidden_bands, merged
-from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Table, Words
+from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Chart, Table, Words
 from cds_wrapper.monitoring.report.figures import about
 from cds_wrapper.monitoring.report.followed import followed
 from cds_wrapper.monitoring.report.judgement import short_answer
@@ -19,7 +20,7 @@ from cds_wrapper.monitoring.report.page import csv_of, html_of, report_of
 from cds_wrapper.monitoring.report.shares import Shares, without_small
 from cds_wrapper.monitoring.report.verdicts import Because
 from cds_wrapper.monitoring.score_bands import ScoreBand
-from cds_wrapper.monitoring.strata import FollowUp
+from cds_wrapper.monitoring.strata import DueInMonth, FollowUp
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 from cds_wrapper.services.outcomes import Outcome, OutcomeKind, Role
 from cds_wrapper.vendors.base import ScoreKind
@@ -186,6 +187,20 @@ def test_cases_that_nobody_looked_for_are_counted_as_those_that_somebody_did() -
     assert "it is 45 of 100 of all cases" in followed_by(flagged, others)
     for few in (replace(others, events=9), replace(others, unverified=7), replace(others, known=0, events=0)):
         assert "Of 100 cases" not in followed_by(flagged, few)
+
+
+def drawn(*rows: DueInMonth) -> str:
+    blocks = followed(replace(known(), activity=Activity(follow_up=known().activity.follow_up, due=rows)))
+    return next(block.svg for block in blocks if isinstance(block, Chart))
+
+
+def test_bars_of_months_give_no_handful_away() -> None:
+    months = [DueInMonth("north", date(2026, month, 1), 457, 400, 0) for month in (7, 8, 9)]
+    all_but = [drawn(*months, DueInMonth("north", date(2026, 10, 1), 457, known, 0)) for known in (450, 453)]
+    assert all_but[0] == all_but[1]
+    assert all_but[0] != drawn(*months, DueInMonth("north", date(2026, 10, 1), 457, 300, 0))
+    assert "Oct 2026" in all_but[0]
+    assert "Oct 2026" not in drawn(*months, DueInMonth("north", date(2026, 10, 1), 5, 5, 0))
 
 
 # Shares -----------------------------------------------------------------------------------------------------
