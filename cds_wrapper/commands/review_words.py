@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from cds_wrapper.caveats.caveat import CaveatLevel
 from cds_wrapper.commands.review_preview import Preview
 from cds_wrapper.ledger.edition_values import StoredFinding
-from cds_wrapper.monitoring.formulas.restarts import DAYS_PER_MONTH, PLANNED_MONTHS
-from cds_wrapper.monitoring.formulas.time_to_find import TimeToFind
+from cds_wrapper.monitoring.formulas.restarts import PLANNED_MONTHS
 from cds_wrapper.monitoring.looking import name_of
+from cds_wrapper.monitoring.report.figures import days_words
 from cds_wrapper.monitoring.reviewed import Reviewed
 
 
@@ -50,16 +50,9 @@ def _times(done: Reviewed) -> Iterator[str]:
     never = [group for group, times in told if all(time.from_live is None for time in times)]
     for group, times in told:
         if group not in never:
-            yield f"    {group}: " + ", ".join(_time(time) for time in times)
+            yield f"    {group}: " + ", ".join(days_words(time.from_live) for time in times)
     if never:
         yield f"  Never (not within {PLANNED_MONTHS} months), for any of these: {', '.join(never)}."
-
-
-def _time(one: TimeToFind) -> str:
-    if one.from_live is None:
-        return "never"
-    months = one.from_live / DAYS_PER_MONTH
-    return f"{months:.0f} months" if months >= 2 else f"{max(1, round(one.from_live / 7))} weeks"
 
 
 def _published(done: Reviewed, *, is_dry: bool) -> Iterator[str]:

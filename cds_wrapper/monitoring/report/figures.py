@@ -134,4 +134,5 @@ def days_words(days: float | None) -> str:
         if days < most:
             count = max(1, round(days / length))
             return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{round(days / 365.25)} years"
+    halves = round(2 * days / 365.25)
+    return f"{halves // 2}{'½' if halves % 2 else ''} years"

@@ -12,7 +12,7 @@ from cds_wrapper.monitoring.equal_scores import Among, Compared, Standing
 from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.report.bands import hidden_bands, merged
 from cds_wrapper.monitoring.report.blocks import NOT_SHOWN, Answers, Chart, Table, Words
-from cds_wrapper.monitoring.report.figures import about
+from cds_wrapper.monitoring.report.figures import about, days_words
 from cds_wrapper.monitoring.report.followed import followed
 from cds_wrapper.monitoring.report.judgement import short_answer
 from cds_wrapper.monitoring.report.known import Activity, Known
@@ -201,6 +201,11 @@ def test_bars_of_months_give_no_handful_away() -> None:
     assert all_but[0] != drawn(*months, DueInMonth("north", date(2026, 10, 1), 457, 300, 0))
     assert "Oct 2026" in all_but[0]
     assert "Oct 2026" not in drawn(*months, DueInMonth("north", date(2026, 10, 1), 5, 5, 0))
+
+
+def test_a_time_is_told_as_one_says_it() -> None:
+    told = [days_words(days) for days in (None, 1, 20, 100, 729, 942, 1824)]
+    assert told == ["never", "1 day", "3 weeks", "3 months", "24 months", "2½ years", "5 years"]
 
 
 # Shares -----------------------------------------------------------------------------------------------------
