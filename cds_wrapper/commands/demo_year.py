@@ -120,19 +120,15 @@ async def _play(year: Year, settings: Settings, lines: log.OperatorLog, ports: P
 
 
 def steps(year: Year, there: YearFiles) -> tuple[tuple[str, ...], ...]:
-    """The commands a hospital would run: outcomes in, two monthly reviews, the record out, the report."""
+    """The commands a hospital would run: outcomes in, two monthly reviews, the report."""
     covers = f"{year.start.date().isoformat()}/{year.end.date().isoformat()}"
     files = [str(there.records / name) for name in ("Patient.ndjson", "Encounter.ndjson")]
-    export = str(there.folder / "export")
     a_month_ago = (year.end.date() - _MONTH).isoformat()
     return (
         ("outcomes", "import", *files, "--service", SERVICE, "--covers", covers),
         ("review", "--service", SERVICE, "--as-of", a_month_ago),
         ("review", "--service", SERVICE),
-        ("export", "predictions", "--format", "parquet", "--output", export),
-        ("export", "feedback", "--format", "parquet", "--output", export),
-        ("export", "episodes", "--format", "parquet", "--output", export),
-        ("report", "--service", SERVICE, "--data", export, "--output", str(there.report)),
+        ("report", "--service", SERVICE, "--output", str(there.report)),
     )
 
 

@@ -15,6 +15,7 @@ from cds_wrapper.caveats.evidence import Direction
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable
 from cds_wrapper.ledger.edition_values import StoredFinding
+from cds_wrapper.ledger.outcome_file import folder_beside
 from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.past import past_of
 from cds_wrapper.monitoring.report.gather import gather
@@ -32,9 +33,12 @@ MODE = 0o600
 def command(
     service: Annotated[str, typer.Option(help="Id of the service.")],
     data: Annotated[
-        Path,
-        typer.Option(help="Folder that `export --format parquet` writes `predictions` and `episodes` into."),
-    ],
+        Path | None,
+        typer.Option(
+            help="Folder that `export --format parquet` wrote `predictions` and `episodes` into; else the one"
+            " beside the ledger, which each `review` brings up to date."
+        ),
+    ] = None,
     as_of: Annotated[
         str | None, typer.Option(help="Day the report is about, as 2026-10-31; today (UTC) without it.")
     ] = None,
@@ -59,7 +63,7 @@ def command(
     service.
 
     \b
-    Example: python3 run.py report --service readmission --data exported --output readmission.html
+    Example: python3 run.py report --service readmission --output readmission.html
     """
     made = report_of(_known(service, data, as_of))
     text = json.dumps(json_of(made), indent=2) if as_json else html_of(made.page)
@@ -77,7 +81,7 @@ def command(
         typer.echo(f"{output}: {_in_words(made.known)}")
 
 
-def _known(service: str, data: Path, as_of: str | None) -> Known:
+def _known(service: str, data: Path | None, as_of: str | None) -> Known:
     try:
         settings = read_settings()
         catalog = load_services(settings.hooks)
@@ -90,7 +94,14 @@ def _known(service: str, data: Path, as_of: str | None) -> Known:
         typer.echo(f"There is no service {service!r}. There are: {names}.", err=True)
         raise typer.Exit(NOT_FOUND_EXIT)
     day = _day(as_of)
-    return gather(definition, data, day, reviews_of(settings.ledger_path, definition, day))
+    folder = data or folder_beside(settings.ledger_path)
+    if not folder.is_dir():
+        typer.echo(
+            f"There is no folder {folder}: run `review` first, or `export` and name its folder with --data.",
+            err=True,
+        )
+        raise typer.Exit(CONFIGURATION_EXIT)
+    return gather(definition, folder, day, reviews_of(settings.ledger_path, definition, day))
 
 
 def reviews_of(ledger: Path, service: ServiceDefinition, day: date) -> Reviews:

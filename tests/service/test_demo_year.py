@@ -95,7 +95,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
 def test_a_year_is_lived_and_looked_at_and_the_program_gets_ready(lived: Lived) -> None:
     assert lived.printed[-1] == f"ready {lived.ports.wrapper_url}/"
     commands = [line.split()[3] for line in lived.printed if line.startswith("$ ")]
-    assert commands == ["outcomes", "review", "review", "export", "export", "export", "report"]
+    assert commands == ["outcomes", "review", "review", "report"]
 
 
 def test_what_was_planted_is_found_and_nobody_else_is_accused(lived: Lived) -> None:

@@ -181,6 +181,16 @@ def test_the_command_writes_one_file_and_the_tables(folder: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("hooks")
+def test_without_a_folder_the_one_that_reviews_keep_beside_the_ledger_is_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ours-monitoring").symlink_to(folder)
+    monkeypatch.setenv("CDS_WRAPPER_LEDGER", f"sqlite:///{tmp_path / 'ours.db'}")
+    asked = ("--service", "readmission", "--as-of", AS_OF.isoformat(), "--json")
+    assert run(*asked).output == run(*asked, "--data", str(folder)).output
+
+
+@pytest.mark.usefixtures("hooks")
 def test_the_command_prints_json(tmp_path: Path) -> None:
     done = run("--service", "readmission", "--data", str(tmp_path), "--as-of", "2026-08-31", "--json")
     assert done.exit_code == 0, done.output
@@ -195,6 +205,8 @@ def test_the_command_refuses_what_it_does_not_know(folder: Path, tmp_path: Path)
     unknown = run("--service", "nonsense", *data)
     assert (unknown.exit_code, "readmission" in unknown.output) == (3, True)
     assert run("--service", "readmission", *data, "--as-of", "yesterday").exit_code == 2
+    misspelt = run("--service", "readmission", "--data", f"{folder}-")
+    assert (misspelt.exit_code, f"no folder {folder}-: run `review` first" in misspelt.output) == (2, True)
     nowhere = tmp_path / "nowhere" / "page.html"
     failed = run("--service", "readmission", "--data", str(tmp_path), "--output", str(nowhere))
     assert failed.exit_code == 1
