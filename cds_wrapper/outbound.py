@@ -61,11 +61,15 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """What a peer answered: the status and the whole body; `attempts` to connect that it took."""
+    """What a peer answered: the status and the whole body; `attempts` to connect that it took.
+
+    `retry_after` is that header as it came with an answer to a read, None where there was none.
+    """
 
     status: int
     body: bytes
     attempts: int = 1
+    retry_after: str | None = None
 
     def __repr__(self) -> str:
         return f"Answer(status={self.status}, bytes={len(self.body)})"
@@ -249,7 +253,8 @@ class Outbound:
             async with asyncio.timeout(deadline.remaining.total_seconds()):
                 sent = {"accept-encoding": "identity", **headers}
                 async with self._reads.stream(method, url, headers=sent, data=form) as response:
-                    return Answer(response.status_code, await _read_raw(response, size_limit))
+                    body, later = await _read_raw(response, size_limit), response.headers.get("retry-after")
+                    return Answer(response.status_code, body, retry_after=later)
         except _OF_READING as error:
             # The transport calls a refused connection a time-out; what it met itself says it better.
             met = error.__cause__

@@ -12,6 +12,7 @@ from cds_wrapper.commands.audit_ledger import audit_ledger
 from cds_wrapper.commands.client_sheet import as_text, habits_shown, sheet_for
 from cds_wrapper.commands.probe_vendors import probe_vendors
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT
+from cds_wrapper.commands.review_notice import mistaken_receiver
 from cds_wrapper.ehr.clients import KeyAddress, KnownClient
 from cds_wrapper.errors import ConfigurationRefused, Mistake
 from cds_wrapper.ledger.spool_report import SpoolReport, report_on
@@ -128,6 +129,7 @@ def _disagreements(
         *colliding_paths(settings),
         *unusable_certificates(settings, known),
         *misplaced_origins(settings, known),
+        *mistaken_receiver(settings),
     )
 
 

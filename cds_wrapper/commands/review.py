@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -65,10 +65,11 @@ def command(
 
     \b
     It runs beside the service, daily, by a scheduler; twice a day does no harm. Serving processes follow
-    within seconds. Findings stand until people close them (`findings close`).
-    Exit codes: 0 done, 2 a setting is wrong or the ledger cannot be read or written, 3 no such service,
-    9 another review is running, 10 done, but the address of `CDS_WRAPPER_NOTIFY` was not reached: the next
-    review tells it.
+    within seconds. Findings stand until people close them (`findings close`). A service that cannot be
+    reviewed is named with the reason, and the others are.
+    Exit codes: 0 done, 2 a setting is wrong, a ledger cannot be read or written or a service could not be
+    reviewed, 3 no such service, 9 another review is running, 10 done, but the address of
+    `CDS_WRAPPER_NOTIFY` was not reached: the next review tells it.
 
     \b
     Example: python3 run.py review --service readmission --dry-run
@@ -76,40 +77,74 @@ def command(
     settings, services = _wanted(service)
     day = as_of.date() if as_of else datetime.now(UTC).date()
     place = Place(settings.ledger_path, data or folder_beside(settings.ledger_path))
-    told: list[dict[str, Any]] = []
-    untold = False
+    codes = list[int]()
     try:
         receiver = receiver_of(settings)
         with only_one(settings.ledger_path), _place(place, is_trial=dry_run) as there:
-            told.extend(_one(there, one, day, as_json=as_json) for one in services)
-            unreached = [] if dry_run else _unreached(settings.ledger_path, also or ())
+            findings_in(there.ledger)  # one that cannot be read at all is spoken of once
+            told = [_one(there, one, day, as_json=as_json) for one in services]
+            failed = [one for one in told if isinstance(one, Failed)]
+            _say(failed)
+            if not dry_run:
+                codes += _followed(settings.ledger_path, also or ())
             if receiver is not None and not dry_run:
-                taken = [_told_of(settings.ledger_path, one, receiver) for one in services]
-                untold = not all(taken)
+                codes += _told(place, services, receiver)
     except (LedgerUnavailable, ConfigurationRefused) as error:
         tell(error)
         raise typer.Exit(CONFIGURATION_EXIT) from None
-    except OSError as error:  # a folder that is not there, a disk that is full
-        where = f"{error.filename} or its folder" if error.filename else f"{place.folder}"
-        _refuse(f"{where} cannot be written ({error.strerror or type(error).__name__}): run it again.")
+    except OSError as error:
+        _refuse(f"{_unwritten(error, place)} Run it again.")
     if as_json:
-        typer.echo(json.dumps({"as_of": day.isoformat(), "dry_run": dry_run, "services": told}, indent=2))
-    if unreached:
-        raise typer.Exit(CONFIGURATION_EXIT)
-    if untold:
-        raise typer.Exit(NOT_TOLD_EXIT)
+        found = {"services": [one for one in told if not isinstance(one, Failed)]}
+        found |= {"failed": [{"service": one.service_id, "why": one.why} for one in failed]}
+        typer.echo(json.dumps({"as_of": day.isoformat(), "dry_run": dry_run, **found}, indent=2))
+    if failed or codes:
+        raise typer.Exit(min([CONFIGURATION_EXIT] * bool(failed) + codes))
 
 
-def _unreached(recorded: Path, further: Sequence[Path]) -> list[Path]:
-    """Further ledgers that could not be brought up to date; the next review does it."""
-    unreached = []
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A service that could not be reviewed, and why; nothing of it was recorded or published."""
+
+    service_id: str
+    why: str
+
+
+def _say(failed: Sequence[Failed]) -> None:
+    """What failed, once for all services with the same reason, such as a disk that is full."""
+    for why in dict.fromkeys(one.why for one in failed):
+        names = ", ".join(one.service_id for one in failed if one.why == why)
+        typer.echo(f"{names}: not reviewed. {why}", err=True)
+
+
+def _unwritten(error: OSError, place: Place) -> str:
+    """A folder that is not there, a disk that is full."""
+    where = f"{error.filename} or its folder" if error.filename else f"{place.folder}"
+    return f"{where} cannot be written ({error.strerror or type(error).__name__})."
+
+
+def _followed(recorded: Path, further: Sequence[Path]) -> Iterator[int]:
+    """Bring further ledgers up to date; an exit code for each that was not: the next review does it."""
     for ledger in further:
         try:
             follow(recorded, ledger)
         except (LedgerUnavailable, ConfigurationRefused) as error:
             tell(error)
-            unreached.append(ledger)
-    return unreached
+            yield CONFIGURATION_EXIT
+
+
+def _told(place: Place, services: Sequence[ServiceDefinition], receiver: Receiver) -> Iterator[int]:
+    """Tell the owners; an exit code for each service whose owner was not told."""
+    for one in services:
+        try:
+            if not _told_of(place.ledger, one, receiver):
+                yield NOT_TOLD_EXIT
+        except LedgerUnavailable as error:
+            tell(error)
+            yield CONFIGURATION_EXIT
+        except OSError as error:
+            typer.echo(f"{one.id}: {_unwritten(error, place)} The next review tells it.", err=True)
+            yield CONFIGURATION_EXIT
 
 
 def _wanted(names: Sequence[str] | None) -> tuple[Settings, list[ServiceDefinition]]:
@@ -166,21 +201,50 @@ def _place(place: Place, *, is_trial: bool) -> Iterator[Place]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _one(place: Place, service: ServiceDefinition, day: date, *, as_json: bool) -> dict[str, Any]:
-    """Review one service, and publish unless it is a trial."""
-    last = local_in_force(place.ledger, service)
-    if last is not None and last.as_of > day and place.trial is None:
-        _refuse(f"{service.id}: an edition as of {last.as_of} is in force; look back with --dry-run.")
-    done = review(place, service, day, lambda part: _progress(service, part))
-    seen = None if place.trial is None else _preview(place, done)
+def _one(place: Place, service: ServiceDefinition, day: date, *, as_json: bool) -> dict[str, Any] | Failed:
+    """Review one service, publish unless it is a trial, and say it; a failure is no other service's."""
+    about: dict[str, object] = {}
+    try:
+        ended = _reviewed(place, service, day)
+    except (LedgerUnavailable, ConfigurationRefused) as error:
+        ended = error.sentence
+    except OSError as error:
+        ended = f"{_unwritten(error, place)} Run it again."
+    except _OF_ONE_SERVICE as error:
+        about = {"error": type(error).__name__, "frames": log.frames_of(error)}
+        ended = (
+            f"A row or figure of it could not be worked with ({about['error']}): see `check --ledger`, {_LOG}"
+        )
+    if isinstance(ended, str):
+        events = log.OperatorLog("review")
+        events.emit(edition_events.REVIEW_FAILED, service_id=service.id, problem=ended, **about)
+        return Failed(service.id, ended)
+    done, seen = ended
     if place.trial is None:
-        publish(place, done, lambda: str(new_prediction_id()))
         _notify(done)
     if not as_json:
         for line in in_words(done, seen):
             typer.echo(line)
     found = document(done) | {"opened": [finding_document(one) for one in done.opened]}
     return found | ({"cards": seen.document()} if seen else {})
+
+
+_OF_ONE_SERVICE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a row that is no row, or a figure that is none, is met with."""
+
+_LOG: Final = "and `review_failed` in the operator log for where it happened."
+
+
+def _reviewed(place: Place, service: ServiceDefinition, day: date) -> tuple[Reviewed, Preview | None] | str:
+    """Look, and publish or preview; a sentence where it may not."""
+    last = local_in_force(place.ledger, service)
+    if last is not None and last.as_of > day and place.trial is None:
+        return f"An edition as of {last.as_of} is in force; look back with --dry-run."
+    done = review(place, service, day, lambda part: _progress(service, part))
+    if place.trial is not None:
+        return done, _preview(place, done)
+    publish(place, done, lambda: str(new_prediction_id()))
+    return done, None
 
 
 def _progress(service: ServiceDefinition, part: str) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import ssl
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,18 +43,44 @@ class Receiver:
 
 
 def receiver_of(settings: Settings) -> Receiver | None:
-    """Who is told, by the settings; None when nobody is. `ConfigurationRefused` when it is not safe."""
+    """Who is told; None when nobody is. `ConfigurationRefused` names the setting that is wrong or unsafe."""
     if settings.notify is None:
         return None
     if settings.profile is Profile.PRODUCTION and not settings.notify.startswith("https://"):
-        _refuse("NOTIFY", "is plain http, which production does not use: write an https address")
+        _refuse("NOTIFY", "is plain http, which production does not use: write an https address.")
     if settings.notify_key is None:
-        _refuse("NOTIFY_KEY", "is not set: a receiver could not tell our messages from others")
-    mode = stat.S_IMODE(settings.notify_key.stat().st_mode)
-    key = settings.notify_key.read_bytes().strip()
-    if mode & 0o077 or len(key) < _SHORTEST_KEY:
-        _refuse("NOTIFY_KEY", f"names a file that others can read, or with fewer than {_SHORTEST_KEY} bytes")
-    return Receiver(settings.notify, key, str(settings.ca_bundle) if settings.ca_bundle else None)
+        _refuse("NOTIFY_KEY", "is not set: a receiver could not tell our messages from others.")
+    bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        _refuse("CA_BUNDLE", f"names {bundle}, which holds no certificates: {_what(error)}.")
+    return Receiver(settings.notify, _key_in(settings.notify_key), bundle)
+
+
+def mistaken_receiver(settings: Settings) -> tuple[Mistake, ...]:
+    """What is wrong with the settings that say who is told."""
+    try:
+        receiver_of(settings)
+    except ConfigurationRefused as refused:
+        return refused.mistakes
+    return ()
+
+
+def _key_in(path: Path) -> bytes:
+    try:
+        mode, key = stat.S_IMODE(path.stat().st_mode), path.read_bytes().strip()
+    except OSError as error:
+        _refuse("NOTIFY_KEY", f"names {path}, which cannot be read ({_what(error)}): give it to this user.")
+    if mode & 0o077:
+        _refuse("NOTIFY_KEY", f"names {path}, which others can read: `chmod 600` it.")
+    if len(key) < _SHORTEST_KEY:
+        _refuse("NOTIFY_KEY", f"names {path}, which holds fewer than {_SHORTEST_KEY} bytes: make a new one.")
+    return key
+
+
+def _what(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _refuse(name: str, problem: str) -> NoReturn:

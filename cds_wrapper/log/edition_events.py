@@ -32,6 +32,12 @@ REVIEW_COMPLETED = event(
     "A review is over and recorded; `dated` is its number where it was a dated one.",
     "service_id as_of episodes opened findings dated",
 )
+REVIEW_FAILED = event(
+    "review_failed",
+    Level.ERROR,
+    "A service could not be reviewed; its last edition stays in force, and other services are looked at.",
+    "service_id problem error frames",
+)
 EVIDENCE_PUBLISHED = event(
     "evidence_published",
     Level.INFO,

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import ibis
+
+from cds_wrapper.errors import LedgerUnavailable
 
 MEMORY: Final = "48MB"
 THREADS: Final = 2
@@ -60,6 +63,7 @@ def parquet_source(
     """DuckDB over the folders that `export episodes` and `export episode-outcomes` write.
 
     `memory` is what DuckDB itself may use, as it writes it (`160MB`); beyond that it uses a temporary folder.
+    `LedgerUnavailable` when it cannot read them, or has no room.
     """
     with tempfile.TemporaryDirectory(prefix="cds-wrapper-monitoring-") as scratch:
         connection: Any = ibis.duckdb.connect(
@@ -73,6 +77,9 @@ def parquet_source(
                 lambda column: column.hash(),
                 Here(lambda table: _batches(connection, table), Path(scratch)),
             )
+        except duckdb.Error as error:
+            problem = f"{episodes} cannot be counted ({type(error).__name__})"
+            raise LedgerUnavailable(f"{problem}: is the disk of {scratch} full, or a file damaged?") from None
         finally:
             connection.disconnect()
 

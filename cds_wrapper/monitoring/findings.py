@@ -9,6 +9,7 @@ implausibly good result, outcomes that stop coming, values that go missing.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -198,47 +199,43 @@ def of_follow_up(
     shares: Iterable[Shares], outcome: str, plan: MonitoringPlan, as_of: date
 ) -> Iterator[Observed]:
     """Outcomes that stopped coming: of those due fewer are known than a quarter before."""
-    for one in shares:
-        fall = _change(one)
-        if fall is not None and fall[0] <= -plan.known_share_fall and fall[2] < 0:
-            yield Observed(
-                kind=FindingKind.FOLLOW_UP_FALLING,
-                group=one.group,
-                outcome=outcome,
-                direction=None,
-                since=as_of,
-                what=f"of outcomes due, {one.known / one.due:.0%} are known;"
-                f" in the quarter before {one.known_before / one.due_before:.0%}",
-                sure=f"change {fall[0]:+.0%} ({fall[1]:+.0%} to {fall[2]:+.0%})",
-                detail={"change": round(fall[0], 3)},
-            )
+    kind, words = (
+        FindingKind.FOLLOW_UP_FALLING,
+        "of outcomes due, {now} are known; in the quarter before {before}",
+    )
+    return _of_changes(shares, kind, outcome, words, -plan.known_share_fall, as_of)
 
 
 def of_missing(
     shares: Iterable[Shares], outcome: str, plan: MonitoringPlan, as_of: date
 ) -> Iterator[Observed]:
     """Attributes of which more and more is missing: figures by group speak of fewer and fewer patients."""
+    kind, words = FindingKind.MISSING_RISING, "{now} have no value; in the quarter before {before}"
+    return _of_changes(shares, kind, outcome, words, plan.missing_share_rise, as_of)
+
+
+def _of_changes(
+    shares: Iterable[Shares], kind: FindingKind, outcome: str, words: str, margin: float, as_of: date
+) -> Iterator[Observed]:
+    """Shares that changed by `margin` or more in the direction of its sign, the whole interval with it."""
+    way = math.copysign(1, margin)
     for one in shares:
-        rise = _change(one)
-        if rise is not None and rise[0] >= plan.missing_share_rise and rise[1] > 0:
+        if one.due <= 0 or one.due_before <= 0:
+            continue
+        now, before = one.known / one.due, one.known_before / one.due_before
+        low, high = newcombe_difference(one.known, one.due, one.known_before, one.due_before)
+        change = now - before
+        if way * change >= abs(margin) and min(way * low, way * high) > 0:
             yield Observed(
-                kind=FindingKind.MISSING_RISING,
+                kind=kind,
                 group=one.group,
                 outcome=outcome,
                 direction=None,
                 since=as_of,
-                what=f"{one.known / one.due:.0%} have no value; in the quarter before"
-                f" {one.known_before / one.due_before:.0%}",
-                sure=f"change {rise[0]:+.0%} ({rise[1]:+.0%} to {rise[2]:+.0%})",
-                detail={"change": round(rise[0], 3)},
+                what=words.format(now=f"{now:.0%}", before=f"{before:.0%}"),
+                sure=f"change {change:+.0%} ({low:+.0%} to {high:+.0%})",
+                detail={"change": round(change, 3)},
             )
-
-
-def _change(one: Shares) -> tuple[float, float, float] | None:
-    if one.due <= 0 or one.due_before <= 0:
-        return None
-    low, high = newcombe_difference(one.known, one.due, one.known_before, one.due_before)
-    return one.known / one.due - one.known_before / one.due_before, low, high
 
 
 def _interval(figure: Measured) -> str:

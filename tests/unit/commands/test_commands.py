@@ -93,7 +93,8 @@ def test_check_shows_who_may_call_and_finds_what_is_wrong_with_it(tmp_path: Path
     assert [client["name"] for client in listed] == ["north", "lab"] and listed[1]["keys"] is None
 
     file.write_text(file.read_text().replace("issuer:", "isuer:"))
-    wrong = run("check", "--hooks", str(hooks), **proxies)
+    wrong = run("check", "--hooks", str(hooks), CDS_WRAPPER_NOTIFY="https://alerts.example.org", **proxies)
+    assert "environment: `CDS_WRAPPER_NOTIFY_KEY` is not set" in wrong.stderr
     assert wrong.returncode == 2 and "clients.yaml:5:5: `clients[0].isuer`" in wrong.stderr
     assert "Did you mean `issuer`?" in wrong.stderr and "clients.yaml: is missing" not in wrong.stdout
 

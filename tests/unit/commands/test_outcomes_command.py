@@ -159,7 +159,7 @@ async def test_a_fhir_server_is_searched_for_what_changed(tmp_path: Path) -> Non
 async def test_a_search_that_breaks_off_covers_nothing(tmp_path: Path) -> None:
     def answering(request: Asked) -> Says:
         if "page=2" in request.target:
-            return Says({}, status=503)
+            return Says({}, status=503, headers={"Retry-After": "86400"})
         return Says(searchset(stay("1"), following="/fhir/Encounter?page=2"))
 
     async with fhir_server(answering) as server:

@@ -16,11 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from cds_wrapper.commands.review import _told_of
-from cds_wrapper.commands.review_notice import Receiver, headers_of, message_of, receiver_of
+from cds_wrapper.commands.review import _told, _told_of
+from cds_wrapper.commands.review_notice import (
+    Receiver,
+    headers_of,
+    message_of,
+    mistaken_receiver,
+    receiver_of,
+)
 from cds_wrapper.errors import ConfigurationRefused
 from cds_wrapper.ledger.database import prepare
 from cds_wrapper.ledger.editions import close_finding, record_review
+from cds_wrapper.monitoring.review import Place
 from cds_wrapper.settings import Settings
 from tests import fakes
 from tests.ports import free_port
@@ -135,3 +142,28 @@ def test_who_is_told_needs_a_secret_and_in_production_https(tmp_path: Path) -> N
     ):
         with pytest.raises(ConfigurationRefused, match="CDS_WRAPPER_NOTIFY"):
             receiver_of(refused)
+
+
+def test_a_key_or_certificates_that_cannot_be_read_are_named_as_the_setting_that_they_are(
+    tmp_path: Path,
+) -> None:
+    lost, none = settings(tmp_path), tmp_path / "none.pem"
+    none.write_text("no certificate", encoding="utf-8")
+    (mistake,) = mistaken_receiver(settings(tmp_path, ca_bundle=str(none)))
+    assert mistake.key == "CDS_WRAPPER_CA_BUNDLE" and str(none) in mistake.problem
+    (tmp_path / "notify.key").unlink()
+    (mistake,) = mistaken_receiver(lost)
+    assert mistake.key == "CDS_WRAPPER_NOTIFY_KEY" and "No such file" in mistake.problem
+    assert mistaken_receiver(Settings()) == ()
+
+
+def test_an_owner_who_cannot_be_told_is_told_of_and_keeps_no_other_from_being_told(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.with_name("ledger.db.told").mkdir()
+    codes = list(
+        _told(Place(ledger, ledger.parent), [SERVICE, SERVICE], Receiver("http://127.0.0.1:9/", KEY))
+    )
+    assert codes == [2, 2]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "ledger.db.told" in said[0] and "The next review tells it." in said[0]

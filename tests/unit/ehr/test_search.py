@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from cds_wrapper.ehr.backend import backend_tokens
-from cds_wrapper.ehr.search import Search
+from cds_wrapper.ehr.search import MOST_ASKED, MOST_WAITING, Page, Search, wait_after
 from cds_wrapper.errors import UnreadableFile
 from cds_wrapper.log import OperatorLog
 from cds_wrapper.outbound import Outbound
@@ -98,3 +99,78 @@ async def test_a_server_that_gives_no_token_is_not_asked() -> None:
     await outbound.close()
 
     assert [one.method for one in server.asked] == ["POST"]
+
+
+BUSY = Says(outcome("throttled"), status=429, headers={"Retry-After": "7"})
+LATER = "/fhir/Encounter?page=2"
+
+
+async def pages(*answers: Says, wanted: int = 2) -> tuple[list[Page | str], list[float], list[str]]:
+    """So many pages of a server that answers so in turn: what came, the waits and what it was asked for."""
+    left, waits, got = list(answers), list[float](), list[Page | str]()
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+
+    outbound = Outbound()
+    await outbound.open()
+    async with fhir_server(lambda _: left.pop(0)) as server:
+        search = Search(server.base, outbound, None, pause)
+        try:
+            for number in range(1, wanted + 1):
+                got.append(await search.page(search.first(f"Encounter?page={number}")))
+        except UnreadableFile as error:
+            got.append(error.sentence)
+    await outbound.close()
+    return got, waits, server.targets
+
+
+async def test_a_busy_server_is_asked_for_the_same_page_again_after_the_time_it_names() -> None:
+    first, last = Says(searchset(PATIENT, following=LATER)), Says(searchset())
+    got, waits, asked = await pages(first, BUSY, Says(b"", status=503), last)
+
+    assert [isinstance(one, Page) for one in got] == [True, True]
+    assert asked == ["/fhir/Encounter?page=1", LATER, LATER, LATER]
+    assert 7 <= waits[0] <= 8 and 1 <= waits[1] <= 3 and len(waits) == 2
+
+
+async def test_a_server_that_stays_busy_is_left_after_a_few_times() -> None:
+    got, waits, asked = await pages(Says(searchset(PATIENT, following=LATER)), *[BUSY] * 9)
+
+    assert "busy (429, asked 5 times for one page)" in str(got[-1])
+    assert (len(asked), len(waits)) == (1 + MOST_ASKED, MOST_ASKED - 1)
+
+
+async def test_a_server_that_wants_a_long_rest_has_it() -> None:
+    got, waits, asked = await pages(Says(b"", status=503, headers={"Retry-After": "3600"}))
+
+    assert "busy (503, asked 1 times for one page)" in str(got[-1]) and (waits, len(asked)) == ([], 1)
+
+
+async def test_all_waits_of_a_search_together_have_an_end() -> None:
+    busy = Says(b"", status=429, headers={"Retry-After": "100"})
+    got, waits, _ = await pages(*[busy, Says(searchset(PATIENT))] * 50, wanted=50)
+
+    assert "busy" in str(got[-1])
+    assert MOST_WAITING - timedelta(seconds=101) < timedelta(seconds=sum(waits)) <= MOST_WAITING
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "seconds"),
+    [
+        (1, None, 1.0),
+        (3, None, 4.0),
+        (1, "0", 0.5),
+        (4, "30", 30.5),
+        (1, "Sat, 28 Nov 2026 12:00:10 GMT", 10.5),
+        (1, "Sat, 28 Nov 2026 12:00:10 -0000", 10.5),
+        (1, "Sat, 28 Nov 2026 11:00:00 GMT", 0.5),
+        (2, "soon", 2.0),
+        (2, "-5", 2.0),
+        (2, "²", 2.0),
+        (1, "9" * 400, 86_400.5),
+    ],
+)
+def test_how_long_a_busy_server_is_left(asked: int, told: str | None, seconds: float) -> None:
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    assert wait_after(asked, told, now, 0.5) == timedelta(seconds=seconds)

