@@ -92,10 +92,12 @@ def run_program(arguments: List[str]) -> NoReturn:
 def run_tests(arguments: List[str]) -> NoReturn:
     """Become pytest, in the checkout, since tests are named by their path from there.
 
-    Tests start hundreds of programs: without bytecode on the disk each would compile the whole package.
+    Tests start hundreds of programs: without bytecode on the disk each would compile the whole package. They
+    run beside each other, one to a core: matrices shared out among all cores would only wait for each other.
     """
     os.chdir(str(ROOT))
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     become("-m", "pytest", *arguments)
 
 

@@ -20,8 +20,9 @@ from cds_wrapper.caveats.found import Direction
 from cds_wrapper.caveats.model_card import Where
 from cds_wrapper.caveats.outside import GroupKey
 from cds_wrapper.caveats.plan import MonitoringPlan, ResponsePlan
+from cds_wrapper.monitoring.formulas.figure import Figure
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
-from cds_wrapper.monitoring.formulas.supporting_sign import LEAST_RATIO
+from cds_wrapper.monitoring.formulas.supporting_sign import Sign, supporting_sign
 from cds_wrapper.monitoring.values import (
     EVERYBODY,
     Group,
@@ -157,23 +158,16 @@ def of_sensitivity(figures: ServiceFigures, plan: MonitoringPlan) -> Iterator[Ob
 
 def _sign(one: GroupFigures, plan: MonitoringPlan) -> str | None:
     unflagged, area = one.of(Measure.OE_UNFLAGGED), one.of(Measure.AUROC_GAP)
-    if (
-        unflagged
-        and unflagged.value
-        and unflagged.low
-        and unflagged.value > LEAST_RATIO
-        and unflagged.low > 1
-    ):
-        return f"{unflagged.value:.2f} times the events expected among those not flagged"
-    if (
-        area
-        and area.value is not None
-        and area.high is not None
-        and area.value <= -plan.auroc_margin
-        and area.high < 0
-    ):
-        return f"an AUROC {abs(area.value):.2f} lower"
+    match supporting_sign(_figure(unflagged), _figure(area), plan.auroc_margin):
+        case Sign.MORE_MISSED if unflagged:
+            return f"{unflagged.value:.2f} times the events expected among those not flagged"
+        case Sign.LOWER_AUROC if area and area.value:
+            return f"an AUROC {abs(area.value):.2f} lower"
     return None
+
+
+def _figure(one: Measured | None) -> Figure:
+    return Figure() if one is None else Figure(one.value, one.low, one.high)
 
 
 # What is listed and not carded ------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,10 @@ RATIOS: Final[Mapping[Measure, tuple[tuple[float, ...], tuple[float, ...], int |
     Measure.OE_UNFLAGGED: ((0, 1, 0, -1, 0, 0), (0, 0, 0, 0, 1, -1), 0),
 }
 """Observed over expected, and the side of the threshold."""
+
+_OVER: Final = np.array([one[0] for one in (*SHARES.values(), *RATIOS.values())], dtype=np.float64)
+_UNDER: Final = np.array([one[1] for one in (*SHARES.values(), *RATIOS.values())], dtype=np.float64)
+"""The numerators and denominators of all of them, in order: [measures, forms]."""
 
 _THRESHOLD: Final = frozenset(SHARES) - {Measure.EVENT_RATE} | {Measure.OE_FLAGGED, Measure.OE_UNFLAGGED}
 _GAPS: Final = {
@@ -76,50 +81,41 @@ def side_of(sums: GroupSums, moments: Moments) -> Side:
 
 def effects(side: Side, asked: Asked) -> dict[Measure, float]:
     """The design effect of each measure in this group, not below everybody's where too few have an event."""
-    forms, found = side.sums.forms, {}
-    for measure, (x, y, _) in SHARES.items():
-        found[measure] = _effect(side, asked, measure, x, y, _share_variance(forms, x, y))
-    for measure, (x, y, flagged) in RATIOS.items():
-        observed, total = float(forms @ x), float(forms @ y)
-        alone = (
-            clustered.independent_oe(observed, total, side.sums.squares(flagged)) if total > 0 else math.nan
-        )
-        found[measure] = _effect(side, asked, measure, x, y, alone)
+    found = {}
+    for measure, sums in zip((*SHARES, *RATIOS), _patient_sums(side, _OVER, _UNDER), strict=True):
+        alone = math.nan
+        if sums.y > 0 and measure in SHARES:
+            alone = clustered.independent_share(sums.x, sums.y)
+        elif sums.y > 0:
+            alone = clustered.independent_oe(sums.x, sums.y, side.sums.squares(RATIOS[measure][2]))
+        found[measure] = _effect(side, asked, measure, sums, alone)
     found[Measure.NET_BENEFIT] = _benefit_effect(side, asked)
     found[Measure.AUROC] = _area_effect(side, asked)
     return found
 
 
-def _share_variance(forms: Floats, x: tuple[float, ...], y: tuple[float, ...]) -> float:
-    total = float(forms @ y)
-    return clustered.independent_share(float(forms @ x), total) if total > 0 else math.nan
-
-
 def _effect(
-    side: Side,
-    asked: Asked,
-    measure: Measure,
-    x: tuple[float, ...],
-    y: tuple[float, ...],
-    alone: float,
+    side: Side, asked: Asked, measure: Measure, sums: clustered.PatientSums, independent: float
 ) -> float:
-    sums = patient_sums(side, x, y)
     usual = asked.everybody.get(measure, 1.0)
-    return clustered.design_effect(sums.variance, alone, int(side.moments.with_event), usual)
+    return clustered.design_effect(sums.variance, independent, int(side.moments.with_event), usual)
 
 
-def patient_sums(side: Side, x: tuple[float, ...], y: tuple[float, ...]) -> clustered.PatientSums:
-    """What the clustered error of a ratio of two forms needs."""
-    forms, second = side.sums.forms, side.moments.second
-    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    return clustered.PatientSums(
-        float(a @ forms),
-        float(b @ forms),
-        float(a @ second @ a),
-        float(a @ second @ b),
-        float(b @ second @ b),
-        int(side.moments.patients),
+def _patient_sums(side: Side, over: Floats, under: Floats) -> list[clustered.PatientSums]:
+    """What the clustered error of ratios of two forms needs: [ratios, forms] each."""
+    forms, second, patients = side.sums.forms, side.moments.second, int(side.moments.patients)
+    of_x, of_y = over @ second, under @ second
+    columns = (
+        over @ forms,
+        under @ forms,
+        (of_x * over).sum(axis=1),
+        (of_x * under).sum(axis=1),
+        (of_y * under).sum(axis=1),
     )
+    return [
+        clustered.PatientSums(float(x), float(y), float(xx), float(xy), float(yy), patients)
+        for x, y, xx, xy, yy in zip(*columns, strict=True)
+    ]
 
 
 def benefit_forms(threshold: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -134,7 +130,8 @@ def _benefit_effect(side: Side, asked: Asked) -> float:
     if threshold is None or not 0 < threshold < 1 or forms[0] <= 0:
         return 1.0
     alone = net_benefit.independent_variance(forms[3], forms[2] - forms[3], forms[0], threshold)
-    return _effect(side, asked, Measure.NET_BENEFIT, *benefit_forms(threshold), alone)
+    over, under = (np.asarray([one], dtype=np.float64) for one in benefit_forms(threshold))
+    return _effect(side, asked, Measure.NET_BENEFIT, _patient_sums(side, over, under)[0], alone)
 
 
 def _area_effect(side: Side, asked: Asked) -> float:
@@ -160,9 +157,14 @@ def _fit(side: Side, question: Question) -> Calibration:
     return calibration(*side.sums.mature_bins())
 
 
-def figures(group: Group, side: Side, rest: Side | None, asked: Asked) -> tuple[Measured, ...]:
-    """Every measure about a group; those that compare it with the rest where there is a rest to speak of."""
-    one = _Figures(group, side, asked, effects(side, asked), _fit(side, asked.question))
+def figures(
+    group: Group, side: Side, rest: Side | None, asked: Asked, own: Mapping[Measure, float]
+) -> tuple[Measured, ...]:
+    """Every measure about a group; those that compare it with the rest where there is a rest to speak of.
+
+    `own` are the group's design effects.
+    """
+    one = _Figures(group, side, asked, own)
     return (
         *one.shares(),
         *one.ratios(),
@@ -175,7 +177,20 @@ def figures(group: Group, side: Side, rest: Side | None, asked: Asked) -> tuple[
     )
 
 
-@dataclass(frozen=True, slots=True)
+def deciding(
+    group: Group, side: Side, rest: Side | None, asked: Asked, own: Mapping[Measure, float]
+) -> tuple[Measured, ...]:
+    """Those of `figures` that grades and findings are decided by: without fits, and what is for reports."""
+    one = _Figures(group, side, asked, own)
+    return (
+        *one.shares(),
+        *one.ratios(),
+        *one.discrimination(),
+        *(one.gaps(rest) if rest is not None else ()),
+    )
+
+
+@dataclass(frozen=True)
 class _Figures:
     """One group's figures, family by family."""
 
@@ -183,7 +198,11 @@ class _Figures:
     side: Side
     asked: Asked
     effects: Mapping[Measure, float]
-    fit: Calibration
+
+    @cached_property
+    def fit(self) -> Calibration:
+        """The calibration fit, made where a figure asks for it."""
+        return _fit(self.side, self.asked.question)
 
     @property
     def level(self) -> float:

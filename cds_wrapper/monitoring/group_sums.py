@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -19,12 +20,20 @@ _UNBINNED: Final = PENDING + 1
 """Censored and unverified episodes are counted, and their scores are of no use."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GroupSums:
-    """`binned[flagged, state, bin, sum]` of events, no events and pending; `counts` of every state."""
+    """`binned[flagged, state, bin, sum]` of events, no events and pending; `counts` of every state.
+
+    Totals over the bins are made once, when one is first asked for: put everything in before.
+    """
 
     binned: Floats
     counts: Floats
+
+    @cached_property
+    def _totals(self) -> Floats:
+        """`[flagged, state, sum]`."""
+        return np.asarray(self.binned.sum(axis=2))
 
     def __add__(self, other: GroupSums) -> GroupSums:
         return GroupSums(self.binned + other.binned, self.counts + other.counts)
@@ -36,7 +45,7 @@ class GroupSums:
     def count(self, state: int, flagged: int | None = None) -> float:
         """How many of a state, on one side of the threshold or on both."""
         sides = slice(None) if flagged is None else slice(flagged, flagged + 1)
-        return float(self.binned[sides, state, :, _N].sum())
+        return float(self._totals[sides, state, _N].sum())
 
     def expected(self, flagged: int | None = None) -> float:
         """The sum of scores of mature episodes."""
@@ -48,7 +57,7 @@ class GroupSums:
 
     def _mature(self, what: int, flagged: int | None) -> float:
         sides = slice(None) if flagged is None else slice(flagged, flagged + 1)
-        return float(self.binned[sides, : NO_EVENT + 1, :, what].sum())
+        return float(self._totals[sides, : NO_EVENT + 1, what].sum())
 
     @property
     def events(self) -> float:
@@ -60,7 +69,7 @@ class GroupSums:
         """Mature episodes."""
         return self.events + self.count(NO_EVENT)
 
-    @property
+    @cached_property
     def forms(self) -> Floats:
         """The six sums of `FORMS`, of mature episodes."""
         flagged = self.count(EVENT, 1) + self.count(NO_EVENT, 1)
@@ -71,7 +80,7 @@ class GroupSums:
     @property
     def brier(self) -> float:
         """The sum of squared differences between score and outcome."""
-        return self.squares() - 2 * float(self.binned[:, EVENT, :, _P].sum()) + self.events
+        return self.squares() - 2 * float(self._totals[:, EVENT, _P].sum()) + self.events
 
     def mature_bins(self) -> tuple[Floats, Floats, Floats]:
         """Of bins that hold mature episodes: mean probability (by its logit), events, episodes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,7 +20,7 @@ from cds_wrapper.monitoring.cube import (
     coded,
 )
 from cds_wrapper.monitoring.formulas.auroc import ranks
-from cds_wrapper.monitoring.group_figures import Asked, effects, figures, side_of
+from cds_wrapper.monitoring.group_figures import Asked, Side, effects, figures, side_of
 from cds_wrapper.monitoring.group_sums import Days, GroupSums, by_cell, by_day, total
 from cds_wrapper.monitoring.patient_rows import parts_here
 from cds_wrapper.monitoring.patients import Block, Sides, blocks, moments, sums_there
@@ -30,24 +30,29 @@ from cds_wrapper.monitoring.values import (
     Group,
     GroupFigures,
     Measure,
+    Measured,
     ServiceFigures,
     WhyNot,
 )
 
 _NO_DAYS = DailySums((), (), (), (), ())
+Wanted = Callable[[Group, Side, Side | None, Asked, Mapping[Measure, float]], tuple[Measured, ...]]
 
 
-def measure(source: Source, attributes: MonitoredAttributes, question: Question) -> ServiceFigures:
+def measure(
+    source: Source, attributes: MonitoredAttributes, question: Question, wanted: Wanted = figures
+) -> ServiceFigures:
     """Measure everybody, every level, crossing and race alone or in combination.
 
-    Memory follows the number of cells and not of episodes: the database counts, and hands over sums.
+    `wanted` makes the figures of a group. Memory follows the number of cells and not of episodes: the
+    database counts, and hands over sums.
     """
     episodes = asked(source.episodes, question)
     binning = binning_for(episodes, question)
     bases = bases_of(episodes, attributes)
     patient = source.patient(episodes.patient_key)
     rows = source.keep(coded(episodes, question, binning, bases.values(), patient))
-    counted = _Counted(rows, question, binning.size, source.here, _period(rows, question))
+    counted = _Counted(rows, question, binning.size, source.here, _period(rows, question), wanted)
     groups: list[GroupFigures] = []
     for block in blocks(tuple(partitions(attributes, bases))):
         groups.extend(counted.groups(block))
@@ -80,6 +85,7 @@ class _Counted:
     bins: int
     here: Here | None
     period: tuple[date, date]
+    wanted: Wanted
     everybody: Mapping[Measure, float] | None = None
 
     def groups(self, block: Block) -> Iterator[GroupFigures]:
@@ -118,7 +124,7 @@ class _Counted:
             self.everybody = own
         return GroupFigures(
             group=group,
-            figures=figures(group, side, rest, asked_of),
+            figures=self.wanted(group, side, rest, asked_of, own),
             daily=days.of(cell, partition.rest(cell)) if days else _NO_DAYS,
             counts={name: round(count) for name, count in zip(STATES, side.sums.counts, strict=True)},
             oe_design_effect=own[Measure.OE_RATIO],

@@ -44,6 +44,7 @@ from cds_wrapper.monitoring.findings import (
     without_doubles,
 )
 from cds_wrapper.monitoring.grading import changes_cards, evidence_of
+from cds_wrapper.monitoring.group_figures import deciding
 from cds_wrapper.monitoring.looking import Looked, budget_of, look
 from cds_wrapper.monitoring.measures import measure
 from cds_wrapper.monitoring.past import Past, answered, before_of, past_of
@@ -162,7 +163,8 @@ def _dated(
     """What is tested in dated reviews alone, at the error this one may spend."""
     plan, found = service.plan.monitoring, list[Observed]()
     if may_miss_more(figures, plan):
-        found += of_sensitivity(measure(source, attributes, replace(question, level=1 - error)), plan)
+        at_its_level = measure(source, attributes, replace(question, level=1 - error), deciding)
+        found += of_sensitivity(at_its_level, plan)
     compared = compared_of(source, service, attributes, question, 1 - error)
     return [*found, *of_equal_score(compared, figures)]
 

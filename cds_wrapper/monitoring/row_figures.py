@@ -116,7 +116,7 @@ class _Put:
         figures: ServiceFigures,
         sides: Mapping[Group, tuple[NDArray[np.bool_], NDArray[np.bool_]]],
     ) -> RowFigures:
-        usual = _area(self.whole, 1.0)[1]
+        usual = area_by_patient(self.whole, 1.0)[1]
         edges = edges_with(self.question.threshold) if self.question.can_calibrate else ()
         groups: list[GroupFigures] = []
         bands: dict[Group, tuple[Band, ...]] = {}
@@ -129,8 +129,8 @@ class _Put:
 
     def _figures(self, one: GroupFigures, own: Rows, rest: Rows, usual: float) -> Iterator[Measured]:
         z = quantile(self.question.level)
-        ranks, effect = _area(own, usual)
-        others, other_effect = _area(rest, usual)
+        ranks, effect = area_by_patient(own, usual)
+        others, other_effect = area_by_patient(rest, usual)
         area = auroc.area(ranks, effect, z)
         slopes = self._slopes(own) if self.question.can_calibrate else {}
         for figure in one.figures:
@@ -179,7 +179,7 @@ def _with(figure: Measured, found: Figure, method: str, effect: float) -> Measur
     )
 
 
-def _area(rows: Rows, usual: float) -> tuple[auroc.Ranks | WhyNot, float]:
+def area_by_patient(rows: Rows, usual: float) -> tuple[auroc.Ranks | WhyNot, float]:
     """The ranks of the scores as they are, and the design effect of their area by patient."""
     values, place = np.unique(rows.p, return_inverse=True)
     events = np.bincount(place, weights=rows.y, minlength=len(values)).astype(np.float64)

@@ -1,30 +1,46 @@
-"""The sign that turns a lower sensitivity into a fault: more events among the unflagged than predicted.
+"""The sign that turns a lower sensitivity into a fault: more is missed than predicted, or a lower AUROC.
 
 At one threshold a calibrated model has a truly lower sensitivity in a group at lower risk, so an interval
 of the gap says nothing about a fault. O/E among the unflagged is 1 for a calibrated model in every group;
-the finding's error is bounded only if this sign is held to it as well.
+the finding's error is bounded only if the sign is held to it as well.
 """
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 
-from cds_wrapper.monitoring.formulas.figure import quantile
-from cds_wrapper.monitoring.formulas.oe_ratio import FEW_EXPECTED, garwood, score_interval
+from cds_wrapper.monitoring.formulas.figure import Figure
 
 LEAST_RATIO: Final = 1.25
 """O/E among the unflagged from which more are missed than matters: a convention."""
 
 
-def more_missed_than_predicted(
-    observed: float, expected: float, squares: float, design_effect: float, error: float
-) -> bool:
-    """Whether O/E among the unflagged is above 1.25, and above 1 at the error of the review.
+class Sign(enum.Enum):
+    """What goes with a lower sensitivity."""
 
-    `squares` adds up the squared probabilities. Counts are divided by the design effect first.
+    MORE_MISSED = "more_missed"
+    LOWER_AUROC = "lower_auroc"
+
+
+def supporting_sign(unflagged: Figure, area_gap: Figure, area_margin: float) -> Sign | None:
+    """O/E among the unflagged above 1.25 and surely above 1; else an AUROC lower by the margin, and surely.
+
+    `unflagged` is that O/E, `area_gap` the AUROC less that of the rest, both with limits at the error of the
+    review. A figure that cannot be given is no sign.
     """
-    if expected <= 0 or observed <= LEAST_RATIO * expected:
-        return False
-    o, e, q = observed / design_effect, expected / design_effect, squares / design_effect
-    limits = garwood(o, e, 1 - error) if e < FEW_EXPECTED else score_interval(o, e, q, quantile(1 - error))
-    return limits[0] > 1
+    if (
+        unflagged.value is not None
+        and unflagged.low is not None
+        and unflagged.value > LEAST_RATIO
+        and unflagged.low > 1
+    ):
+        return Sign.MORE_MISSED
+    if (
+        area_gap.value is not None
+        and area_gap.high is not None
+        and area_gap.value <= -area_margin
+        and area_gap.high < 0
+    ):
+        return Sign.LOWER_AUROC
+    return None

@@ -11,7 +11,7 @@ import numpy as np
 from cds_wrapper.monitoring.cube import EVENT, NO_EVENT, Question
 from cds_wrapper.monitoring.formulas.auroc import Ranks, ranks
 from cds_wrapper.monitoring.formulas.bins import BINS, EDGE, Floats, expit
-from cds_wrapper.monitoring.group_figures import Asked, Side, effects, figures, side_of
+from cds_wrapper.monitoring.group_figures import Asked, Side, deciding, effects, side_of
 from cds_wrapper.monitoring.group_sums import GroupSums, nothing
 from cds_wrapper.monitoring.patients import Moments
 from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, Measure, ServiceFigures
@@ -26,6 +26,13 @@ USED = np.arange(250, 620, 8)
 """The bins that hold anybody: logits from -6 to 2.9, a fifth of a logit apart."""
 P: Floats = expit((USED + 0.5) / BINS * 2 * EDGE - EDGE)
 IS_FLAGGED = P >= THRESHOLD
+_FORMS = {
+    state: np.stack(
+        [np.ones_like(P), np.full_like(P, y), IS_FLAGGED * 1.0, IS_FLAGGED * y, P, P * IS_FLAGGED]
+    )
+    for state, y in ((EVENT, 1.0), (NO_EVENT, 0.0))
+}
+"""The six forms of an episode in each bin, by its outcome."""
 
 
 @dataclass(frozen=True)
@@ -68,37 +75,31 @@ def side(truth: Truth, n: int, random: np.random.Generator) -> Side:
         EVENT: random.multinomial(cases, truth.events / truth.events.sum()) * 1.0,
         NO_EVENT: random.multinomial(n - cases, truth.others / truth.others.sum()) * 1.0,
     }
-    sums = nothing(BINS)
+    sums = nothing(USED.size)
     for state, per_bin in counts.items():
         for flagged in (0, 1):
             here = per_bin * (flagged == IS_FLAGGED)
             for place, power in enumerate((np.ones_like(P), P, P**2)):
-                sums.binned[flagged, state, USED, place] = here * power
-            sums.binned[flagged, state, USED, 3] = here * np.log(P / (1 - P))
+                sums.binned[flagged, state, :, place] = here * power
+            sums.binned[flagged, state, :, 3] = here * np.log(P / (1 - P))
         sums.counts[state] = per_bin.sum()
     return side_of(sums, _moments(counts, sums))
 
 
 def _moments(counts: Mapping[int, Floats], sums: GroupSums) -> Moments:
-    forms = {
-        state: np.stack(
-            [np.ones_like(P), np.full_like(P, y), IS_FLAGGED * 1.0, IS_FLAGGED * y, P, P * IS_FLAGGED]
-        )
-        for state, y in ((EVENT, 1.0), (NO_EVENT, 0.0))
-    }
-    second = sum((forms[state] * counts[state]) @ forms[state].T for state in counts)
-    found = ranks(sums.by_bin(EVENT), sums.by_bin(NO_EVENT))
+    second = sum((_FORMS[state] * counts[state]) @ _FORMS[state].T for state in counts)
+    found = ranks(counts[EVENT], counts[NO_EVENT])
     assert isinstance(found, Ranks)
-    area = (sums.by_bin(EVENT) * ((found.v10 - found.area) / found.events) ** 2).sum() + (
-        sums.by_bin(NO_EVENT) * ((found.v01 - found.area) / found.non_events) ** 2
+    area = (counts[EVENT] * ((found.v10 - found.area) / found.events) ** 2).sum() + (
+        counts[NO_EVENT] * ((found.v01 - found.area) / found.non_events) ** 2
     ).sum()
-    return Moments(float(sums.n), float(sums.events), np.asarray(second), float(area))
+    return Moments(sums.n, sums.events, np.asarray(second), float(area))
 
 
 def measured(
     group: Truth, rest: Truth, n: int, others: int, random: np.random.Generator, level: float = 0.95
 ) -> ServiceFigures:
-    """The figures of a group of `n` beside so many others; of everybody only the number."""
+    """What decides about a group of `n` beside so many others; of everybody only the number."""
     own, beside = side(group, n, random), side(rest, others, random)
     whole = side_of(own.sums + beside.sums, own.moments + beside.moments)
     question = replace(QUESTION, level=level)
@@ -108,8 +109,9 @@ def measured(
 
 
 def _figures(own: Side, rest: Side, asked: Asked) -> GroupFigures:
-    effect = effects(own, asked)[Measure.OE_RATIO]
-    return GroupFigures(GROUP, figures(GROUP, own, rest, asked), NO_DAYS, _states(own), effect)
+    by = effects(own, asked)
+    made = deciding(GROUP, own, rest, asked, by)
+    return GroupFigures(GROUP, made, NO_DAYS, _states(own), by[Measure.OE_RATIO])
 
 
 def _states(side: Side) -> dict[str, int]:

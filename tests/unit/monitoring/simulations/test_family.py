@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cds_wrapper.caveats.plan import MonitoringPlan
+from cds_wrapper.monitoring.formulas.auroc import area, mover_difference
 from cds_wrapper.monitoring.formulas.budget import Budget, contrast_design_effect, divisor
 from cds_wrapper.monitoring.formulas.clustered import (
     PatientSums,
@@ -17,9 +20,10 @@ from cds_wrapper.monitoring.formulas.clustered import (
     independent_share,
 )
 from cds_wrapper.monitoring.formulas.equal_score import Rows, band_edges, clustered, merged
-from cds_wrapper.monitoring.formulas.figure import quantile
+from cds_wrapper.monitoring.formulas.figure import Figure, quantile
+from cds_wrapper.monitoring.formulas.oe_ratio import oe_ratio
 from cds_wrapper.monitoring.formulas.proportions import newcombe_difference
-from cds_wrapper.monitoring.formulas.restarts import log_e_ratio_restarts, log_e_restarts
+from cds_wrapper.monitoring.formulas.restarts import log_e_ratio_restarts, log_e_restarts, start_places
 from cds_wrapper.monitoring.formulas.sequences import (
     Floats,
     Sides,
@@ -28,13 +32,21 @@ from cds_wrapper.monitoring.formulas.sequences import (
     log_ratio_to_rest,
     steps,
 )
-from cds_wrapper.monitoring.formulas.supporting_sign import more_missed_than_predicted
+from cds_wrapper.monitoring.formulas.supporting_sign import Sign, supporting_sign
+from cds_wrapper.monitoring.group_figures import RATIOS, SHARES
+from cds_wrapper.monitoring.row_figures import Rows as PatientRows
+from cds_wrapper.monitoring.row_figures import area_by_patient
+from cds_wrapper.monitoring.values import Measure
 from tests.unit.monitoring.simulations.courses import RUNS, Hits, compares, holds
 
 pytestmark = [pytest.mark.simulation, pytest.mark.slow]
 
 PATIENTS, WEEKS, REVIEWS, THRESHOLD = 700, 104, 4, 0.18
+PLAN = MonitoringPlan()
 DAYS = np.arange(0, 7 * WEEKS, 7, dtype=np.int64)
+STARTS_NEXT = np.isin(np.arange(WEEKS) + 1, start_places(DAYS))
+"""The weeks before one with which a restart begins."""
+_RATIOS = {**SHARES, **RATIOS}
 Members = NDArray[np.bool_]
 
 
@@ -52,6 +64,10 @@ class Site:
         """What is mature at the end of a week."""
         known = self.week < week
         return Site(self.members, self.patient[known], self.week[known], self.p[known], self.event[known])
+
+    @property
+    def flagged(self) -> Members:
+        return np.asarray(self.p >= THRESHOLD)
 
     def by_patient(self, values: Floats) -> Floats:
         return np.bincount(self.patient, weights=values, minlength=PATIENTS).astype(np.float64)
@@ -81,24 +97,47 @@ def fair_site(rng: np.random.Generator) -> Site:
     return Site(members, patient[known], week[known], p[known], event[known])
 
 
-def sums_of(site: Site, x: Floats, y: Floats, of: Members) -> list[PatientSums]:
-    """What a ratio of two sums needs, for each row of members."""
-    of_x, of_y, people = site.by_patient(x), site.by_patient(y), site.by_patient(np.ones(site.p.size)) > 0
-    columns = np.stack([of_x, of_y, of_x**2, of_x * of_y, of_y**2, people], axis=1)
-    return [PatientSums(x, y, xx, xy, yy, int(came)) for x, y, xx, xy, yy, came in of.astype(float) @ columns]
+@dataclass(frozen=True, slots=True, eq=False)
+class Added:
+    """Sums over the patients of each row of members: [rows, ...]. Forms are those of `patients.FORMS`."""
+
+    forms: Floats
+    second: Floats
+    squares: Floats
+    unflagged_squares: Floats
+    patients: Floats
+    with_event: Floats
+
+    def of(self, measure: Measure) -> list[PatientSums]:
+        """What a ratio of two forms needs, for each row."""
+        a, b = (np.asarray(form, dtype=np.float64) for form in _RATIOS[measure][:2])
+        of_a, of_b = a @ self.second, b @ self.second
+        columns = self.forms @ a, self.forms @ b, of_a @ a, of_a @ b, of_b @ b, self.patients
+        return [
+            PatientSums(x, y, xx, xy, yy, int(people))
+            for x, y, xx, xy, yy, people in np.stack(columns, axis=1).tolist()
+        ]
 
 
-def oe_effects(site: Site, of: Members) -> list[tuple[float, float]]:
+def added(site: Site, of: Members) -> Added:
+    """The sums of what is known in a site."""
+    flagged, event, p = site.flagged.astype(float), site.event.astype(float), site.p
+    columns = (np.ones(p.size), event, flagged, event * flagged, p, p * flagged)
+    forms = np.stack([site.by_patient(one) for one in columns])
+    squares = [site.by_patient(one) for one in (p**2, p**2 * (1 - flagged))]
+    each = [*forms, *(one * other for one in forms for other in forms), *squares, forms[0] > 0, forms[1] > 0]
+    sums = of.astype(float) @ np.stack(each, axis=1)
+    return Added(sums[:, :6], sums[:, 6:42].reshape(-1, 6, 6), *sums[:, 42:].T)
+
+
+def oe_effects(sums: Added) -> list[tuple[float, float]]:
     """Events and design effect of O/E for each row of members; everybody is the last row."""
-    x = site.event.astype(float)
-    squares = of.astype(float) @ site.by_patient(site.p**2)
-    with_event = of.astype(float) @ (site.by_patient(x) > 0)
     found: list[tuple[float, float]] = []
     everybody = 1.0
-    for row, sums in reversed(list(enumerate(sums_of(site, x, site.p, of)))):
-        alone = independent_oe(sums.x, sums.y, squares[row]) if sums.x else 0.0
+    for row, ratio in reversed(list(enumerate(sums.of(Measure.OE_RATIO)))):
+        alone = independent_oe(ratio.x, ratio.y, sums.squares[row]) if ratio.x else 0.0
         everybody = found[0][1] if found else everybody
-        found.append((sums.x, design_effect(sums.variance, alone, int(with_event[row]), everybody)))
+        found.append((ratio.x, design_effect(ratio.variance, alone, int(sums.with_event[row]), everybody)))
     return found[::-1]
 
 
@@ -106,25 +145,23 @@ def weekly(site: Site) -> Sides:
     """Both sides of each group by week: [groups, weeks]."""
     columns = []
     for values in (site.event.astype(float), site.p):
-        everybody = np.bincount(site.week, weights=values, minlength=WEEKS)
-        of_group = np.stack(
-            [
-                np.bincount(site.week[there], weights=values[there], minlength=WEEKS)
-                for there in site.members[:, site.patient]
-            ]
-        )
-        columns += [of_group, np.maximum(everybody - of_group, 0.0)]
+        place = site.patient * WEEKS + site.week
+        of_patient = np.bincount(place, weights=values, minlength=PATIENTS * WEEKS).reshape(PATIENTS, WEEKS)
+        of_group = site.members.astype(float) @ of_patient
+        columns += [of_group, np.maximum(of_patient.sum(axis=0) - of_group, 0.0)]
     return Sides(*columns)
 
 
-def divisors(site: Site) -> tuple[Floats, Floats]:
-    """The divisor in force in each half-year of each group [halves, groups] and of the model [halves]."""
-    groups = site.members.shape[0]
-    of = np.concatenate([site.members, ~site.members, np.ones((1, PATIENTS), dtype=bool)])
+def divisors(reviews: Sequence[Added]) -> tuple[Floats, Floats]:
+    """The divisor in force in each half-year of each group [halves, groups] and of the model [halves].
+
+    Each review has the groups, their rests, and everybody.
+    """
+    groups = len(reviews[0].forms) // 2
     in_force: list[float | None] = [None] * groups
     for_groups, for_model = [], []
-    for review in range(1, REVIEWS + 1):
-        found = oe_effects(site.until(review * WEEKS // REVIEWS), of)
+    for sums in reviews:
+        found = oe_effects(sums)
         now = []
         for group, ((seen, own), (others, rest)) in enumerate(
             zip(found[:groups], found[groups : 2 * groups], strict=True)
@@ -144,6 +181,7 @@ class Accused:
     daily: bool
     reduced: bool
     by_points: bool
+    missed: bool
     sensitivity: bool
     equal_score: bool
     model: bool
@@ -155,24 +193,33 @@ def judge(seed: int) -> Accused:
     site = fair_site(np.random.default_rng(seed))
     budget = Budget(site.members.shape[0])
     share = budget.daily([False] * budget.groups)[0]
-    by_half, for_model = divisors(site)
+    sides_of_all = np.concatenate([site.members, ~site.members, np.ones((1, PATIENTS), dtype=bool)])
+    known = [site.until(review * WEEKS // REVIEWS) for review in range(1, REVIEWS + 1)]
+    reviews = [added(one, sides_of_all) for one in known]
+    by_half, for_model = divisors(reviews)
     half = np.arange(WEEKS) * REVIEWS // WEEKS
     sides = weekly(site)
     collected = np.cumsum(steps(sides), axis=1)
     highest, mixed = np.full(budget.groups, -np.inf), np.full(budget.groups, -np.inf)
     for number in range(REVIEWS):
-        divided = collected[:, half <= number] / by_half[number][:, None, None]
-        days, now = DAYS[half <= number], (half == number)[half <= number]
-        both = log_e_running(divided)[:, now], log_e_restarts(divided, days)[:, now]
+        # Of the weeks before this half only those that a restart starts after are of any use in it.
+        weeks = np.flatnonzero((half == number) | (STARTS_NEXT & (half < number)))
+        now = half[weeks] == number
+        divided = collected[:, weeks] / by_half[number][:, None, None]
+        both = log_e_running(divided[:, now]), log_e_restarts(divided, DAYS[weeks])[:, now]
         highest = np.maximum(highest, np.maximum(*both).max(axis=1))
         mixed = np.maximum(mixed, (np.logaddexp(*both) - math.log(2)).max(axis=1))
     rung = highest >= share.log_bar
-    findings = [reviewed(site.until(q * WEEKS // REVIEWS), budget.review(q)) for q in range(1, REVIEWS + 1)]
+    findings = [
+        reviewed(one, sums, budget.review(number))
+        for number, (one, sums) in enumerate(zip(known, reviews, strict=True), start=1)
+    ]
     return Accused(
         daily=bool(rung.any()),
         reduced=any(outside(sides, int(group)) for group in np.flatnonzero(rung)),
         by_points=any(found for found, _, _ in findings),
-        sensitivity=any(found for _, found, _ in findings),
+        missed=any(Sign.MORE_MISSED in signs for _, signs, _ in findings),
+        sensitivity=any(signs for _, signs, _ in findings),
         equal_score=any(found for _, _, found in findings),
         model=model_rings(sides, for_model[-1], budget),
         watched=float((mixed >= budget.log_watch_bar).mean()),
@@ -196,54 +243,67 @@ def model_rings(sides: Sides, effect: float, budget: Budget) -> bool:
     return bool(highest >= budget.for_model.log_bar)
 
 
-def reviewed(site: Site, error: float) -> tuple[bool, bool, bool]:
-    """What a dated review finds anywhere: a sensitivity gap by points, one for sure, an unequal score."""
-    by_points, for_sure = misses_more(site, error)
-    return by_points, for_sure, unequal_anywhere(site, quantile(1 - error))
+def reviewed(site: Site, sums: Added, error: float) -> tuple[bool, set[Sign], bool]:
+    """What a dated review finds anywhere: a gap by points, the signs of other gaps, an unequal score."""
+    by_points, signs = misses_more(site, sums, error)
+    return by_points, signs, unequal_anywhere(site, quantile(1 - error))
 
 
-def misses_more(site: Site, error: float) -> tuple[bool, bool]:
-    """A gap below 0 and by -0.05, with O/E above 1.25 among the unflagged: by points, and for sure."""
-    flagged = site.p >= THRESHOLD
-    caught, events = (site.event & flagged).astype(float), site.event.astype(float)
-    group, rest = sums_of(site, caught, events, site.members), sums_of(site, caught, events, ~site.members)
-    gaps = [gap_below(one, other, quantile(1 - error)) for one, other in zip(group, rest, strict=True)]
-    missed = sums_of(site, events * ~flagged, site.p * ~flagged, site.members)
-    squares = site.members.astype(float) @ site.by_patient(site.p**2 * ~flagged)
-    by_points = [gap and side.x > 1.25 * side.y for gap, side in zip(gaps, missed, strict=True)]
-    for_sure = [
-        found and more_missed_than_predicted(side.x, side.y, square, effect_of(side, square), error)
-        for found, side, square in zip(by_points, missed, squares, strict=True)
-    ]
-    return any(by_points), any(for_sure)
+def misses_more(site: Site, sums: Added, error: float) -> tuple[bool, set[Sign]]:
+    """A sensitivity lower for sure, and by 0.05: whether O/E is above 1.25 among the unflagged, its signs.
 
-
-def effect_of(side: PatientSums, squares: float) -> float:
-    """The design effect of O/E."""
-    return design_effect(side.variance, independent_oe(side.x, side.y, squares), 50, 1.0)
+    The signs are the program's own.
+    """
+    groups, z = len(site.members), quantile(1 - error)
+    found = sums.of(Measure.SENSITIVITY)
+    by_points, signs = False, set[Sign]()
+    for row, (group, rest) in enumerate(zip(found[:groups], found[groups:-1], strict=True)):
+        if gap_below(group, rest, z):
+            missed, squares = sums.of(Measure.OE_UNFLAGGED)[row], float(sums.unflagged_squares[row])
+            effect = design_effect(missed.variance, independent_oe(missed.x, missed.y, squares), 50, 1.0)
+            ratio = oe_ratio(missed.x, missed.y, squares, effect, 1 - error)
+            gap = area_gap(site, site.members[row], z)
+            by_points |= missed.x > 1.25 * missed.y
+            sign = supporting_sign(ratio, gap, PLAN.auroc_margin)
+            signs |= {sign} if sign else set()
+    return by_points, signs
 
 
 def gap_below(group: PatientSums, rest: PatientSums, z: float) -> bool:
     """Whether the sensitivity is lower than in the rest for sure, and by five points."""
-    if not group.y or not rest.y:
+    if not group.y or not rest.y or group.x / group.y - rest.x / rest.y > -PLAN.sensitivity_margin:
         return False
-    effects = [
-        design_effect(side.variance, independent_share(side.x, side.y), 50, 1.0) for side in (group, rest)
-    ]
-    d, e = effects
-    high = newcombe_difference(group.x / d, group.y / d, rest.x / e, rest.y / e, z)[1]
-    return high < 0 and group.x / group.y - rest.x / rest.y <= -0.05
+    d, e = (design_effect(one.variance, independent_share(one.x, one.y), 50, 1.0) for one in (group, rest))
+    return newcombe_difference(group.x / d, group.y / d, rest.x / e, rest.y / e, z)[1] < 0
+
+
+def area_gap(site: Site, members: Members, z: float) -> Figure:
+    """The AUROC less that of the rest."""
+    sides = []
+    for there in (members[site.patient], ~members[site.patient]):
+        rows = PatientRows(site.p[there], site.event[there].astype(float), site.patient[there])
+        sides.append(area(*area_by_patient(rows, 1.0), z))
+    return mover_difference(*sides)
 
 
 def unequal_anywhere(site: Site, z: float) -> bool:
     """Whether the events of a group with 20 or more are beyond 0.80 to 1.25 times those at equal scores."""
     bands = np.searchsorted(band_edges(site.p), site.p).astype(np.int64)
+    event, size = site.event.astype(float), int(bands.max()) + 1
+    whole = np.bincount(bands, minlength=size), np.bincount(bands, event, size)
     for members in site.members[:, site.patient]:
         if site.event[members].sum() < 20:
             continue
-        counts = np.bincount(bands[~members], minlength=int(bands.max()) + 1).astype(float)
-        rows = Rows(merged(counts)[bands], site.event.astype(float), members, site.patient)
-        ratio = clustered(rows, z).ratio
+        n, y = np.bincount(bands[members], minlength=size), np.bincount(bands[members], event[members], size)
+        together = merged((whole[0] - n).astype(float))
+        own, own_events, rest, rest_events = (
+            np.bincount(together, one) for one in (n, y, whole[0] - n, whole[1] - y)
+        )
+        value = own_events[rest > 0].sum() / (own * rest_events / np.maximum(rest, 1)).sum()
+        if 0.8 <= value <= 1.25:
+            # Its interval holds it, so it cannot lie outside.
+            continue
+        ratio = clustered(Rows(together[bands], event, members, site.patient), z).ratio
         if ratio.low is not None and ratio.high is not None and (ratio.low > 1.25 or ratio.high < 0.8):
             return True
     return False
@@ -253,7 +313,8 @@ SETTING = "Fair model, 14 overlapping groups, two years"
 PARTS = [
     ("daily", "any group, daily sequences", 0.025),
     ("reduced", "any group rung and outside 0.80 to 1.25", 0.025),
-    ("sensitivity", "a lower sensitivity with its sign for sure, four reviews", 0.0125),
+    ("missed", "a lower sensitivity with more missed for sure, four reviews", 0.0125),
+    ("sensitivity", "a lower sensitivity with either sign for sure, four reviews", 0.0125),
     ("equal_score", "any finding at equal score in four reviews", 0.0125),
     ("model", "the model as a whole", 0.05),
 ]

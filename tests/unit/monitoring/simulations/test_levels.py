@@ -13,12 +13,11 @@ from cds_wrapper.monitoring.findings import FindingKind, of_sensitivity
 from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.grading import results_of
 from cds_wrapper.monitoring.values import ServiceFigures
-from tests.unit.monitoring.simulations.courses import Hits, compares, holds
+from tests.unit.monitoring.simulations.courses import RUNS, Hits, compares, holds
 from tests.unit.monitoring.simulations.levels import Truth, calibrated, measured
 
 pytestmark = [pytest.mark.simulation, pytest.mark.slow]
 
-RUNS = 200
 FAIR = calibrated()
 ERROR = Budget(30).review(1)
 
