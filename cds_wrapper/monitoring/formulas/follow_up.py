@@ -14,11 +14,6 @@ def censoring_bounds(x: float, n: float, unknown: float) -> Interval:
     return (x / total, (x + unknown) / total) if total > 0 else (0.0, 1.0)
 
 
-def crosses(bounds: Interval, margin: float) -> bool:
-    """Whether the answer to "is it above the margin?" depends on what is not known."""
-    return bounds[0] <= margin <= bounds[1]
-
-
 @dataclass(frozen=True, slots=True)
 class Verified:
     """Episodes on one side of the threshold: all, those tested, and those of them with the event."""

@@ -180,8 +180,6 @@ def test_censored_outcomes_bound_a_share_and_decide_whether_a_margin_is_passed()
     bounds = follow_up.censoring_bounds(12, 90, 10)
 
     assert bounds == (0.12, 0.22)
-    assert follow_up.crosses(bounds, 0.2)
-    assert not follow_up.crosses(bounds, 0.25)
     assert follow_up.censoring_bounds(0, 0, 0) == (0.0, 1.0)
 
 
