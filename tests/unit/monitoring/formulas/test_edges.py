@@ -176,7 +176,7 @@ def test_equal_groups_are_not_said_to_be_equal_with_certainty() -> None:
     assert widths[-1] > widths[0]
 
 
-def test_censored_outcomes_bound_a_share_and_decide_whether_a_margin_is_passed() -> None:
+def test_censored_outcomes_bound_a_share() -> None:
     bounds = follow_up.censoring_bounds(12, 90, 10)
 
     assert bounds == (0.12, 0.22)
