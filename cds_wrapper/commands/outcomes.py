@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -17,13 +17,15 @@ import typer
 
 from cds_wrapper import log
 from cds_wrapper.commands.outcome_files import Bar, Form, Rejects, read_by, rows_of, sources_of
+from cds_wrapper.commands.outcome_links import Linked
 from cds_wrapper.commands.outcome_search import door_of, found_rows
 from cds_wrapper.commands.problems import CONFIGURATION_EXIT, NOT_FOUND_EXIT, tell
 from cds_wrapper.ehr.clients import KnownClients
 from cds_wrapper.errors import ConfigurationRefused, LedgerUnavailable, UnreadableFile
 from cds_wrapper.ledger.outcome_file import beside
 from cds_wrapper.ledger.outcome_keys import Keys
-from cds_wrapper.ledger.outcomes import FollowUp, Imported, Row, Subject, import_rows
+from cds_wrapper.ledger.outcomes import FollowUp, Imported, Refused, Row, Subject, import_rows
+from cds_wrapper.ledger.predicted import Predicted, predicted
 from cds_wrapper.ledger.pseudonyms import read_every_key
 from cds_wrapper.log.outcome_events import OUTCOMES_IMPORTED
 from cds_wrapper.services import examine_clients, examine_services
@@ -94,7 +96,8 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
     total: dict[str, Imported] = {}
     try:
         with ExitStack() as stack:
-            run = _Run(settings, definition, declared, follow_up, dry_run, Rejects(where, stack))
+            known = _predicted(settings.ledger_path, service, stack)
+            run = _Run(settings, definition, declared, follow_up, dry_run, Rejects(where, stack), known)
             bar = stack.enter_context(Bar())
             if fhir is not None:
                 run.search(fhir, _day(since), bar, total)
@@ -107,9 +110,21 @@ def command(  # noqa: PLR0913, PLR0917  each is an option of the command line
         _refuse(error.sentence)
     except OSError as error:
         _refuse(f"{error.filename} cannot be read or written ({error.strerror}).")
-    _say(total, where, as_json, dry_run)
+    _say(total, run.linked, where, as_json, dry_run)
+    _warn(run.linked, service)
     if any(one.rejected for one in total.values()):
         raise typer.Exit(REJECTED_EXIT)
+
+
+def _predicted(ledger: Path, service: str, stack: ExitStack) -> Predicted | None:
+    """What the rows are compared with; None without a ledger: they may be imported before it is there."""
+    if not ledger.exists():
+        return None
+    try:
+        return stack.enter_context(predicted(ledger, service))
+    except LedgerUnavailable as error:
+        typer.echo(f"{error.sentence} Whether rows are of patients with a prediction is not known.", err=True)
+        return None
 
 
 def _refuse(sentence: str, code: int = CONFIGURATION_EXIT) -> NoReturn:
@@ -178,7 +193,7 @@ def _namespace(settings: Settings, name: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One call of the command; each method adds to `total` what came of a source."""
+    """One call of the command; each method adds to `total` what came of a source, and to `linked` of whom."""
 
     settings: Settings
     service: ServiceDefinition
@@ -186,6 +201,8 @@ class _Run:
     follow_up: list[FollowUp]
     is_trial: bool
     rejects: Rejects
+    predicted: Predicted | None = None
+    linked: dict[str, Linked] = field(default_factory=dict)
 
     def files(
         self, paths: list[Path], form: Form | None, client: str | None, bar: Bar, total: dict[str, Imported]
@@ -244,13 +261,21 @@ class _Run:
     ) -> None:
         """Rows under further keys are the same rows: they are listed and counted once."""
         is_told = self.is_trial or name in total
+        linked = None if self.predicted is None else self.linked.setdefault(name, Linked(self.predicted))
+
+        def refuse(line: int, why: Refused) -> None:
+            if linked is not None:
+                linked.refused(line)
+            if not is_told:
+                self.rejects.add(name, line, why)
+
         started = time.monotonic()
         done = import_rows(
             beside(self.settings.ledger_path),
             subject,
-            rows,
+            rows if linked is None else linked.passing(rows),
             follow_up,
-            (lambda line, why: self.rejects.add(name, line, why)) if not is_told else lambda *_: None,
+            refuse,
             told,
             is_trial=self.is_trial,
         )
@@ -272,7 +297,9 @@ class _Run:
             total[name] = done
 
 
-def _say(total: dict[str, Imported], rejects: Path, as_json: bool, is_trial: bool) -> None:
+def _say(
+    total: dict[str, Imported], linked: dict[str, Linked], rejects: Path, as_json: bool, is_trial: bool
+) -> None:
     if as_json:
         told = {
             name: {
@@ -281,6 +308,7 @@ def _say(total: dict[str, Imported], rejects: Path, as_json: bool, is_trial: boo
                 "said_before": one.same,
                 "rejected": dict(one.rejected),
                 "was_done": one.was_done,
+                **_of_whom(None if one.was_done else linked.get(name)),
             }
             for name, one in total.items()
         }
@@ -296,3 +324,20 @@ def _say(total: dict[str, Imported], rejects: Path, as_json: bool, is_trial: boo
             f"{name}: {one.read} rows read, {one.written} {written}, {one.same} said nothing new"
             + (f"; refused: {refused}{see}" if refused else "")
         )
+        if found := linked.get(name):
+            whom = "of patients with a recorded prediction"
+            typer.echo(f"  {len(found.linked)} of {len(found.accepted)} accepted rows are {whom}.")
+
+
+def _warn(linked: dict[str, Linked], service: str) -> None:
+    for name, one in linked.items():
+        if warning := one.warning(name, service):
+            typer.echo(f"Warning: {warning}", err=True)
+
+
+def _of_whom(found: Linked | None) -> dict[str, int | None]:
+    """Null where rows were not looked at: they were imported before, or no ledger is there."""
+    return {
+        "accepted": len(found.accepted) if found else None,
+        "of_predicted_patients": len(found.linked) if found else None,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 import sqlite3
 import stat
@@ -14,20 +15,27 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_wrapper.commands.table import build
-from cds_wrapper.ledger.pseudonyms import new_keys_file, pseudonyms_from
+from cds_wrapper.ledger.database import prepare
+from cds_wrapper.ledger.pseudonyms import every_pseudonyms_from, new_keys_file, pseudonyms_from
 from tests.fhir import Asked, Says, fhir_server, searchset
 from tests.service.harness import ROOT
+from tests.unit.commands.loop import prediction, record
 
 SECRET = "6W-the-name-nobody-should-read"
 MRN = "urn:oid:1.2.3.4"
 COVERS = ("--covers", "2026-01-01/2026-02-01")
 
 
-def run(folder: Path, *arguments: str, **settings: str) -> Result:
+def keys_in(folder: Path) -> Path:
     keys = folder / "keys.json"
     if not keys.exists():
         keys.write_bytes(new_keys_file("test"))
         keys.chmod(0o600)
+    return keys
+
+
+def run(folder: Path, *arguments: str, **settings: str) -> Result:
+    keys = keys_in(folder)
     environment = {
         "CDS_WRAPPER_PROFILE": "development",
         "CDS_WRAPPER_LEDGER": f"sqlite:///{folder / 'ledger.db'}",
@@ -49,6 +57,27 @@ def export(folder: Path, **files: list[dict[str, Any]]) -> list[str]:
         text = "".join(json.dumps(one) + "\n" for one in resources)
         (folder / f"{name}.ndjson").write_text(text, encoding="utf-8")
     return [str(folder / f"{name}.ndjson") for name in files]
+
+
+def predict(folder: Path, *numbers: str, service: str = "readmission") -> None:
+    """Record a prediction of each of these patients, under the key in force."""
+    made = every_pseudonyms_from(keys_in(folder).read_bytes(), "test")[0]
+    ledger = folder / "ledger.db"
+    if not ledger.exists():
+        prepare(ledger)
+    draw = random.Random(1)
+    of = {"service_id": service, "patient_fhir_key": None, "encounter_key": None}
+    entries = [
+        prediction(
+            at,
+            draw,
+            prediction_id=f"{service}-{made.number}-{number}",
+            patient_key=made.patient(MRN, number),
+            **of,
+        )
+        for at, number in enumerate(numbers)
+    ]
+    record(ledger, entries)
 
 
 PATIENT = {"resourceType": "Patient", "id": "p", "identifier": [{"system": MRN, "value": "7"}]}
@@ -215,3 +244,44 @@ def test_ids_of_several_ehrs_are_told_apart_by_the_client_they_come_from(tmp_pat
         (made.patient("https://north.example/fhir", "p"),)
     ]
     assert run(tmp_path, *files, "--client", "west", **settings).exit_code == 3
+
+
+def stays(folder: Path, numbers: range, *more: str) -> str:
+    path = folder / f"stays-{numbers.start}-{numbers.stop}.csv"
+    rows = [f"{number},2026-01-09\n" for number in numbers]
+    path.write_text("".join(["mrn,admitted\n", *rows, *more]), encoding="utf-8")
+    return str(path)
+
+
+def test_it_is_said_how_many_rows_are_of_patients_with_a_prediction(tmp_path: Path) -> None:
+    predict(tmp_path, "3", "4", "5")
+    file = stays(tmp_path, range(30), "3,2026-01-11\n", "4,soon\n")
+
+    told = json.loads(run(tmp_path, file, "--dry-run", "--json").stdout)[file]
+    done, again = run(tmp_path, file), run(tmp_path, file, "--json")
+
+    assert (told["accepted"], told["of_predicted_patients"]) == (31, 4)
+    assert "  4 of 31 accepted rows are of patients with a recorded prediction." in done.stdout.splitlines()
+    assert "Warning" not in done.stderr + again.stderr
+    assert json.loads(again.stdout)[file]["of_predicted_patients"] is None, "they were not looked at"
+
+
+def test_a_file_of_which_nobody_is_known_is_warned_of_with_what_to_look_at(tmp_path: Path) -> None:
+    predict(tmp_path, "3", service="cvd-risk")
+    none = run(tmp_path, stays(tmp_path, range(30)), "--json")
+    predict(tmp_path, "3")
+    nobody, few = run(tmp_path, stays(tmp_path, range(40, 70))), run(tmp_path, stays(tmp_path, range(40, 50)))
+
+    assert none.exit_code == nobody.exit_code == few.exit_code == 0
+    assert "there is no prediction of it in the ledger" in none.stderr and json.loads(none.stdout)
+    assert "identifiers.patient" in nobody.stderr and "CDS_WRAPPER_PSEUDONYM_KEYS" in nobody.stderr
+    assert "Warning" not in few.stderr, "of so few nobody need be known"
+
+
+def test_a_ledger_that_cannot_be_read_keeps_no_outcome_out(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"no database, and long enough to be looked at" * 40)
+
+    done = run(tmp_path, stays(tmp_path, range(30)), "--json")
+
+    assert done.exit_code == 0 and "ledger.db cannot be read (SQLITE_NOTADB)" in done.stderr
+    assert len(asked(tmp_path, "SELECT * FROM outcomes_v1")) == 30

@@ -6,7 +6,17 @@ import json
 from pathlib import Path
 
 from cds_wrapper.ledger.pseudonyms import every_pseudonyms_from, new_keys_file
-from tests.unit.commands.test_outcomes_command import COVERS, MRN, PATIENT, asked, export, run, stay
+from tests.unit.commands.test_outcomes_command import (
+    COVERS,
+    MRN,
+    PATIENT,
+    asked,
+    export,
+    predict,
+    run,
+    stay,
+    stays,
+)
 
 
 def change_keys(folder: Path) -> None:
@@ -54,3 +64,14 @@ def test_days_are_covered_when_the_rows_of_every_key_are_written(tmp_path: Path)
 
     assert done.exit_code == 2
     assert asked(tmp_path, "SELECT * FROM follow_up_v1") == []
+
+
+def test_a_row_of_a_patient_predicted_under_two_keys_is_counted_once(tmp_path: Path) -> None:
+    predict(tmp_path, "3", "4", "5")
+    change_keys(tmp_path)
+    predict(tmp_path, "5", "6")
+    file = stays(tmp_path, range(30))
+
+    told = json.loads(run(tmp_path, file, "--json").stdout)[file]
+
+    assert (told["accepted"], told["of_predicted_patients"]) == (30, 4), told
