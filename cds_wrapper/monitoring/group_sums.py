@@ -59,12 +59,12 @@ class GroupSums:
         sides = slice(None) if flagged is None else slice(flagged, flagged + 1)
         return float(self._totals[sides, : NO_EVENT + 1, what].sum())
 
-    @property
+    @cached_property
     def events(self) -> float:
         """Episodes with the outcome."""
         return self.count(EVENT)
 
-    @property
+    @cached_property
     def n(self) -> float:
         """Mature episodes."""
         return self.events + self.count(NO_EVENT)

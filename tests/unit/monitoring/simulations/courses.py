@@ -63,7 +63,8 @@ def takes(setting: str, days: Floats, known: float, tolerance: float = 0.15) -> 
 
 def printed(setting: str, bound: str, measured: float, runs: int) -> None:
     """The page's row for this setting shows this figure, up to the Monte Carlo error."""
-    shown = f"{measured:.0f}" if measured > 1 else f"{measured:.4f}"
+    is_day = measured > 2
+    shown = f"{measured:.0f}" if is_day else f"{measured:.4f}"
     row = f"| {setting} | {bound} | {shown} | {runs:,} |"
     sys.stdout.write(f"\n{row}\n")
     rows = [
@@ -71,7 +72,8 @@ def printed(setting: str, bound: str, measured: float, runs: int) -> None:
     ]
     assert len(rows) == 1, f"The page of simulations lacks this row:\n{row}"
     _, _, on_page, figure, of, _ = (cell.strip() for cell in rows[0].split("|"))
-    error = 0.1 * measured if measured > 1 else 3 * standard_error(max(measured, 1 / runs), runs)
+    rate = min(max(measured, 1 / runs), 1 - 1 / runs)
+    error = 0.1 * measured if is_day else 3 * standard_error(rate, runs)
     assert (on_page, of) == (bound, f"{runs:,}"), row
     assert abs(float(figure) - measured) <= error + 5e-5, row
 

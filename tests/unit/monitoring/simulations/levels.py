@@ -26,6 +26,8 @@ USED = np.arange(250, 620, 8)
 """The bins that hold anybody: logits from -6 to 2.9, a fifth of a logit apart."""
 P: Floats = expit((USED + 0.5) / BINS * 2 * EDGE - EDGE)
 IS_FLAGGED = P >= THRESHOLD
+_POWERS = np.stack([np.ones_like(P), P, P**2, np.log(P / (1 - P))])
+"""What an episode in each bin adds to the first sums of the cube."""
 _FORMS = {
     state: np.stack(
         [np.ones_like(P), np.full_like(P, y), IS_FLAGGED * 1.0, IS_FLAGGED * y, P, P * IS_FLAGGED]
@@ -58,10 +60,10 @@ class Truth:
         return float(self.events[IS_FLAGGED].sum())
 
 
-def calibrated(ratio: float = 1.0, middle: float = -2.65) -> Truth:
+def calibrated(ratio: float = 1.0, middle: float = -2.65, spread: float = 1.1) -> Truth:
     """Scores of sd 1.1 on the logit (about -2.65 a tenth have the event); all off by a ratio."""
     logits = (USED + 0.5) / BINS * 2 * EDGE - EDGE
-    weight = np.exp(-0.5 * ((logits - middle) / 1.1) ** 2)
+    weight = np.exp(-0.5 * ((logits - middle) / spread) ** 2)
     weight /= weight.sum()
     risk = np.clip(ratio * P, 0, 1)
     rate = float((weight * risk).sum())
@@ -78,10 +80,7 @@ def side(truth: Truth, n: int, random: np.random.Generator) -> Side:
     sums = nothing(USED.size)
     for state, per_bin in counts.items():
         for flagged in (0, 1):
-            here = per_bin * (flagged == IS_FLAGGED)
-            for place, power in enumerate((np.ones_like(P), P, P**2)):
-                sums.binned[flagged, state, :, place] = here * power
-            sums.binned[flagged, state, :, 3] = here * np.log(P / (1 - P))
+            sums.binned[flagged, state, :, : len(_POWERS)] = (_POWERS * (per_bin * (flagged == IS_FLAGGED))).T
         sums.counts[state] = per_bin.sum()
     return side_of(sums, _moments(counts, sums))
 

@@ -1,18 +1,22 @@
-"""How often a worse group is called supported, and a fair one found to miss more, by the real rules."""
+"""How often a worse group is called supported, a fair one found to miss more, and who gets which level.
+
+By the real rules out of the real figures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cds_wrapper.caveats.evidence import Limits
+from cds_wrapper.caveats.evidence import Grade, Limits
 from cds_wrapper.caveats.plan import MonitoringPlan
 from cds_wrapper.monitoring.findings import FindingKind, of_sensitivity
 from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.grading import results_of
-from cds_wrapper.monitoring.values import ServiceFigures
+from cds_wrapper.monitoring.values import Measure, ServiceFigures
 from tests.unit.monitoring.simulations.courses import RUNS, Hits, compares, holds
 from tests.unit.monitoring.simulations.levels import Truth, calibrated, measured
 
@@ -38,6 +42,13 @@ def kinds(figures: ServiceFigures) -> set[FindingKind]:
 
 def misses_more(figures: ServiceFigures) -> bool:
     return FindingKind.MISSES_MORE in kinds(figures)
+
+
+def has_lower_auroc(figures: ServiceFigures) -> bool:
+    """Whether it is found to miss more where the AUROC gap is the one sign there is."""
+    everybody, one = figures.groups
+    kept = tuple(each for each in one.figures if each.measure is not Measure.OE_UNFLAGGED)
+    return misses_more(replace(figures, groups=(everybody, replace(one, figures=kept))))
 
 
 @pytest.mark.parametrize(
@@ -72,3 +83,49 @@ def test_a_lower_risk_is_an_effect_of_the_threshold_and_a_worse_score_is_a_findi
         told(FAIR.misses(0.15), 1_500, 74, 1 - ERROR, misses_more),
     )
     assert 0.1 < found < 0.9
+
+
+def test_the_auroc_gap_as_the_only_sign_accuses_where_patients_are_alike_and_finds_the_worse() -> None:
+    alike = calibrated(middle=-2.65, spread=0.7)
+    assert alike.sensitivity < FAIR.sensitivity - 0.10
+    accused = compares(
+        "Found to miss more by the AUROC gap alone, though fair: 950 events, risks alike, one dated review",
+        told(alike, 12_000, 75, 1 - ERROR, has_lower_auroc),
+    )
+    found = compares(
+        "Found to miss more by the AUROC gap alone, 15 points worse: 150 events, one dated review",
+        told(FAIR.misses(0.15), 1_500, 76, 1 - ERROR, has_lower_auroc),
+    )
+    assert accused > 0.5
+    assert found > 0.05
+
+
+SHARES = np.array([0.50, 0.25, 0.12, 0.06, 0.04, 0.02, 0.01])
+"""Of all patients, by one attribute: groups of every size."""
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        ("2,000 patients a year after three years", 6_000),
+        ("20,000 patients in one year", 20_000),
+        ("200,000 patients in one year", 200_000),
+    ],
+)
+def test_how_many_patients_of_a_fair_model_have_which_level(words: str, size: int) -> None:
+    random = np.random.default_rng(78)
+    found = []
+    for share in random.choice(SHARES, RUNS, p=SHARES):
+        n = round(size * share)
+        figures = measured(FAIR, FAIR, n, size - n, random)
+        result = results_of(figures, (), Limits())[1]
+        found.append((result.holds_up, result.grade is Grade.ADEQUATE, result.grade is Grade.PARTIAL))
+    supported, adequate, partial = np.array(found).T
+    for level, hits in (
+        ("supported", supported),
+        ("limited, with enough evidence", adequate & ~supported),
+        ("limited, with some evidence", partial),
+        ("limited, with hardly any", ~adequate & ~partial),
+    ):
+        compares(f"Fair model, {words}: patients whose group is {level}", hits)
+    assert not (supported & ~adequate).any()
