@@ -27,7 +27,14 @@ NUMBER: Final = 1
 APPLICATION: Final = 0x43445350
 """`PRAGMA application_id` of this file (CDSP)."""
 
-PATIENCE: Final = timedelta(seconds=30)
+PATIENCE: Final = timedelta(hours=1)
+"""How long one waits for another to be done writing: a review writes a service's episodes in one transaction,
+some 3,000 a second, and whoever imports or erases meanwhile has only to wait. No serving process waits here.
+"""
+
+READERS: Final = timedelta(seconds=30)
+"""How long the emptying of the log waits for readers, who may be people with a query open."""
+
 _TYPES: Final = {
     Kind.TEXT: "TEXT",
     Kind.INTEGER: "INTEGER",
@@ -108,6 +115,7 @@ def erase_before(path: Path, before: datetime) -> tuple[int, int]:
         outcomes = connection.execute(_OLD_OUTCOMES, at).rowcount
         connection.execute(_never("outcomes", "DELETE"))
         connection.execute("COMMIT")
+        connection.execute(f"PRAGMA busy_timeout = {READERS // timedelta(milliseconds=1)}")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return episodes, outcomes
 
@@ -163,19 +171,20 @@ _IMPORTED: Final = (
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path, patience: timedelta = PATIENCE) -> Iterator[sqlite3.Connection]:
     """The database, made when it is not there; `LedgerUnavailable` says what is wrong with the file."""
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(path, timeout=PATIENCE.total_seconds(), isolation_level=None)
+        connection = sqlite3.connect(path, timeout=patience.total_seconds(), isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnavailable(f"{path} cannot be opened ({error_name(error)}).") from None
     try:
         _set_up(connection, path)
         yield connection
     except sqlite3.Error as error:
-        why = "is locked by another import" if is_locked(error) else f"cannot be used ({error_name(error)})"
+        locked = f"was locked by another import or review for more than {patience}"
+        why = locked if is_locked(error) else f"cannot be used ({error_name(error)})"
         raise LedgerUnavailable(f"{path} {why}.") from None
     finally:
         connection.close()

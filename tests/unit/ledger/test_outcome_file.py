@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cds_wrapper.errors import LedgerUnavailable
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS
 from cds_wrapper.ledger.outcome_file import erase_before, opened
 from cds_wrapper.ledger.outcomes import Report, Reported, Subject, import_rows
@@ -95,3 +96,15 @@ def test_what_is_erased_is_not_in_the_file_any_more(tmp_path: Path) -> None:
 
     everything = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert b"a-reason-nobody-should-read" not in everything
+
+
+def test_whoever_waits_in_vain_for_another_import_or_review_is_told_for_how_long(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.db"
+    patience = timedelta(milliseconds=20)
+    with opened(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match=r"import or review for more than 0:00:00\.02"):
+            with opened(path, patience):
+                pass
+    with opened(path, patience) as now:
+        assert now.execute("SELECT COUNT(*) FROM outcomes").fetchone() == (0,)
