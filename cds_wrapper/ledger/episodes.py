@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from cds_wrapper.ledger.outcomes import FollowUp, Report
@@ -71,15 +72,22 @@ class Episode:
     further: tuple[tuple[Outcome, date, State], ...] = ()
 
 
-def after(start: datetime, duration: str) -> datetime:
-    """A moment and an ISO 8601 duration later; a month is a calendar month, cut at its last day."""
+@lru_cache(maxsize=64)
+def _parts(duration: str) -> tuple[int, timedelta]:
+    """An ISO 8601 duration as calendar months and the rest."""
     match = _DURATION.fullmatch(duration)
     if match is None:
         raise ValueError("not an ISO 8601 duration")
     years, months, weeks, days = (int(part or 0) for part in match.groups()[:4])
     hours, minutes, seconds = (float(part or 0) for part in match.groups()[4:])
-    number = start.year * 12 + start.month - 1 + years * 12 + months
-    year, month = divmod(number, 12)
+    rest = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return years * 12 + months, rest
+
+
+def after(start: datetime, duration: str) -> datetime:
+    """A moment and an ISO 8601 duration later; a month is a calendar month, cut at its last day."""
+    months, rest = _parts(duration)
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     day = start.day
     while True:
         try:
@@ -87,7 +95,7 @@ def after(start: datetime, duration: str) -> datetime:
             break
         except ValueError:
             day -= 1
-    return moved + timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    return moved + rest
 
 
 def due_on(index: datetime, horizon: str) -> date:
@@ -180,14 +188,15 @@ def state_of(
     mine = [one for one in known if _is_mine(one, index, ids, index.at, ends)]
     events = [one for one in mine if one.report is Report.EVENT and _counts(one, begins, ends)]
     event_at = min((one.happened_at for one in events if one.happened_at), default=None)
-    if as_of < due_on(index.at, outcome.horizon):
+    due = due_on(index.at, outcome.horizon)
+    if as_of < due:
         return State(PENDING, "horizon_not_over", event_at)
     if any(one.report is Report.EVENT and one.happened_at and one.happened_at < begins for one in mine):
         return State(CENSORED, "excluded")
     lost = [one for one in mine if one.report is Report.CENSORED]
     lost_at = min((one.happened_at for one in lost if one.happened_at), default=None)
     happened = bool(events) and not (event_at and lost_at and lost_at < event_at)
-    looked = followed.covers(index.at.date(), due_on(index.at, outcome.horizon), index.site)
+    looked = followed.covers(index.at.date(), due, index.site)
     if happened and outcome.kind is OutcomeKind.BINARY:
         if looked or any(_is_of_a_case(one, outcome) for one in mine):
             return State(EVENT, None, event_at, 1.0)

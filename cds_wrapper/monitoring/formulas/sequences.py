@@ -187,7 +187,20 @@ def log_e_against_rest(sides: Sides) -> Floats:
 def log_e_of_ratio(sides: Sides, log_ratio: float) -> float:
     """Evidence of one group at the last of the days against one ratio to the rest."""
     grid = steps(sides).sum(axis=0)
-    return float(log_e_running(grid)) - float(steps(sides, [log_ratio]).sum())
+    return float(log_e_running(grid)) - log_likelihood_of(sides)(log_ratio)
+
+
+def log_likelihood_of(sides: Sides) -> Callable[[float], float]:
+    """The sum of all days' `steps` of one group as a function of the log ratio, for looking for a root."""
+    group, all_told, share = sides.group_told.sum(), sides.group_told + sides.rest_told, sides.share
+    telling = all_told > 0
+    all_told, share = all_told[telling], share[telling]
+
+    def log_likelihood(log_ratio: float) -> float:
+        spread = np.log1p(share * math.expm1(log_ratio))
+        return float(group * log_ratio - all_told @ spread) / sides.divisor
+
+    return log_likelihood
 
 
 def log_ratio_to_rest(sides: Sides) -> float | None:
@@ -216,9 +229,10 @@ def ratio_to_rest_sequence(sides: Sides, alpha: float) -> Interval:
     if best is None:
         return NOTHING_KNOWN
     evidence = float(log_e_running(steps(sides).sum(axis=0)))
+    log_likelihood = log_likelihood_of(sides)
 
     def excess(log_ratio: float) -> float:
-        return evidence - float(steps(sides, [log_ratio]).sum()) + math.log(alpha)
+        return evidence - log_likelihood(log_ratio) + math.log(alpha)
 
     middle = best if math.isfinite(best) else inside(excess, best)
     low = -math.inf if best == -math.inf else -far_end(lambda far: excess(-far), -middle)

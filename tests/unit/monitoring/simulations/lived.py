@@ -37,6 +37,7 @@ from cds_wrapper.monitoring.attributes import (
 )
 from cds_wrapper.monitoring.cube import STATES
 from cds_wrapper.monitoring.formulas.bins import Floats
+from cds_wrapper.monitoring.formulas.budget import EVENTS_TO_FIX, contrast_design_effect, divisor
 from cds_wrapper.monitoring.formulas.clustered import PatientSums, design_effect, independent_oe
 from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, ServiceFigures
 from cds_wrapper.patient.demographics import describe
@@ -72,7 +73,8 @@ def episode_rows(year: Year) -> list[Row]:
     followed = Followed((FollowUp(year.start.date(), year.end.date(), None),))
     rows: list[Row] = []
     for patient, discharges in asked.items():
-        scored = [_scored(one, year) for one in discharges]
+        born = dt.date.fromisoformat(write_birth_date(year.profiles[patient], year.end.date()))
+        scored = [_scored(one, year, born) for one in discharges]
         about = SERVICE.episodes, SERVICE.outcome, known[patient], followed, year.end.date()
         rows.extend({**one.index.row, **_known(one, year)} for one in episodes_of(scored, *about))
     return rows
@@ -84,7 +86,7 @@ def table(rows: Sequence[Row]) -> Any:
     return pa.Table.from_pydict({name: [row.get(name) for row in rows] for name in schema.names}, schema)
 
 
-def _scored(asked: Discharge, year: Year) -> Scored:
+def _scored(asked: Discharge, year: Year, born: dt.date) -> Scored:
     name = _name(asked)
     profile = year.profiles[asked.patient]
     flagged = asked.risk >= (SERVICE.threshold or 1.0)
@@ -103,7 +105,7 @@ def _scored(asked: Discharge, year: Year) -> Scored:
         "displayed": "shown",
         "delivery": "sent",
         "action": "none",
-        **groups_of(profile, asked, year),
+        **groups_of(profile, asked, year, born),
     }
     return Scored(name, asked.discharged, asked.risk, flagged, name, None, row)
 
@@ -112,9 +114,8 @@ def _name(asked: Discharge) -> str:
     return f"{asked.patient}-{asked.number}"
 
 
-def groups_of(profile: Profile, asked: Discharge, year: Year) -> Mapping[str, Any]:
+def groups_of(profile: Profile, asked: Discharge, year: Year, born: dt.date) -> Mapping[str, Any]:
     """The columns of a patient's groups: read once for all who differ in nothing that is read."""
-    born = dt.date.fromisoformat(write_birth_date(profile, year.end.date()))
     age = age_on(asked.discharged.date(), born)
     kind = (profile.gender, profile.birth_sex, profile.race, profile.ethnicity, profile.language, age)
     if kind not in _KINDS:
@@ -247,11 +248,10 @@ def _daily(rows: Rows, own: NDArray[np.bool_], rest: NDArray[np.bool_]) -> Daily
     there = np.flatnonzero(np.bincount(day[own | rest]))
 
     def summed(which: NDArray[np.bool_], what: Floats) -> tuple[float, ...]:
-        sums = np.bincount(day[which], what[which], int(there[-1]) + 1)[there]
-        return tuple(float(one) for one in sums)
+        return tuple(np.bincount(day[which], what[which], int(there[-1]) + 1)[there].tolist())
 
     return DailySums(
-        tuple(dt.date.fromordinal(start + int(one)) for one in there),
+        tuple(dt.date.fromordinal(one) for one in (start + there).tolist()),
         summed(own, rows.event),
         summed(own, rows.risk),
         summed(rest, rows.event),
@@ -264,18 +264,38 @@ def _effect(rows: Rows, own: NDArray[np.bool_], everybody: float) -> float:
     patient, x, y = rows.patient[own], rows.event[own], rows.risk[own]
     if not len(patient):
         return max(1.0, everybody)
-    _, place = np.unique(patient, return_inverse=True)
-    events, expected = np.bincount(place, x), np.bincount(place, y)
+    events, expected = np.bincount(patient, x), np.bincount(patient, y)
     sums = PatientSums(
         float(x.sum()),
         float(y.sum()),
         float(events @ events),
         float(events @ expected),
         float(expected @ expected),
-        len(events),
+        int((np.bincount(patient) > 0).sum()),
     )
     alone = independent_oe(sums.x, sums.y, float(y @ y))
     return design_effect(sums.variance, alone, int((events > 0.5).sum()), everybody)
+
+
+def usual_by_day(rows: Rows) -> dict[int, float]:
+    """Everybody's design effect on each day on which outcomes are known, to the end of the year."""
+    days = range(int(rows.day[0]), ENDS.toordinal() + 1)
+    return {day: _effect(rows, rows.day <= day, 1.0) for day in days}
+
+
+def divisors_by_day(rows: Rows, one: Split, since: dt.date, usual: Mapping[int, float]) -> list[float]:
+    """By what a group's evidence is divided on each day from one on, by the program's formulas."""
+    found, was_fixed = list[float](), False
+    for day in range(since.toordinal(), ENDS.toordinal() + 1):
+        is_due = rows.day <= day
+        events, others = (float(rows.event[side & is_due].sum()) for side in (one.own, one.rest))
+        estimate = usual[day] if one.group == EVERYBODY else 1.0
+        if events and others:
+            effect = _effect(rows, one.own & is_due, usual[day])
+            estimate = contrast_design_effect(effect, events, usual[day], others)
+        found.append(divisor(estimate, events, found[-1] if was_fixed else None))
+        was_fixed = events >= EVENTS_TO_FIX
+    return found
 
 
 def truly(rows: Rows, one: Split, since: dt.date, upto: dt.date) -> tuple[float, float]:

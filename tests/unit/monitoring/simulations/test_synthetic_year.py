@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +21,10 @@ from cds_wrapper.monitoring.backends import parquet_source
 from cds_wrapper.monitoring.daily_findings import of_daily
 from cds_wrapper.monitoring.findings import FindingKind
 from cds_wrapper.monitoring.formulas.budget import Budget
-from cds_wrapper.monitoring.looking import Before, divisors_of, look
+from cds_wrapper.monitoring.looking import Before, look, name_of
 from cds_wrapper.monitoring.past import Past
 from cds_wrapper.monitoring.review import looked_at
-from cds_wrapper.monitoring.values import EVERYBODY, Group
+from cds_wrapper.monitoring.values import EVERYBODY, Group, ServiceFigures
 from tests.unit.monitoring.made import written
 from tests.unit.monitoring.simulations.courses import Hits, holds, printed, takes
 from tests.unit.monitoring.simulations.lived import (
@@ -32,6 +32,7 @@ from tests.unit.monitoring.simulations.lived import (
     SERVICE,
     Rows,
     Split,
+    divisors_by_day,
     episode_rows,
     figures_of,
     lived,
@@ -39,6 +40,7 @@ from tests.unit.monitoring.simulations.lived import (
     splits,
     table,
     truly,
+    usual_by_day,
 )
 
 pytestmark = [pytest.mark.simulation, pytest.mark.slow]
@@ -73,26 +75,47 @@ def found_daily(seed: int) -> tuple[Found, ...]:
 
 def _each(rows: Rows, every: tuple[Split, ...]) -> Iterator[Found]:
     """What could ring at all is looked at again day by day, with what was known on that day."""
-    budget, before = Budget(len(every) - 1), Before(rows.first)
+    budget, before, usual = Budget(len(every) - 1), Before(rows.first), usual_by_day(rows)
     could = look(figures_of(rows, every, ENDS, effects=False), budget, before)
     for split, looked in zip(every, could, strict=True):
         if looked.alarm_on is not None:
-            yield from _first(rows, every[0], split, budget, looked.alarm_on)
+            by_day = divisors_by_day(rows, split, looked.alarm_on, usual)
+            yield from _first(rows, every[0], split, budget, looked.alarm_on, by_day)
 
 
-def _first(rows: Rows, everybody: Split, split: Split, budget: Budget, rings: dt.date) -> Iterator[Found]:
+def _first(
+    rows: Rows, everybody: Split, split: Split, budget: Budget, rings: dt.date, by_day: list[float]
+) -> Iterator[Found]:
+    """The first finding about a group. Days on which it cannot ring yet are not looked at.
+
+    A divisor rings on no day on which a smaller one does not, and no day knows of later ones: so the least
+    divisor to come tells the first day that matters.
+    """
     wanted = (everybody,) if split.group == EVERYBODY else (everybody, split)
-    divisors: dict[str, float] = {}
-    for number in range((ENDS - rings).days + 1):
+    whole = figures_of(rows, wanted, ENDS, effects=False)
+    number, has_rung = 0, False
+    while number < len(by_day):
+        if not has_rung:
+            earliest = look(_divided(whole, min(by_day[number:])), budget, Before(rows.first))[-1].alarm_on
+            if earliest is None:
+                return
+            number = max(number, (earliest - rings).days)
         day = rings + dt.timedelta(days=number)
         figures = figures_of(rows, wanted, day)
-        looked = look(figures, budget, Before(rows.first, divisors=divisors))
-        divisors = divisors_of(looked, figures)
+        in_force = {name_of(split.group): by_day[number]}
+        looked = look(figures, budget, Before(rows.first, divisors=in_force))
         for one in of_daily(looked[-1:], figures, SERVICE.plan.limits):
             ratios = [truly(rows, split, since, day) for since in (rows.first, one.since)]
             is_low = one.direction is not None and one.direction.value == "scores_too_low"
             yield Found(split.group, one.kind, (day - rows.first).days, _is_true(ratios, is_low=is_low))
             return
+        has_rung = looked[-1].alarm_on is not None
+        number += 1
+
+
+def _divided(figures: ServiceFigures, by: float) -> ServiceFigures:
+    """The same, all of them divided by this."""
+    return replace(figures, groups=tuple(replace(one, oe_design_effect=by) for one in figures.groups))
 
 
 def _is_true(ratios: list[tuple[float, float]], *, is_low: bool) -> bool:
