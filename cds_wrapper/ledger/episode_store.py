@@ -112,7 +112,7 @@ def make_episodes(
         for table in ("episodes", "episode_outcomes"):
             store.execute(f"DELETE FROM {table} WHERE service_id = ?", (service.id,))  # noqa: S608  names are ours
         made = 0
-        for patient in _patients(predictions, service.id, as_of):
+        for patient in _patients(ledger, predictions, service.id, as_of):
             found = list(_of_patient(patient, service, sources, as_of))
             store.executemany(_INSERT, (_row(one, service.outcome, as_of) for one in found))
             store.executemany(_INSERT_FURTHER, _further_rows(found, as_of))
@@ -138,15 +138,18 @@ def _read_only(ledger: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def _patients(ledger: sqlite3.Connection, service: str, as_of: date) -> Iterator[list[Row]]:
-    """The rows of one patient and model version after the other."""
-    for create, fill in (_ACTED, _LINKED):
-        ledger.execute(create)
-        ledger.execute(fill, (service,))
-    ledger.execute(_SCORED, (service, as_of.isoformat()))
-    rows = ledger.execute("SELECT * FROM scored ORDER BY rowid")
-    for _, group in itertools.groupby(rows, key=_whose):
-        yield [dict(row) for row in group]
+def _patients(ledger: Path, connection: sqlite3.Connection, service: str, as_of: date) -> Iterator[list[Row]]:
+    """The rows of one patient and model version after the other; `LedgerUnavailable` names the ledger."""
+    try:
+        for create, fill in (_ACTED, _LINKED):
+            connection.execute(create)
+            connection.execute(fill, (service,))
+        connection.execute(_SCORED, (service, as_of.isoformat()))
+        rows = connection.execute("SELECT * FROM scored ORDER BY rowid")
+        for _, group in itertools.groupby(rows, key=_whose):
+            yield [dict(row) for row in group]
+    except sqlite3.Error as error:
+        raise LedgerUnavailable(f"{ledger} cannot be read ({error_name(error)}).") from None
 
 
 def _whose(row: Row) -> tuple[str, str, str]:

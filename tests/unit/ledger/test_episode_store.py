@@ -199,6 +199,13 @@ def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         make_episodes(tmp_path / "ledger.db", tmp_path / "outcomes.db", readmission(), LATER)
 
 
+def test_a_ledger_that_cannot_be_read_is_named_and_not_the_file_of_outcomes(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+        other.execute("CREATE TABLE of_another_program (id INTEGER)")
+    with pytest.raises(LedgerUnavailable, match=r"ledger\.db cannot be read"):
+        make_episodes(tmp_path / "ledger.db", tmp_path / "outcomes.db", readmission(), LATER)
+
+
 def test_two_stays_that_began_at_one_moment_are_counted_as_two(tmp_path: Path) -> None:
     ledger = recorded(tmp_path, prediction("a"))
     counted = replace(readmission().outcome, name="stays", kind=OutcomeKind.COUNT)
