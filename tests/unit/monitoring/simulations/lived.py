@@ -37,8 +37,10 @@ from cds_wrapper.monitoring.attributes import (
 )
 from cds_wrapper.monitoring.cube import STATES
 from cds_wrapper.monitoring.formulas.bins import Floats
-from cds_wrapper.monitoring.formulas.budget import EVENTS_TO_FIX, contrast_design_effect, divisor
+from cds_wrapper.monitoring.formulas.budget import EVENTS_TO_FIX, Budget, contrast_design_effect, divisor
 from cds_wrapper.monitoring.formulas.clustered import PatientSums, design_effect, independent_oe
+from cds_wrapper.monitoring.formulas.restarts import log_e_ratio_restarts, log_e_restarts
+from cds_wrapper.monitoring.formulas.sequences import Sides, log_e_ratio, log_e_running, steps
 from cds_wrapper.monitoring.values import EVERYBODY, DailySums, Group, GroupFigures, ServiceFigures
 from cds_wrapper.patient.demographics import describe
 from cds_wrapper.services import load_services
@@ -275,6 +277,24 @@ def _effect(rows: Rows, own: NDArray[np.bool_], everybody: float) -> float:
     )
     alone = independent_oe(sums.x, sums.y, float(y @ y))
     return design_effect(sums.variance, alone, int((events > 0.5).sum()), everybody)
+
+
+def rings_on(one: GroupFigures, by: float, budget: Budget, first: dt.date) -> dt.date | None:
+    """The day on which the daily look rings when all evidence is divided by this: what `look` says of it."""
+    sums = one.daily
+    if not sums.days:
+        return None
+    days = np.asarray([(day - first).days for day in sums.days], dtype=np.int64)
+    seen, mean = np.asarray(sums.group_events), np.asarray(sums.group_expected)
+    if one.group == EVERYBODY:
+        seen, mean, bar = np.cumsum(seen) / by, np.cumsum(mean) / by, budget.for_model.log_bar
+        log_e = np.maximum(log_e_ratio(seen, mean), log_e_ratio_restarts(seen, mean, days))
+    else:
+        sides = Sides(seen, np.asarray(sums.rest_events), mean, np.asarray(sums.rest_expected), by)
+        collected, bar = np.cumsum(steps(sides), axis=0), budget.daily([False] * budget.groups)[0].log_bar
+        log_e = np.maximum(log_e_running(collected), log_e_restarts(collected, days))
+    reached = np.flatnonzero(log_e >= bar)
+    return sums.days[reached[0]] if reached.size else None
 
 
 def usual_by_day(rows: Rows) -> dict[int, float]:

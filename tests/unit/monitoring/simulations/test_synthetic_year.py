@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from cds_wrapper.monitoring.formulas.budget import Budget
 from cds_wrapper.monitoring.looking import Before, look, name_of
 from cds_wrapper.monitoring.past import Past
 from cds_wrapper.monitoring.review import looked_at
-from cds_wrapper.monitoring.values import EVERYBODY, Group, ServiceFigures
+from cds_wrapper.monitoring.values import EVERYBODY, Group, GroupFigures
 from tests.unit.monitoring.made import written
 from tests.unit.monitoring.simulations.courses import Hits, holds, printed, takes
 from tests.unit.monitoring.simulations.lived import (
@@ -37,6 +37,7 @@ from tests.unit.monitoring.simulations.lived import (
     figures_of,
     lived,
     mature_rows,
+    rings_on,
     splits,
     table,
     truly,
@@ -75,16 +76,23 @@ def found_daily(seed: int) -> tuple[Found, ...]:
 
 def _each(rows: Rows, every: tuple[Split, ...]) -> Iterator[Found]:
     """What could ring at all is looked at again day by day, with what was known on that day."""
-    budget, before, usual = Budget(len(every) - 1), Before(rows.first), usual_by_day(rows)
-    could = look(figures_of(rows, every, ENDS, effects=False), budget, before)
-    for split, looked in zip(every, could, strict=True):
-        if looked.alarm_on is not None:
-            by_day = divisors_by_day(rows, split, looked.alarm_on, usual)
-            yield from _first(rows, every[0], split, budget, looked.alarm_on, by_day)
+    budget, usual = Budget(len(every) - 1), usual_by_day(rows)
+    whole = figures_of(rows, every, ENDS, effects=False)
+    for split, one in zip(every, whole.groups, strict=True):
+        rings = rings_on(one, 1.0, budget, rows.first)
+        if rings is not None:
+            by_day = divisors_by_day(rows, split, rings, usual)
+            yield from _first(rows, every[0], split, one, budget, rings, by_day)
 
 
 def _first(
-    rows: Rows, everybody: Split, split: Split, budget: Budget, rings: dt.date, by_day: list[float]
+    rows: Rows,
+    everybody: Split,
+    split: Split,
+    whole: GroupFigures,
+    budget: Budget,
+    rings: dt.date,
+    by_day: list[float],
 ) -> Iterator[Found]:
     """The first finding about a group. Days on which it cannot ring yet are not looked at.
 
@@ -92,11 +100,10 @@ def _first(
     divisor to come tells the first day that matters.
     """
     wanted = (everybody,) if split.group == EVERYBODY else (everybody, split)
-    whole = figures_of(rows, wanted, ENDS, effects=False)
     number, has_rung = 0, False
     while number < len(by_day):
         if not has_rung:
-            earliest = look(_divided(whole, min(by_day[number:])), budget, Before(rows.first))[-1].alarm_on
+            earliest = rings_on(whole, min(by_day[number:]), budget, rows.first)
             if earliest is None:
                 return
             number = max(number, (earliest - rings).days)
@@ -111,11 +118,6 @@ def _first(
             return
         has_rung = looked[-1].alarm_on is not None
         number += 1
-
-
-def _divided(figures: ServiceFigures, by: float) -> ServiceFigures:
-    """The same, all of them divided by this."""
-    return replace(figures, groups=tuple(replace(one, oe_design_effect=by) for one in figures.groups))
 
 
 def _is_true(ratios: list[tuple[float, float]], *, is_low: bool) -> bool:
@@ -152,7 +154,11 @@ def test_the_short_way_from_a_year_to_its_daily_sums_gives_what_the_engine_measu
             assert getattr(mine.daily, name) == pytest.approx(getattr(theirs.daily, name)), mine.group
         assert mine.oe_design_effect == pytest.approx(theirs.oe_design_effect), mine.group
     looked = look(ours, Budget(len(ours.groups) - 1), Before(short.first))
-    assert [one.alarm_on for one in looked] == [one.alarm_on for one in done.looked]
+    alarms = [one.alarm_on for one in done.looked]
+    assert [one.alarm_on for one in looked] == alarms
+    budget = Budget(len(ours.groups) - 1)
+    both = zip(ours.groups, looked, strict=True)
+    assert [rings_on(one, by.divisor, budget, short.first) for one, by in both] == alarms
 
 
 def test_what_is_planted_is_found_within_the_year_and_the_page_says_when() -> None:
