@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,15 +66,16 @@ def is_free(above: KeyPath) -> bool:
 
 
 def due_for(document: Document, way: int) -> Iterator[KeyPath]:
-    """The keys that are misspelt in this way: along a file the three take turns.
+    """The keys that are misspelt in this way: the three take turns, whatever stands before a key.
 
     Rows of figures have the same keys again and again: each has its turn in the first row that has it, and of
     the others every seventh.
     """
     seen = set[KeyPath]()
-    for number, path in enumerate(keys_of(document)):
+    for path in keys_of(document):
+        turn = zlib.crc32(repr(path).encode())
         key = path[3:] if path[:2] == ROWS and len(path) > 3 else path
-        if number % len(MISSPELLINGS) == way and not (key in seen and number % 7):
+        if turn % len(MISSPELLINGS) == way and not (key in seen and turn % 7):
             yield path
         seen.add(key)
 
