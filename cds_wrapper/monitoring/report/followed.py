@@ -15,7 +15,7 @@ from cds_wrapper.monitoring.report.known import Known
 from cds_wrapper.monitoring.report.names import capital, group_words
 from cds_wrapper.monitoring.report.shares import Shares, is_quiet
 from cds_wrapper.monitoring.strata import DueInMonth, FollowUp, Stratum
-from cds_wrapper.monitoring.suppression import is_small
+from cds_wrapper.monitoring.suppression import FLOOR, is_small
 from cds_wrapper.monitoring.values import EVERYBODY, Group
 
 _ACTIONS: Final[Mapping[str, str]] = {
@@ -23,7 +23,6 @@ _ACTIONS: Final[Mapping[str, str]] = {
     "overridden": "card overridden",
     "none": "nothing reported",
 }
-
 
 LATE: Final = 0.1
 """A part of the outcomes due in a month that is lacking, from which the page says so."""
@@ -62,8 +61,9 @@ def _looked_for_alike(rows: Sequence[FollowUp]) -> Iterator[Block]:
     seen, would = round(100 * flagged.events / events), round(100 * corrected)
     if seen != would:
         yield Words(
-            f"Of 100 cases that we know of, {seen} had been flagged. If nothing but the score decides for"
-            f" whom an outcome is looked for, it is {would} of 100 of all cases, those nobody saw among them."
+            f"Of 100 cases that we know of, {seen} had been flagged. If nothing but whether a patient was"
+            f" flagged decides for whom an outcome is looked for, it is {would} of 100 of all"
+            " cases, those nobody saw among them."
         )
 
 
@@ -101,13 +101,15 @@ def _by_month(rows: Sequence[DueInMonth], known: Known) -> Iterator[Block]:
     if lacking:
         told = ", ".join(f"{one.month:%B %Y}" for one in lacking)
         yield Words(f"Of the outcomes due in {told} more than a tenth are not known.", "notice")
-    if len(shown) > 1:
+    bars = [(f"{one.month:%b %Y}", bar) for one in shown if (bar := _bar(one)) is not None]
+    if len(bars) > 1:
         yield Chart(
             name="follow-up-months-chart",
             title="Outcomes known, of those due in each month",
             says="One bar for each month, as long as the part of its outcomes that is known. Bars that become"
-            " shorter mean that outcomes stop coming. The table below has the figures.",
-            svg=charts.months([(f"{one.month:%b %Y}", _bar(one)) for one in shown]),
+            " shorter mean that outcomes stop coming. Months with small numbers have no bar."
+            " The table below has the figures.",
+            svg=charts.months(bars),
         )
     if months:
         yield table.table(known)
@@ -118,11 +120,15 @@ def _by_month(rows: Sequence[DueInMonth], known: Known) -> Iterator[Block]:
         yield _due("sites", "Outcomes that are due, by site", sites).table(known)
 
 
-def _bar(one: DueInMonth) -> float:
-    """The part that is known, in whole per cent; without a handful that is, or that is not."""
-    if is_small(one.known):
-        return 0.0
-    return 1.0 if is_small(one.due - one.known) else round(one.known / one.due, 2)
+def _bar(one: DueInMonth) -> float | None:
+    """The part that is known, in whole per cent; None where a handful would be told by it.
+
+    Of a month so large that every handful rounds to nothing, or to all, of it the bar tells none.
+    """
+    small = is_small(one.known) or is_small(one.due - one.known)
+    if small and round((FLOOR - 1) / one.due, 2) > 0:
+        return None
+    return round(one.known / one.due, 2)
 
 
 def _due(of: str, caption: str, named: Mapping[str, DueInMonth]) -> Shares:

@@ -194,13 +194,26 @@ def drawn(*rows: DueInMonth) -> str:
     return next(block.svg for block in blocks if isinstance(block, Chart))
 
 
-def test_bars_of_months_give_no_handful_away() -> None:
+def month(due: int, seen: int) -> DueInMonth:
+    return DueInMonth("north", date(2026, 10, 1), due, seen, 0)
+
+
+def test_bars_of_months_give_no_handful_away_and_are_as_long_as_what_is_known() -> None:
     months = [DueInMonth("north", date(2026, month, 1), 457, 400, 0) for month in (7, 8, 9)]
-    all_but = [drawn(*months, DueInMonth("north", date(2026, 10, 1), 457, known, 0)) for known in (450, 453)]
-    assert all_but[0] == all_but[1]
-    assert all_but[0] != drawn(*months, DueInMonth("north", date(2026, 10, 1), 457, 300, 0))
-    assert "Oct 2026" in all_but[0]
-    assert "Oct 2026" not in drawn(*months, DueInMonth("north", date(2026, 10, 1), 5, 5, 0))
+    for few in (month(34, 24), month(25, 10), month(457, 453), month(457, 456), month(5, 5)):
+        assert "Oct 2026" not in drawn(*months, few)
+    assert "Oct 2026" in drawn(*months, month(457, 457))
+    assert drawn(*months, month(457, 457)) != drawn(*months, month(457, 300))
+    large = [drawn(*months, month(4_000, seen)) for seen in (3_990, 3_999, 4_000)]
+    assert large[0] == large[1] == large[2]
+
+
+def test_the_correction_says_that_it_holds_where_the_flag_alone_decides() -> None:
+    flagged, others = (
+        FollowUp(EVERYBODY, True, 1000, 900, 100, 0, 300),
+        FollowUp(EVERYBODY, False, 4000, 1000, 3000, 0, 100),
+    )
+    assert "If nothing but whether a patient was flagged decides" in followed_by(flagged, others)
 
 
 def test_a_time_is_told_as_one_says_it() -> None:
