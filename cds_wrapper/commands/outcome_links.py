@@ -34,8 +34,9 @@ class Lines:
         if line >> 3 < len(self._bits):
             self._bits[line >> 3] &= ~(1 << (line & 7))
 
-    def __len__(self) -> int:
-        return int.from_bytes(self._bits).bit_count()
+    def behind(self, line: int) -> int:
+        """How many there are behind a line."""
+        return (int.from_bytes(self._bits, "little") >> (line + 1)).bit_count()
 
 
 class Linked:
@@ -43,25 +44,43 @@ class Linked:
 
     def __init__(self, predicted: Predicted) -> None:
         self._predicted = predicted
-        self.accepted, self.linked = Lines(), Lines()
+        self._accepted, self._linked = Lines(), Lines()
+        self._went_on_at = 0
+        self.is_known = True
+
+    @property
+    def accepted(self) -> int:
+        """Rows that this run accepted: what stands before the place where it went on was passed over."""
+        return self._accepted.behind(self._went_on_at)
+
+    @property
+    def linked(self) -> int:
+        """Those of them that are of a patient with a recorded prediction."""
+        return self._linked.behind(self._went_on_at)
+
+    def went_on_at(self, line: int) -> None:
+        """An import that had been cut off went on behind this line."""
+        self._went_on_at = max(self._went_on_at, line)
 
     def passing(self, rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
         """The rows as they are, looked at on their way."""
         for line, row in rows:
             if isinstance(row, Reported):
-                self.accepted.add(line)
-                if self._predicted.has(row):
-                    self.linked.add(line)
+                self._accepted.add(line)
+                has = self._predicted.has(row)
+                self.is_known = self.is_known and has is not None
+                if has:
+                    self._linked.add(line)
             yield line, row
 
     def refused(self, line: int) -> None:
         """It was a row, and is not accepted all the same."""
-        self.accepted.discard(line)
-        self.linked.discard(line)
+        self._accepted.discard(line)
+        self._linked.discard(line)
 
     def warning(self, name: str, service: str) -> str | None:
         """What to look at when none of many is of anybody known."""
-        if len(self.linked) or len(self.accepted) < MANY:
+        if not self.is_known or self.linked or self.accepted < MANY:
             return None
         told = f"{name}: no row is of a patient with a recorded prediction of {service}"
         if self._predicted.is_empty:

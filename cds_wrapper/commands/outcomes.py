@@ -279,6 +279,8 @@ class _Run:
             told,
             is_trial=self.is_trial,
         )
+        if linked is not None and not done.was_done:
+            linked.went_on_at(done.went_on_at)
         if not self.is_trial and not done.was_done:
             log.OperatorLog("outcomes").emit(
                 OUTCOMES_IMPORTED,
@@ -326,7 +328,8 @@ def _say(
         )
         if found := linked.get(name):
             whom = "of patients with a recorded prediction"
-            typer.echo(f"  {len(found.linked)} of {len(found.accepted)} accepted rows are {whom}.")
+            how_many = f"{found.linked} of {found.accepted}" if found.is_known else "It is not known how many"
+            typer.echo(f"  {how_many} accepted rows are {whom}.")
 
 
 def _warn(linked: dict[str, Linked], service: str) -> None:
@@ -336,8 +339,8 @@ def _warn(linked: dict[str, Linked], service: str) -> None:
 
 
 def _of_whom(found: Linked | None) -> dict[str, int | None]:
-    """Null where rows were not looked at: they were imported before, or no ledger is there."""
+    """Of this run's rows; null where they were not looked at, or no ledger could be read."""
     return {
-        "accepted": len(found.accepted) if found else None,
-        "of_predicted_patients": len(found.linked) if found else None,
+        "accepted": found.accepted if found else None,
+        "of_predicted_patients": found.linked if found and found.is_known else None,
     }

@@ -104,7 +104,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A service that could not be reviewed, and why; nothing of it was recorded or published."""
+    """A service that could not be reviewed, and why; no review, finding or edition of it was recorded."""
 
     service_id: str
     why: str
@@ -130,6 +130,9 @@ def _followed(recorded: Path, further: Sequence[Path]) -> Iterator[int]:
             follow(recorded, ledger)
         except (LedgerUnavailable, ConfigurationRefused) as error:
             tell(error)
+            yield CONFIGURATION_EXIT
+        except OSError as error:
+            typer.echo(f"{ledger} cannot be written ({error.strerror}): the next review does it.", err=True)
             yield CONFIGURATION_EXIT
 
 

@@ -78,7 +78,8 @@ class Search:
             if answer.status not in _BUSY:
                 return self._page_of(answer, address)
             wait = wait_after(asked, answer.retry_after, datetime.now(UTC), random.random())  # noqa: S311  it spreads waits
-            if asked == MOST_ASKED or wait > LONGEST_WAIT or self._waited + wait > MOST_WAITING:
+            # A spread of a second is ours, and no reason to give up on what the server told.
+            if asked == MOST_ASKED or wait > LONGEST_WAIT + FIRST_WAIT or self._waited + wait > MOST_WAITING:
                 break
             self._waited += wait
             await self._pause(wait.total_seconds())

@@ -21,7 +21,7 @@ from cds_wrapper.ledger.columns import DEMOGRAPHIC_COLUMNS
 from cds_wrapper.ledger.database import check_not_empty, error_name
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS, FURTHER_COLUMNS
 from cds_wrapper.ledger.episodes import Episode, Followed, Known, Scored, State, episodes_of
-from cds_wrapper.ledger.outcome_file import opened
+from cds_wrapper.ledger.outcome_file import begin, opened
 from cds_wrapper.ledger.outcomes import FollowUp, Report
 from cds_wrapper.services.definitions import ServiceDefinition
 from cds_wrapper.services.outcomes import Outcome
@@ -108,7 +108,7 @@ def make_episodes(
         sources = [
             _Source(store, service, one, as_of) for one in (service.outcome, *service.further_outcomes)
         ]
-        store.execute("BEGIN IMMEDIATE")
+        begin(store)
         for table in ("episodes", "episode_outcomes"):
             store.execute(f"DELETE FROM {table} WHERE service_id = ?", (service.id,))  # noqa: S608  names are ours
         made = 0

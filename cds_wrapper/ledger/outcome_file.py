@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,9 @@ PATIENCE: Final = timedelta(hours=1)
 """How long one waits for another to be done writing: a review writes a service's episodes in one transaction,
 some 3,000 a second, and whoever imports or erases meanwhile has only to wait. No serving process waits here.
 """
+
+TURN: Final = timedelta(seconds=1)
+"""It waits in turns of this: SQLite waits where no Ctrl-C reaches."""
 
 READERS: Final = timedelta(seconds=30)
 """How long the emptying of the log waits for readers, who may be people with a query open."""
@@ -107,7 +111,7 @@ def erase_before(path: Path, before: datetime) -> tuple[int, int]:
     """
     with opened(path) as connection:
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("BEGIN IMMEDIATE")
+        begin(connection)
         at = (timestamp(before),)
         connection.execute(_OLD_FURTHER, at)
         episodes = connection.execute("DELETE FROM episodes WHERE occurred_at < ?", at).rowcount
@@ -135,9 +139,7 @@ def copied(path: Path, to: Path) -> None:
         os.close(os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         address = f"{path.absolute().as_uri()}?mode=ro"
         with (
-            contextlib.closing(
-                sqlite3.connect(address, uri=True, timeout=PATIENCE.total_seconds())
-            ) as source,
+            contextlib.closing(sqlite3.connect(address, uri=True, timeout=READERS.total_seconds())) as source,
             contextlib.closing(sqlite3.connect(to)) as target,
         ):
             source.backup(target)
@@ -176,11 +178,11 @@ def opened(path: Path, patience: timedelta = PATIENCE) -> Iterator[sqlite3.Conne
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(path, timeout=patience.total_seconds(), isolation_level=None)
+        connection = sqlite3.connect(path, timeout=min(TURN, patience).total_seconds(), isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnavailable(f"{path} cannot be opened ({error_name(error)}).") from None
     try:
-        _set_up(connection, path)
+        _set_up(connection, path, patience)
         yield connection
     except sqlite3.Error as error:
         locked = f"was locked by another import or review for more than {patience}"
@@ -190,10 +192,23 @@ def opened(path: Path, patience: timedelta = PATIENCE) -> Iterator[sqlite3.Conne
         connection.close()
 
 
-def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+def begin(connection: sqlite3.Connection, patience: timedelta = PATIENCE) -> None:
+    """Begin to write, after another is done writing; `sqlite3.OperationalError` when that takes too long."""
+    until = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() >= until:
+                raise
+        else:
+            return
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, patience: timedelta) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")
+    begin(connection, patience)
     number = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if number == 0:
         for statement in _DDL:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cds_wrapper.ledger.outcome_columns import FOLLOW_UP_COLUMNS, OUTCOME_COLUMNS
-from cds_wrapper.ledger.outcome_file import opened
+from cds_wrapper.ledger.outcome_file import begin, opened
 from cds_wrapper.ledger.values import timestamp
 
 BATCH: Final = 5000
@@ -210,7 +210,7 @@ class _Import:
         Lines that another run of this import has written since are passed over: a corrected row, written
         again behind its correction, would stand for it.
         """
-        self._connection.execute("BEGIN IMMEDIATE")
+        begin(self._connection)
         place = "SELECT position FROM imports WHERE import_id = ?"
         self.position = self._connection.execute(place, (self._subject.import_id,)).fetchone()[0]
         batch = [(line, row) for line, row in batch if line > self.position]

@@ -36,10 +36,13 @@ class Predicted:
         self._connection = connection
         self.is_empty = connection.execute("SELECT 1 FROM predicted LIMIT 1").fetchone() is None
 
-    def has(self, row: Reported) -> bool:
-        """Whether one of the row's keys is a prediction's."""
+    def has(self, row: Reported) -> bool | None:
+        """Whether one of the row's keys is a prediction's; None where it cannot be looked up."""
         keys = (row.patient_key, row.patient_fhir_key, row.encounter_key, row.prediction_id)
-        return self._connection.execute(_HAS, keys).fetchone() is not None
+        try:
+            return self._connection.execute(_HAS, keys).fetchone() is not None
+        except sqlite3.Error:
+            return None
 
 
 @contextlib.contextmanager

@@ -147,6 +147,13 @@ async def test_a_server_that_wants_a_long_rest_has_it() -> None:
     assert "busy (503, asked 1 times for one page)" in str(got[-1]) and (waits, len(asked)) == ([], 1)
 
 
+async def test_the_longest_rest_that_is_given_is_given_to_a_server_that_names_it() -> None:
+    busy = Says(b"", status=429, headers={"Retry-After": "120"})
+    got, waits, _ = await pages(busy, Says(searchset(PATIENT)), wanted=1)
+
+    assert isinstance(got[-1], Page) and 120 <= waits[0] <= 121
+
+
 async def test_all_waits_of_a_search_together_have_an_end() -> None:
     busy = Says(b"", status=429, headers={"Retry-After": "100"})
     got, waits, _ = await pages(*[busy, Says(searchset(PATIENT))] * 50, wanted=50)

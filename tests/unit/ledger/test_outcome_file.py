@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger import outcome_file
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS
 from cds_wrapper.ledger.outcome_file import erase_before, opened
 from cds_wrapper.ledger.outcomes import Report, Reported, Subject, import_rows
@@ -96,6 +99,19 @@ def test_what_is_erased_is_not_in_the_file_any_more(tmp_path: Path) -> None:
 
     everything = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert b"a-reason-nobody-should-read" not in everything
+
+
+def test_ctrl_c_ends_the_wait_for_another_import_or_review(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outcomes.db"
+    monkeypatch.setattr(outcome_file, "TURN", timedelta(milliseconds=50))
+    with opened(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        stop = threading.Timer(0.2, signal.raise_signal, (signal.SIGINT,))
+        stop.start()
+        with pytest.raises(KeyboardInterrupt), opened(path):
+            pass
 
 
 def test_whoever_waits_in_vain_for_another_import_or_review_is_told_for_how_long(tmp_path: Path) -> None:

@@ -252,8 +252,8 @@ def reviewed(site: Site, sums: Added, error: float) -> tuple[bool, set[Sign], bo
 def misses_more(site: Site, sums: Added, error: float) -> tuple[bool, set[Sign]]:
     """A sensitivity lower for sure, and by 0.05: whether O/E is above 1.25 among the unflagged, its signs.
 
-    The rule of signs is the program's own; design effects are each side's own, where a review takes everybody's
-    for the rest and for groups with few events.
+    The rule of signs is the program's own. Design effects are each side's own, where a review takes that of
+    everybody for the rest and for groups with few events.
     """
     groups, z = len(site.members), quantile(1 - error)
     found = sums.of(Measure.SENSITIVITY)
