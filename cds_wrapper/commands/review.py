@@ -213,11 +213,9 @@ def _one(place: Place, service: ServiceDefinition, day: date, *, as_json: bool) 
         ended = error.sentence
     except OSError as error:
         ended = f"{_unwritten(error, place)} Run it again."
-    except _OF_ONE_SERVICE as error:
+    except Exception as error:  # noqa: BLE001  a fault with one service must not take the others' review
         about = {"error": type(error).__name__, "frames": log.frames_of(error)}
-        ended = (
-            f"A row or figure of it could not be worked with ({about['error']}): see `check --ledger`, {_LOG}"
-        )
+        ended = f"A fault of the program, or a row that it cannot read ({about['error']}); {_LOG}"
     if isinstance(ended, str):
         events = log.OperatorLog("review")
         events.emit(edition_events.REVIEW_FAILED, service_id=service.id, problem=ended, **about)
@@ -232,10 +230,7 @@ def _one(place: Place, service: ServiceDefinition, day: date, *, as_json: bool) 
     return found | ({"cards": seen.document()} if seen else {})
 
 
-_OF_ONE_SERVICE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a row that is no row, or a figure that is none, is met with."""
-
-_LOG: Final = "and `review_failed` in the operator log for where it happened."
+_LOG: Final = "`review_failed` in the operator log says where it happened."
 
 
 def _reviewed(place: Place, service: ServiceDefinition, day: date) -> tuple[Reviewed, Preview | None] | str:

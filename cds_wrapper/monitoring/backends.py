@@ -63,7 +63,7 @@ def parquet_source(
     """DuckDB over the folders that `export episodes` and `export episode-outcomes` write.
 
     `memory` is what DuckDB itself may use, as it writes it (`160MB`); beyond that it uses a temporary folder.
-    `LedgerUnavailable` when it cannot read them, or has no room.
+    `LedgerUnavailable` when a file of them is damaged, or there is no room.
     """
     with tempfile.TemporaryDirectory(prefix="cds-wrapper-monitoring-") as scratch:
         connection: Any = ibis.duckdb.connect(
@@ -77,7 +77,7 @@ def parquet_source(
                 lambda column: column.hash(),
                 Here(lambda table: _batches(connection, table), Path(scratch)),
             )
-        except duckdb.Error as error:
+        except (duckdb.OperationalError, duckdb.InvalidInputException) as error:
             problem = f"{episodes} cannot be counted ({type(error).__name__})"
             raise LedgerUnavailable(f"{problem}: is the disk of {scratch} full, or a file damaged?") from None
         finally:

@@ -50,7 +50,7 @@ def test_a_dry_run_changes_no_file_and_finds_what_the_review_after_it_publishes_
     assert done.exit_code == 2, "a service is broken, and one of the further ledgers is not there"
     assert "none.db" in done.stderr and "did NOT reach it" in done.stderr
     (failed,) = json.loads(done.stdout)["failed"]
-    assert failed["service"] == BROKEN and "see `check --ledger`" in failed["why"]
+    assert failed["service"] == BROKEN and "`review_failed` in the operator log" in failed["why"]
     assert f"{BROKEN}: not reviewed. {failed['why']}" in done.stderr.splitlines()
     (event,) = [json.loads(line) for line in done.stderr.splitlines() if '"review_failed"' in line]
     assert (event["service_id"], event["error"]) == (BROKEN, "AttributeError") and event["frames"]
