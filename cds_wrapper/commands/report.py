@@ -101,7 +101,12 @@ def _known(service: str, data: Path | None, as_of: str | None) -> Known:
             err=True,
         )
         raise typer.Exit(CONFIGURATION_EXIT)
-    return gather(definition, folder, day, reviews_of(settings.ledger_path, definition, day))
+    try:
+        return gather(definition, folder, day, reviews_of(settings.ledger_path, definition, day))
+    except LedgerUnavailable as error:
+        tell(error)
+        typer.echo("Run `review` again, which writes it anew, or name a whole copy with --data.", err=True)
+        raise typer.Exit(CONFIGURATION_EXIT) from None
 
 
 def reviews_of(ledger: Path, service: ServiceDefinition, day: date) -> Reviews:

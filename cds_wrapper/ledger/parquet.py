@@ -372,6 +372,15 @@ def held(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def kept_still(folder: Path) -> Iterator[None]:
+    """No export changes the folder meanwhile; one under way is waited for. Nothing is written for it."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            fcntl.flock(stack.enter_context((folder / _LOCK).open()), fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write; `LedgerUnavailable` when the file cannot be read."""
     try:

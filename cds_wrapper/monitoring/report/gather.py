@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from ibis import _
 
+from cds_wrapper.errors import LedgerUnavailable
+from cds_wrapper.ledger.parquet import kept_still
 from cds_wrapper.monitoring.attributes import monitored
 from cds_wrapper.monitoring.backends import parquet_source
 from cds_wrapper.monitoring.by_group import (
@@ -47,8 +51,22 @@ def gather(
 ) -> Known:
     """What is known of a service on a day, from an exported folder (`predictions`, `episodes`).
 
-    `reviews` up to that day say what was found, and what evidence is in force.
+    `reviews` up to that day say what was found, and what evidence is in force. No export changes the folder
+    meanwhile; `LedgerUnavailable` when a file of it cannot be read.
     """
+    with kept_still(folder), _readable(folder):
+        return _gathered(service, folder, as_of, reviews)
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise LedgerUnavailable(f"{folder} cannot be read ({type(error).__name__}).") from None
+
+
+def _gathered(service: ServiceDefinition, folder: Path, as_of: date, reviews: Reviews) -> Known:
     predictions, episodes = read(folder, "predictions", service.id), read(folder, "episodes", service.id)
     figures, compared = (None, ()) if episodes is None else figures_of(service, folder, as_of)
     return Known(
@@ -61,7 +79,14 @@ def gather(
         times=_times(service, figures, reviews.past) if figures else {},
         reviewed_on=reviews.past.reviewed_on,
         synthetic=is_synthetic(episodes if episodes is not None else predictions),
+        known_on=None if episodes is None else known_on(episodes),
     )
+
+
+def known_on(episodes: Table) -> date | None:
+    """The day for which the states of the episodes were last brought up to date."""
+    day: date | None = episodes.as_of.cast("date").max().to_pyarrow().as_py()
+    return day
 
 
 def _times(

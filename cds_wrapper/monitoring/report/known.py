@@ -87,7 +87,8 @@ class Known:
     """What is known of one service on one day.
 
     `figures` is None while nothing has been measured. `edition` is the evidence in force, by which the page
-    answers as cards do. `synthetic` says that no row is of a real patient.
+    answers as cards do. `synthetic` says that no row is of a real patient. `known_on` is the day for which
+    the outcomes in the folder were last brought up to date, which a report of another day has too.
     """
 
     service: ServiceDefinition
@@ -99,3 +100,4 @@ class Known:
     times: Mapping[Group, tuple[TimeToFind, ...]]
     reviewed_on: date | None
     synthetic: bool
+    known_on: date | None = None

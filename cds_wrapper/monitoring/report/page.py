@@ -94,7 +94,8 @@ def _page(known: Known, shown: Shown | None) -> Page:
     model = known.service.card
     return Page(
         title=known.service.title,
-        subtitle=f"{model.name}, version {model.version}, by {model.developer}. As of {_day(known.as_of)}.",
+        subtitle=f"{model.name}, version {model.version}, by {model.developer}. As of {_day(known.as_of)}."
+        + _known_on(known),
         synthetic=known.synthetic,
         sections=(
             short_answer(known, shown),
@@ -105,6 +106,13 @@ def _page(known: Known, shown: Shown | None) -> Page:
             around(known),
         ),
     )
+
+
+def _known_on(known: Known) -> str:
+    """Of which day the outcomes are, where it is not the day of the report."""
+    if known.known_on in (None, known.as_of):
+        return ""
+    return f" Outcomes as known on {_day(known.known_on)}."
 
 
 def html_of(page: Page) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 
 from cds_wrapper.caveats.found import Limits
 from cds_wrapper.commands.table import build
+from cds_wrapper.ledger.parquet import held
 from cds_wrapper.monitoring.backends import parquet_source
 from cds_wrapper.monitoring.by_group import read
 from cds_wrapper.monitoring.equal_scores import Among
@@ -197,6 +200,38 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
     found = json.loads(done.output)
     assert found["as_of"] == "2026-08-31"
     assert found["figures"] == []
+
+
+@pytest.mark.usefixtures("hooks")
+@pytest.mark.parametrize("dataset", ["episodes", "predictions"])
+def test_a_damaged_file_is_named_with_what_to_do_next(dataset: str, folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    next((copy / dataset).rglob("*.parquet")).write_bytes(b"PAR1 cut off")
+    done = run("--service", "readmission", "--data", str(copy), "--as-of", AS_OF.isoformat())
+    assert done.exit_code == 2, done.output
+    assert str(copy) in done.output
+    assert "Run `review` again" in done.output
+
+
+def test_a_report_waits_for_the_export_that_is_under_way(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with held(tmp_path):
+            waiting = pool.submit(gather, service(), tmp_path, AS_OF)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+        assert waiting.result(timeout=60).figures is None
+
+
+def test_a_folder_that_nobody_exports_into_is_left_as_it_is(tmp_path: Path) -> None:
+    gather(service(), tmp_path, AS_OF)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_of_another_day_says_of_which_day_its_outcomes_are(known: Known) -> None:
+    assert known.known_on == AS_OF
+    assert "Outcomes as known on" not in page_of(known).subtitle
+    early = page_of(replace(known, as_of=date(2026, 7, 1))).subtitle
+    assert early.endswith("Outcomes as known on 31 August 2026.")
 
 
 @pytest.mark.usefixtures("hooks")
