@@ -44,11 +44,13 @@ def test_a_dry_run_changes_no_file_and_finds_what_the_review_after_it_publishes_
     assert told["opened"] and told["edition"] and told["cards"]["changed"] > 100
     assert (findings_in(ledger), published_in(ledger), reviews_in(ledger, SERVICE.id)) == ((), {}, ())
 
-    lines = ("--json", "--also", str(tmp_path / "none.db"), "--also", str(further))
+    unreachable = str(tmp_path / ("a" * 300))
+    lines = ("--json", "--also", str(tmp_path / "none.db"), "--also", unreachable, "--also", str(further))
     done = review(ledger, "--service", BROKEN, *lines)
 
     assert done.exit_code == 2, "a service is broken, and one of the further ledgers is not there"
     assert "none.db" in done.stderr and "did NOT reach it" in done.stderr
+    assert f"{unreachable} cannot be written" in done.stderr
     (failed,) = json.loads(done.stdout)["failed"]
     assert failed["service"] == BROKEN and "`review_failed` in the operator log" in failed["why"]
     assert f"{BROKEN}: not reviewed. {failed['why']}" in done.stderr.splitlines()
