@@ -198,11 +198,17 @@ class _Import:
         self.result.was_done = bool(begun and begun[1])
         self.result.went_on_at = self.position
         if begun is None:
-            connection.execute(
+            self._alone(
                 "INSERT OR IGNORE INTO imports VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL)",
                 (subject.import_id, subject.service_id, subject.outcome, subject.file_digest, subject.form,
                  timestamp(datetime.now(UTC))),
             )  # fmt: skip
+
+    def _alone(self, statement: str, values: tuple[object, ...]) -> None:
+        """One statement that waits for its turn as a batch does."""
+        begin(self._connection)
+        self._connection.execute(statement, values)
+        self._connection.execute("COMMIT")
 
     def write(self, batch: list[tuple[int, Row]]) -> None:
         """One batch and the place behind it, in one transaction.
@@ -279,11 +285,11 @@ class _Import:
                 said,
             ).fetchone()
             if known is None:
-                self._connection.execute(_COVER, (subject.import_id, now, *said))
+                self._alone(_COVER, (subject.import_id, now, *said))
 
     def finish(self) -> None:
         """From here on the file is known."""
-        self._connection.execute(
+        self._alone(
             "UPDATE imports SET done_at = ? WHERE import_id = ?",
             (timestamp(datetime.now(UTC)), self._subject.import_id),
         )
