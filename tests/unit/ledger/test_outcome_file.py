@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from cds_wrapper.errors import LedgerUnavailable
-from cds_wrapper.ledger import outcome_file
+from cds_wrapper.ledger import outcome_file, outcomes
 from cds_wrapper.ledger.episode_columns import EPISODE_COLUMNS
 from cds_wrapper.ledger.outcome_file import erase_before, opened
-from cds_wrapper.ledger.outcomes import Report, Reported, Subject, import_rows
+from cds_wrapper.ledger.outcomes import FollowUp, Report, Reported, Subject, import_rows
 
 CUT = datetime(2026, 1, 1, tzinfo=UTC)
 BEFORE, AFTER = CUT - timedelta(days=9), CUT + timedelta(days=9)
@@ -124,3 +125,29 @@ def test_whoever_waits_in_vain_for_another_import_or_review_is_told_for_how_long
                 pass
     with opened(path, patience) as now:
         assert now.execute("SELECT COUNT(*) FROM outcomes").fetchone() == (0,)
+
+
+def test_the_end_of_an_import_waits_for_a_review_as_its_batches_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outcomes.db"
+    monkeypatch.setattr(outcome_file, "TURN", timedelta(milliseconds=20))
+    with opened(path):
+        pass
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    done = threading.Timer(0.5, other.execute, ("ROLLBACK",))
+
+    def rows() -> Iterator[tuple[int, Reported]]:
+        yield 1, event("new", AFTER)
+        other.execute("BEGIN IMMEDIATE")
+        done.start()
+
+    subject = Subject("readmission", "readmission", "digest", "csv")
+    # A batch of its own, so that the lock is met behind the last one.
+    monkeypatch.setattr(outcomes, "BATCH", 1)
+    import_rows(path, subject, rows(), [FollowUp(BEFORE.date(), AFTER.date(), None)])
+    done.join()
+    other.close()
+
+    assert import_rows(path, subject, []).was_done
+    assert left(path, "SELECT covers_from FROM follow_up") == [BEFORE.date().isoformat()]
