@@ -34,8 +34,8 @@ def begg_greenes(flagged: Verified, unflagged: Verified) -> tuple[Figure, Figure
     """Sensitivity and specificity corrected for testing more when flagged, without limits.
 
     Begg and Greenes 1983 Biometrics 39:207. It holds where testing depends on the flag alone: those tested on
-    each side then stand for the rest of it. Where, on one side, higher
-    scores are tested more it is wrong. Where nobody of a side was tested nothing stands for it.
+    each side then stand for the rest of it. It is wrong where, on one side, higher scores are tested more.
+    Where nobody of a side was tested nothing stands for it.
     """
     found, missed = flagged.with_event, unflagged.with_event
     if found is None or missed is None:

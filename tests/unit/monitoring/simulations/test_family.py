@@ -37,7 +37,7 @@ from cds_wrapper.monitoring.group_figures import RATIOS, SHARES
 from cds_wrapper.monitoring.row_figures import Rows as PatientRows
 from cds_wrapper.monitoring.row_figures import area_by_patient
 from cds_wrapper.monitoring.values import Measure
-from tests.unit.monitoring.simulations.courses import RUNS, Hits, compares, holds
+from tests.unit.monitoring.simulations.courses import RUNS, Hits, compares, holds, standard_error
 
 pytestmark = [pytest.mark.simulation, pytest.mark.slow]
 
@@ -332,7 +332,7 @@ def test_a_fair_model_is_accused_within_the_budget_of_the_family() -> None:
         holds(f"{SETTING}: {words}", hits(name), bound)
     # The AUROC of a group whose patients are alike is truly lower: what is spent is told, no bound holds.
     either = f"{SETTING}: a lower sensitivity with either sign for sure, four reviews"
-    assert compares(either, hits("sensitivity")) < 0.025
+    assert compares(either, hits("sensitivity")) < 0.0125 + 3 * standard_error(0.0125, RUNS)
     # What a sign by points alone would do to the budget.
     by_points = f"{SETTING}: a lower sensitivity with its sign by points, four reviews"
     assert compares(by_points, hits("by_points")) > 0.05
